@@ -1,0 +1,143 @@
+"use strict";
+
+const test = require("node:test");
+const assert = require("node:assert/strict");
+const { serve, once, record, eventually } = require("./support/harness");
+
+test("the server pings, the client answers, and the session lives", async (t) => {
+  const server = await serve(t, { pingInterval: 20, pingTimeout: 1000 });
+  const { ws, socket, log } = await server.rawPair();
+  const heartbeats = record(socket.conn, "heartbeat");
+  for (let i = 0; i < 5; i++) {
+    assert.equal(await ws.next(), "2");
+    ws.text("3");
+  }
+  await heartbeats.until(5);
+  assert.deepEqual(log, []);
+});
+
+test("the next ping comes an interval after the answer", async (t) => {
+  const server = await serve(t, { pingInterval: 60, pingTimeout: 5000 });
+  const { ws } = await server.rawSession();
+  assert.equal(await ws.next(), "2");
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  const answered = Date.now();
+  ws.text("3");
+  assert.equal(await ws.next(), "2");
+  const waited = Date.now() - answered;
+  assert.ok(waited >= 50 && waited < 2000, `${waited} ms`);
+});
+
+test("the first ping comes after pingInterval, not before", async (t) => {
+  const server = await serve(t, { pingInterval: 100, pingTimeout: 5000 });
+  const { ws } = await server.rawSession();
+  const opened = Date.now();
+  assert.equal(await ws.next(), "2");
+  const waited = Date.now() - opened;
+  assert.ok(waited >= 80 && waited < 2000, `${waited} ms`);
+});
+
+test("a client that does not answer is dropped after pingTimeout", async (t) => {
+  const server = await serve(t, { pingInterval: 50, pingTimeout: 100 });
+  const { ws, closed } = await server.rawSession();
+  assert.equal(await ws.next(), "2");
+  const pinged = Date.now();
+  assert.equal((await closed)[0], "ping timeout");
+  const waited = Date.now() - pinged;
+  assert.ok(waited >= 80 && waited < 2000, `${waited} ms`);
+  assert.deepEqual(await ws.closed(), { code: null, reason: "", end: "FIN" });
+  assert.equal(ws.messages.length, 2);
+});
+
+test("a client that vanished without closing is dropped too", async (t) => {
+  const server = await serve(t, { pingInterval: 30, pingTimeout: 50 });
+  const { ws, disconnected } = await server.rawPair();
+  ws.socket.pause();
+  assert.deepEqual(await disconnected, ["ping timeout", undefined]);
+  await eventually(() => server.io.engine.clientsCount === 0, "the session is gone");
+});
+
+test("another packet extends the wait for the answer once", async (t) => {
+  const server = await serve(t, { pingInterval: 50, pingTimeout: 300, connectTimeout: 60_000 });
+  const { ws, closed } = await server.rawSession();
+  assert.equal(await ws.next(), "2");
+  const pinged = Date.now();
+  const timer = setInterval(() => ws.text("6"), 100);
+  t.after(() => clearInterval(timer));
+  assert.equal((await closed)[0], "ping timeout");
+  const waited = Date.now() - pinged;
+  assert.ok(waited >= 350 && waited < 900, `${waited} ms: once, not never and not each time`);
+});
+
+test("the stock client answers over polling and over WebSocket", async (t) => {
+  const server = await serve(t, { pingInterval: 20, pingTimeout: 1000 });
+  for (const transport of ["polling", "websocket"]) {
+    const { client, socket } = await server.pair("/", { transports: [transport] });
+    await record(socket.conn, "heartbeat").until(4);
+    assert.equal(client.connected, true);
+    client.disconnect();
+  }
+});
+
+test("heartbeats by long-polling on the wire", async (t) => {
+  const server = await serve(t, { pingInterval: 20, pingTimeout: 1000 });
+  const { polling, conn } = await server.pollingSession();
+  const heartbeats = record(conn, "heartbeat");
+  for (let i = 0; i < 3; i++) {
+    assert.equal(await polling.next(), "2");
+    assert.equal((await polling.post("3")).body, "ok");
+  }
+  assert.equal(heartbeats.list.length, 3);
+});
+
+test("a polling client that stops polling is dropped", async (t) => {
+  const server = await serve(t, { pingInterval: 30, pingTimeout: 50 });
+  const { polling, closed } = await server.pollingSession();
+  assert.equal((await closed)[0], "ping timeout");
+  const answer = await polling.poll();
+  assert.deepEqual(answer.json, { code: 1, message: "Session ID unknown" });
+});
+
+test("an answer nobody asked for does no harm", async (t) => {
+  const server = await serve(t);
+  const { ws, socket, log } = await server.rawPair();
+  ws.text("3");
+  ws.text("3probe");
+  const got = once(socket, "ev");
+  ws.text('42["ev"]');
+  await got;
+  assert.deepEqual(log, []);
+});
+
+test("packet and packetCreate show pings and pongs to who listens", async (t) => {
+  const server = await serve(t, { pingInterval: 20, pingTimeout: 1000 });
+  const { ws, conn } = await server.rawSession();
+  const created = record(conn, "packetCreate");
+  const received = record(conn, "packet");
+  assert.equal(await ws.next(), "2");
+  ws.text("3");
+  await received.until(1);
+  assert.equal(created.list[0][0].type, "ping");
+  assert.equal(received.list[0][0].type, "pong");
+});
+
+test("many clients all keep their heartbeat", async (t) => {
+  const server = await serve(t, { pingInterval: 50, pingTimeout: 2000 });
+  const pairs = await server.pairs(30);
+  await Promise.all(pairs.map(({ socket }) => record(socket.conn, "heartbeat").until(4)));
+  assert.ok(pairs.every(({ client, socket }) => client.connected && socket.connected));
+});
+
+test("a WebSocket-level ping is answered with its payload, and is no heartbeat", async (t) => {
+  const server = await serve(t);
+  const { ws, conn } = await server.rawSession();
+  const heartbeats = record(conn, "heartbeat");
+  for (const payload of ["", "abc", "x".repeat(125)]) {
+    const before = ws.frames.length;
+    ws.frame({ opcode: 9, payload });
+    await ws.changes.until(() => ws.frames.length > before);
+    const { opcode, payload: answer } = ws.frames[before];
+    assert.deepEqual([opcode, answer.toString()], [10, payload]);
+  }
+  assert.equal(heartbeats.list.length, 0);
+});

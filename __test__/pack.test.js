@@ -1,0 +1,145 @@
+"use strict";
+
+const assert = require("node:assert/strict");
+const { execFile, spawn } = require("node:child_process");
+const { once } = require("node:events");
+const fs = require("node:fs");
+const os = require("node:os");
+const path = require("node:path");
+const { createInterface } = require("node:readline");
+const test = require("node:test");
+const { npm } = require("../scripts/support");
+const { within } = require("./support/waiting");
+
+const ROOT = path.join(__dirname, "..");
+const APP = path.join(__dirname, "fixtures", "pack-app");
+const CLIENT_BUNDLES = fs.readdirSync(path.join(ROOT, "node_modules", "socket.io-client", "dist")).sort();
+const MINUTES = 60_000;
+
+test("the packed tarball works in an empty project without Rust", { timeout: 8 * MINUTES }, async (t) => {
+  const scratch = fs.mkdtempSync(path.join(os.tmpdir(), "sockeye-pack-"));
+  t.after(() => fs.rmSync(scratch, { recursive: true, force: true }));
+  const project = path.join(scratch, "project");
+  fs.mkdirSync(project);
+  const installed = path.join(project, "node_modules", "sockeye.io");
+  const env = withoutRust(process.env, path.join(scratch, "bin"));
+  let tarball;
+
+  await t.test("npm pack makes it", async () => {
+    await runNpm(["pack", "--pack-destination", scratch], { cwd: ROOT, env: withoutNpm(process.env) });
+    const tarballs = fs.readdirSync(scratch).filter((file) => file.endsWith(".tgz"));
+    assert.equal(tarballs.length, 1);
+    tarball = path.join(scratch, tarballs[0]);
+  });
+
+  await t.test("it installs next to express and socket.io-client", async () => {
+    await assert.rejects(execute("cargo", ["--version"], { env }), { code: "ENOENT" });
+    await assert.rejects(execute("rustc", ["--version"], { env }), { code: "ENOENT" });
+    fs.writeFileSync(path.join(project, "package.json"), JSON.stringify({ name: "app", private: true }));
+    const packages = [
+      tarball,
+      ...["express", "socket.io-client"].map((name) => `${name}@${versionOf(name)}`),
+    ];
+    await runNpm(["install", "--prefer-offline", "--no-audit", "--no-fund", ...packages], {
+      cwd: project,
+      env,
+    });
+    assert.equal(fs.existsSync(path.join(project, "node_modules", "socket.io")), false);
+  });
+
+  await t.test("it contains the addon and the client bundles, and nothing to build or test with", () => {
+    const entries = fs.readdirSync(installed);
+    assert.ok(
+      entries.some((entry) => entry.endsWith(".node")),
+      `an addon among ${entries}`,
+    );
+    for (const entry of ["index.js", "index.mjs", "index.d.ts", "binding.js", "lib", "LICENSE"]) {
+      assert.ok(entries.includes(entry), `${entry} among ${entries}`);
+    }
+    for (const entry of ["src", "target", "__test__", "examples", "scripts", "Cargo.toml", "build.rs"]) {
+      assert.ok(!entries.includes(entry), `no ${entry}`);
+    }
+    assert.deepEqual(fs.readdirSync(path.join(installed, "client-dist")).sort(), CLIENT_BUNDLES);
+  });
+
+  await t.test("an app of stock socket.io runs on it after changing the import", async () => {
+    const stockApp = fs.readFileSync(path.join(APP, "server.js"), "utf8");
+    const app = stockApp.replace('require("socket.io")', 'require("sockeye.io")');
+    fs.writeFileSync(path.join(project, "server.js"), app);
+    fs.copyFileSync(path.join(APP, "client.js"), path.join(project, "client.js"));
+    assert.equal(changedLines(stockApp, app), 1);
+
+    const expected = await runApp(APP, process.env);
+    const actual = await runApp(project, env);
+    assert.deepEqual(actual, expected);
+    assert.deepEqual(actual.results.Bob.said, ["Bob", "Grüße \u{1F41F}"]);
+  });
+
+  await t.test("it can be imported as an ES module", async () => {
+    const code = 'import * as all from "sockeye.io"; console.log(Object.keys(all).sort().join())';
+    const { stdout } = await execute(process.execPath, ["--input-type=module", "--eval", code], {
+      cwd: project,
+      env,
+    });
+    assert.equal(stdout.trim(), "Namespace,Server,Socket");
+  });
+});
+
+/** Runs server.js and client.js of a directory; resolves with what the client got, and how the server ended. */
+async function runApp(cwd, env) {
+  const server = spawn(process.execPath, ["server.js"], { cwd, env, stdio: ["ignore", "pipe", "inherit"] });
+  try {
+    const ended = once(server, "exit");
+    const port = within(once(createInterface(server.stdout), "line"), "the server's port");
+    const [line] = await Promise.race([port, ended.then((end) => assert.fail(`the server ended: ${end}`))]);
+    const { stdout } = await execute(process.execPath, ["client.js", line], { cwd, env, timeout: MINUTES });
+    server.kill("SIGTERM");
+    return { results: JSON.parse(stdout), end: await within(ended, "the server's end") };
+  } finally {
+    server.kill("SIGKILL");
+  }
+}
+
+function runNpm(args, options) {
+  const { command, args: first, shell } = npm();
+  return execute(command, [...first, ...args], { ...options, shell, timeout: 5 * MINUTES });
+}
+
+/** As the promise version of execFile, but an error says what the command printed. */
+function execute(command, args, options) {
+  return new Promise((resolve, reject) => {
+    execFile(command, args, options, (error, stdout, stderr) => {
+      if (error) {
+        error.message += `\n${stdout}\n${stderr}`;
+        reject(error);
+      } else {
+        resolve({ stdout, stderr });
+      }
+    });
+  });
+}
+
+/** What npm tells the scripts that it runs would tell another npm where to work. */
+function withoutNpm(env) {
+  const isOurs = (name) => /^npm_(package|lifecycle|command|config_local_prefix)|^INIT_CWD$/i.test(name);
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !isOurs(name)));
+}
+
+/** An environment in which neither cargo nor rustc can be found, but node can. */
+function withoutRust(env, binDirectory) {
+  const hasRust = (directory) =>
+    ["cargo", "rustc", "cargo.exe", "rustc.exe"].some((tool) => fs.existsSync(path.join(directory, tool)));
+  const directories = env.PATH.split(path.delimiter).filter((directory) => !hasRust(directory));
+  fs.mkdirSync(binDirectory);
+  fs.symlinkSync(process.execPath, path.join(binDirectory, path.basename(process.execPath)));
+  return { ...withoutNpm(env), PATH: [binDirectory, ...directories].join(path.delimiter) };
+}
+
+function versionOf(name) {
+  return JSON.parse(fs.readFileSync(path.join(ROOT, "node_modules", name, "package.json"), "utf8")).version;
+}
+
+function changedLines(before, after) {
+  const lines = after.split("\n");
+  return before.split("\n").filter((line, index) => line !== lines[index]).length;
+}

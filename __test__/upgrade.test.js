@@ -1,0 +1,295 @@
+"use strict";
+
+const test = require("node:test");
+const assert = require("node:assert/strict");
+const { serve, once, record, eventually, connected, RawPolling, RawWebSocket } = require("./support/harness");
+
+const pollOpen = (conn) => eventually(() => conn.transport.writable, "a poll is open");
+
+/** The WebSocket that wants to take over a polling session, before any packet. */
+function upgradeOf(polling, server) {
+  return RawWebSocket.upgrade(server, { query: `EIO=4&transport=websocket&sid=${polling.sid}` });
+}
+
+test("the stock client upgrades from polling to WebSocket", async (t) => {
+  const server = await serve(t);
+  const client = server.client("/", { transports: ["polling", "websocket"] });
+  const upgraded = once(client.io.engine, "upgrade");
+  await connected(client);
+  const socket = server.io.sockets.sockets.get(client.id);
+  const serverUpgraded = once(socket.conn, "upgrade");
+  await upgraded;
+  const [transport] = await serverUpgraded;
+  assert.equal(transport.name, "websocket");
+  assert.equal(socket.conn.transport.name, "websocket");
+  assert.equal(socket.conn.upgraded, true);
+  assert.equal(client.io.engine.transport.name, "websocket");
+  socket.on("up", (value, ack) => ack(value));
+  assert.equal(await client.timeout(5000).emitWithAck("up", "after the upgrade"), "after the upgrade");
+});
+
+test("events sent before, during and after the upgrade arrive once and in order", async (t) => {
+  const server = await serve(t);
+  const total = 400;
+  const downs = [];
+  server.io.on("connection", (socket) => {
+    let n = 0;
+    const timer = setInterval(() => {
+      for (let i = 0; i < 5 && n < total; i++) {
+        socket.emit("down", n++);
+      }
+      if (n === total) {
+        clearInterval(timer);
+      }
+    }, 1);
+    socket.on("disconnect", () => clearInterval(timer));
+  });
+  const client = server.client("/", { transports: ["polling", "websocket"] });
+  const down = record(client, "down");
+  const connection = once(server.io, "connection");
+  client.on("down", (n) => downs.push(n));
+  const [socket] = await connection;
+  const up = record(socket, "up");
+  const upgraded = once(socket.conn, "upgrade");
+  let sent = 0;
+  const timer = setInterval(() => {
+    for (let i = 0; i < 5 && sent < total; i++) {
+      client.emit("up", sent++);
+    }
+  }, 1);
+  t.after(() => clearInterval(timer));
+  await Promise.all([up.until(total), down.until(total), upgraded]);
+  const expected = Array.from({ length: total }, (_, n) => n);
+  assert.deepEqual(
+    up.list.map(([n]) => n),
+    expected,
+  );
+  assert.deepEqual(downs, expected);
+});
+
+test("the upgrade on the wire", async (t) => {
+  const server = await serve(t);
+  const { polling, socket } = await server.pollingPair();
+  const { conn } = socket;
+  const poll = polling.poll();
+  await pollOpen(conn);
+  const ws = await upgradeOf(polling, server);
+  assert.equal(ws.status, 101);
+  const upgrading = once(conn, "upgrading");
+  ws.text("2probe");
+  assert.equal(await ws.next(), "3probe");
+  assert.equal((await upgrading)[0].name, "websocket");
+  assert.equal(conn.upgrading, true);
+  assert.equal(conn.transport.name, "polling");
+  // the open poll is answered, so that the client can stop polling
+  assert.deepEqual((await poll).packets, ["6"]);
+  socket.emit("waits", 1);
+  const upgrade = once(conn, "upgrade");
+  ws.text("5");
+  assert.equal((await upgrade)[0], conn.transport);
+  assert.equal(await ws.next(), '42["waits",1]');
+  assert.equal(conn.upgrading, false);
+  assert.equal(conn.upgraded, true);
+  assert.equal(conn.transport.name, "websocket");
+  const got = once(socket, "ev");
+  ws.text('42["ev","over WebSocket"]');
+  assert.deepEqual(await got, ["over WebSocket"]);
+  assert.equal(server.io.engine.clientsCount, 1);
+});
+
+test("binary packets that waited during the upgrade arrive as binary frames", async (t) => {
+  const server = await serve(t);
+  const { polling, socket } = await server.pollingPair();
+  const ws = await upgradeOf(polling, server);
+  ws.text("2probe");
+  assert.equal(await ws.next(), "3probe");
+  socket.emit("waits", Buffer.from([1, 2]));
+  ws.text("5");
+  assert.equal(await ws.next(), '451-["waits",{"_placeholder":true,"num":0}]');
+  assert.deepEqual(await ws.next(), Buffer.from([1, 2]));
+});
+
+test("while the probe runs, polling goes on", async (t) => {
+  const server = await serve(t);
+  const { polling, socket } = await server.pollingPair();
+  const ws = await upgradeOf(polling, server);
+  ws.text("2probe");
+  assert.equal(await ws.next(), "3probe");
+  const got = once(socket, "up");
+  await polling.post('42["up"]');
+  await got;
+  socket.emit("down");
+  const answer = await polling.poll();
+  assert.ok(answer.packets.includes('42["down"]'), answer.body);
+});
+
+test("after the upgrade polling on the session is refused", async (t) => {
+  const server = await serve(t);
+  const { polling, socket } = await server.pollingPair();
+  const ws = await upgradeOf(polling, server);
+  ws.text("2probe");
+  await ws.next();
+  const upgrade = once(socket.conn, "upgrade");
+  ws.text("5");
+  await upgrade;
+  const answer = await polling.poll();
+  assert.equal(answer.status, 400);
+  assert.deepEqual(answer.json, { code: 3, message: "Bad request" });
+  socket.emit("fine");
+  assert.equal(await ws.next(), '42["fine"]');
+});
+
+test("an upgrade packet without a probe is accepted", async (t) => {
+  const server = await serve(t);
+  const { polling, socket } = await server.pollingPair();
+  const ws = await upgradeOf(polling, server);
+  const upgrade = once(socket.conn, "upgrade");
+  ws.text("5");
+  await upgrade;
+  socket.emit("hello");
+  assert.equal(await ws.next(), '42["hello"]');
+});
+
+test("another first packet closes the WebSocket and the polling session lives", async (t) => {
+  const server = await serve(t);
+  for (const packet of ["4hello", "3probe", "2", "2other", "6", "9", ""]) {
+    const { polling, socket } = await server.pollingPair();
+    const ws = await upgradeOf(polling, server);
+    ws.text(packet);
+    const { code, end } = await ws.closed();
+    assert.deepEqual([packet, code, end], [packet, null, "FIN"]);
+    socket.emit("alive");
+    assert.equal(await polling.next(), '42["alive"]');
+    assert.equal(socket.conn.upgrading, false);
+    assert.equal(socket.conn.upgraded, false);
+  }
+});
+
+test("a WebSocket that goes away during the probe leaves the polling session alone", async (t) => {
+  const server = await serve(t);
+  const { polling, socket } = await server.pollingPair();
+  const ws = await upgradeOf(polling, server);
+  ws.text("2probe");
+  await ws.next();
+  ws.reset();
+  await eventually(() => socket.conn.upgrading === false, "the upgrade is given up");
+  socket.emit("alive");
+  assert.equal(await polling.next(), '42["alive"]');
+  // and it may try again
+  const second = await upgradeOf(polling, server);
+  second.text("2probe");
+  assert.equal(await second.next(), "3probe");
+  const upgrade = once(socket.conn, "upgrade");
+  second.text("5");
+  await upgrade;
+});
+
+test("a session that closes during the probe takes the WebSocket with it", async (t) => {
+  const server = await serve(t);
+  const { polling, conn, closed } = await server.pollingSession();
+  const ws = await upgradeOf(polling, server);
+  ws.text("2probe");
+  await ws.next();
+  await polling.post("1");
+  assert.equal((await closed)[0], "transport close");
+  assert.equal((await ws.closed()).end, "FIN");
+  assert.equal(conn.readyState, "closed");
+});
+
+test("an upgrade that is not completed is closed after upgradeTimeout", async (t) => {
+  const server = await serve(t, { upgradeTimeout: 50 });
+  const { polling, socket } = await server.pollingPair();
+  const silent = await upgradeOf(polling, server);
+  assert.equal((await silent.closed()).end, "FIN");
+  const probed = await upgradeOf(polling, server);
+  probed.text("2probe");
+  assert.equal(await probed.next(), "3probe");
+  assert.equal((await probed.closed()).end, "FIN");
+  socket.emit("alive");
+  let packet = await polling.next();
+  while (packet === "6") {
+    packet = await polling.next();
+  }
+  assert.equal(packet, '42["alive"]');
+});
+
+test("a second upgrade, and one after the upgrade, get 101 and an empty close frame", async (t) => {
+  const server = await serve(t);
+  const { polling, socket } = await server.pollingPair();
+  const ws = await upgradeOf(polling, server);
+  ws.text("2probe");
+  await ws.next();
+  const second = await upgradeOf(polling, server);
+  assert.equal(second.status, 101);
+  assert.deepEqual(await second.closed(), { code: null, reason: "", end: "FIN" });
+  const upgrade = once(socket.conn, "upgrade");
+  ws.text("5");
+  await upgrade;
+  const third = await upgradeOf(polling, server);
+  assert.equal(third.status, 101);
+  assert.deepEqual(await third.closed(), { code: null, reason: "", end: "FIN" });
+  socket.emit("alive");
+  assert.equal(await ws.next(), '42["alive"]');
+});
+
+test("a disconnect during the upgrade", async (t) => {
+  const server = await serve(t);
+  server.io.on("connection", (socket) => socket.conn.on("upgrading", () => socket.disconnect(true)));
+  const client = server.client("/", { transports: ["polling", "websocket"] });
+  const gone = once(client, "disconnect");
+  await connected(client);
+  assert.match((await gone)[0], /^(io server disconnect|transport close)$/);
+  await eventually(() => server.io.engine.clientsCount === 0, "the session is gone");
+});
+
+test("allowUpgrades: false keeps the stock client on polling", async (t) => {
+  const server = await serve(t, { allowUpgrades: false });
+  const { client, socket } = await server.pair("/", { transports: ["polling", "websocket"] });
+  socket.on("echo", (value, ack) => ack(value));
+  for (let i = 0; i < 3; i++) {
+    assert.equal(await client.timeout(5000).emitWithAck("echo", i), i);
+  }
+  assert.equal(socket.conn.transport.name, "polling");
+});
+
+test("the id, the rooms and the request stay over the upgrade", async (t) => {
+  const server = await serve(t);
+  const { polling, socket } = await server.pollingPair();
+  const { id, request } = socket;
+  socket.join("room");
+  const ws = await upgradeOf(polling, server);
+  ws.text("2probe");
+  await ws.next();
+  const upgrade = once(socket.conn, "upgrade");
+  ws.text("5");
+  await upgrade;
+  assert.equal(socket.id, id);
+  assert.equal(socket.request, request);
+  server.io.to("room").emit("hello");
+  assert.equal(await ws.next(), '42["hello"]');
+  assert.equal(socket.conn.id, polling.sid);
+});
+
+test("twenty clients upgrade at once", async (t) => {
+  const server = await serve(t);
+  const clients = Array.from({ length: 20 }, () =>
+    server.client("/", { transports: ["polling", "websocket"] }),
+  );
+  await Promise.all(clients.map((client) => once(client.io.engine, "upgrade")));
+  await Promise.all(clients.map(connected));
+  const got = Promise.all(clients.map((client) => once(client, "hello")));
+  server.io.emit("hello");
+  await got;
+  assert.equal(server.io.engine.clientsCount, 20);
+  const names = [...server.io.sockets.sockets.values()].map(({ conn }) => conn.transport.name);
+  await eventually(() => names.every((name) => name === "websocket"), `all on WebSocket, not ${names}`);
+});
+
+test("polling after a failed WebSocket", async (t) => {
+  const server = await serve(t);
+  const polling = await RawPolling.connect(server);
+  const ws = await RawWebSocket.upgrade(server, { query: "EIO=4&transport=websocket&sid=unknown" });
+  assert.equal(ws.status, 400);
+  server.io.emit("hello");
+  assert.equal(await polling.next(), '42["hello"]');
+});

@@ -1,0 +1,256 @@
+"use strict";
+
+/**
+ * Gathers what JavaScript wants of the workers, so that it crosses to them once a batch or tick, in order.
+ * The layout is described where it is read, in src/worker/command.rs.
+ */
+
+const SEND = 1;
+const MULTICAST = 2;
+const BROADCAST = 3;
+const ROOM = 4;
+const DROP_ROOM = 5;
+const JOIN = 6;
+const LEAVE = 7;
+const CLOSE = 8;
+const POLL = 9;
+const DROP = 10;
+const ALIVE = 11;
+const WATCH = 12;
+const PIPE_WRITTEN = 13;
+const PIPE_END = 14;
+
+/** Flags of a message. */
+const VOLATILE = 1;
+const COMPRESS = 2;
+const NOTIFY = 4;
+
+/** The flag of CLOSE: end the session now, whether or not the client can be told. */
+const DISCARD = 1;
+
+const NO_TEXT = 0xffffffff;
+
+/** Marks a target of a broadcast as a connection rather than a room. */
+const TARGET_CONNECTION = 0x80000000;
+
+/** A batch whose text is longer than this crosses at once: V8 would have to copy it as a whole. */
+const TEXT_LIMIT = 1 << 20;
+
+class Commands {
+  /**
+   * @param native {NativeEngine} where batches go
+   * @param workers {number} how many workers there are
+   */
+  constructor(native, workers) {
+    this.native = native;
+    this.workers = workers;
+    this.words = new Uint32Array(1024);
+    this.length = 0;
+    this.text = "";
+    this.buffers = undefined;
+    this.mask = 0;
+    /** Counts batches, so that others can tell whether something of theirs is still on its way. */
+    this.number = 0;
+    /** While held, the holder flushes at its end. */
+    this.held = false;
+    this.scheduled = false;
+    this.flush = this.flush.bind(this);
+    // the recipients of one array of packets, while it is being handed out
+    this._runPackets = undefined;
+    this._runCountAt = 0;
+  }
+
+  /** A text message for one connection. */
+  send(connection, text, flags) {
+    const at = this._begin(3, connection);
+    this.words[at] = SEND | (flags << 8);
+    this.words[at + 1] = connection;
+    this.words[at + 2] = text.length;
+    this._addText(text);
+  }
+
+  /** A binary message for one connection. */
+  sendBuffer(connection, buffer, flags) {
+    const at = this._begin(3, connection);
+    this.words[at] = SEND | (flags << 8) | (1 << 16);
+    this.words[at + 1] = connection;
+    this.words[at + 2] = NO_TEXT;
+    this._addBuffers([buffer], 0);
+  }
+
+  /** A text with attachments for one connection. `packets`: the text, then the buffers. */
+  sendPackets(connection, packets, flags) {
+    const at = this._begin(3, connection);
+    this.words[at] = SEND | (flags << 8) | ((packets.length - 1) << 16);
+    this.words[at + 1] = connection;
+    this.words[at + 2] = packets[0].length;
+    this._addBuffers(packets, 1);
+    this._addText(packets[0]);
+  }
+
+  /**
+   * One of a run of recipients of the same array of packets: as long as nothing else is said in between, they become
+   * one operation with a list of connections.
+   */
+  sendShared(connection, packets, flags) {
+    if (this._runPackets === packets) {
+      const at = this._reserve(1);
+      this.words[at] = connection;
+      this.words[this._runCountAt]++;
+      this.mask |= 1 << (connection % this.workers);
+      return;
+    }
+    const at = this._begin(4, connection);
+    this.words[at] = MULTICAST | (flags << 8) | ((packets.length - 1) << 16);
+    this.words[at + 1] = packets[0].length;
+    this.words[at + 2] = 1;
+    this.words[at + 3] = connection;
+    this._runPackets = packets;
+    this._runCountAt = at + 2;
+    this._addBuffers(packets, 1);
+    const batch = this.number;
+    this._addText(packets[0]);
+    if (batch !== this.number) this._runPackets = undefined;
+  }
+
+  /**
+   * A message for everybody in some rooms, but not in others.
+   * @param packets {Array} the text, then the buffers
+   * @param targets {number[]} the rooms to reach
+   * @param except {number[]} the rooms to spare
+   */
+  broadcast(packets, targets, except, flags) {
+    let at = this._begin(4 + targets.length + except.length, -1);
+    this.words[at] = BROADCAST | (flags << 8) | ((packets.length - 1) << 16);
+    this.words[at + 1] = packets[0].length;
+    this.words[at + 2] = targets.length;
+    this.words[at + 3] = except.length;
+    at += 4;
+    for (let i = 0; i < targets.length; i++) this.words[at++] = targets[i];
+    for (let i = 0; i < except.length; i++) this.words[at++] = except[i];
+    this._addBuffers(packets, 1);
+    this._addText(packets[0]);
+  }
+
+  /** Makes a room with the given connections in it. */
+  room(room, connections) {
+    let at = this._begin(3 + connections.length, -1);
+    this.words[at] = ROOM;
+    this.words[at + 1] = room;
+    this.words[at + 2] = connections.length;
+    at += 3;
+    for (let i = 0; i < connections.length; i++) this.words[at++] = connections[i];
+  }
+
+  dropRoom(room) {
+    this._simple(DROP_ROOM, room, -1);
+  }
+
+  join(room, connection) {
+    const at = this._begin(3, connection);
+    this.words[at] = JOIN;
+    this.words[at + 1] = room;
+    this.words[at + 2] = connection;
+  }
+
+  leave(room, connection) {
+    const at = this._begin(3, connection);
+    this.words[at] = LEAVE;
+    this.words[at + 1] = room;
+    this.words[at + 2] = connection;
+  }
+
+  close(connection, discard) {
+    this._simple(CLOSE | ((discard ? DISCARD : 0) << 8), connection, connection);
+  }
+
+  /** A GET waits for an answer. */
+  poll(connection) {
+    this._simple(POLL, connection, connection);
+  }
+
+  /** The session has ended on this side. */
+  drop(connection) {
+    this._simple(DROP, connection, connection);
+  }
+
+  /** Everything that had arrived from the client has been handed over. */
+  alive(connection) {
+    this._simple(ALIVE, connection, connection);
+  }
+
+  /** What to report of a connection beyond messages. */
+  watch(connection, mask) {
+    this._simple(WATCH | (mask << 8), connection, connection);
+  }
+
+  pipeWritten(stream) {
+    this._simple(PIPE_WRITTEN, stream, stream);
+  }
+
+  pipeEnd(stream) {
+    this._simple(PIPE_END, stream, stream);
+  }
+
+  /** Hands everything over now. */
+  flush() {
+    this.scheduled = false;
+    if (this.length === 0) return;
+    const { length, text, buffers, mask } = this;
+    this.length = 0;
+    this.text = "";
+    this.buffers = undefined;
+    this.mask = 0;
+    this.number++;
+    this._runPackets = undefined;
+    this.native.submit(this.words, length, text, buffers, mask);
+  }
+
+  _simple(first, subject, worker) {
+    const at = this._begin(2, worker);
+    this.words[at] = first;
+    this.words[at + 1] = subject;
+  }
+
+  /** Room for an operation that concerns one worker, or all (-1). */
+  _begin(size, subject) {
+    this._runPackets = undefined;
+    this.mask |= subject === -1 ? -1 : 1 << (subject % this.workers);
+    if (!this.scheduled && !this.held) {
+      this.scheduled = true;
+      process.nextTick(this.flush);
+    }
+    return this._reserve(size);
+  }
+
+  _reserve(size) {
+    const at = this.length;
+    this.length = at + size;
+    if (this.length > this.words.length) {
+      const words = new Uint32Array(Math.max(this.words.length * 2, this.length));
+      words.set(this.words);
+      this.words = words;
+    }
+    return at;
+  }
+
+  _addText(text) {
+    this.text += text;
+    if (this.text.length > TEXT_LIMIT) this.flush();
+  }
+
+  _addBuffers(packets, from) {
+    if (packets.length === from) return;
+    this.buffers ??= [];
+    for (let i = from; i < packets.length; i++) this.buffers.push(toBuffer(packets[i]));
+  }
+}
+
+/** Any binary value as a Buffer over the same memory. */
+function toBuffer(data) {
+  if (Buffer.isBuffer(data)) return data;
+  if (ArrayBuffer.isView(data)) return Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  return Buffer.from(data);
+}
+
+module.exports = { Commands, VOLATILE, COMPRESS, NOTIFY, TARGET_CONNECTION };

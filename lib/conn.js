@@ -1,0 +1,272 @@
+"use strict";
+
+const { EventEmitter } = require("events");
+const createDebug = require("debug");
+const { VOLATILE, COMPRESS, NOTIFY } = require("./commands");
+const { Polling } = require("./polling");
+
+const debug = createDebug("engine:socket");
+
+/** The bit that asks for an event at each heartbeat; see `watch` in src/connection.rs. */
+const WATCH_HEARTBEAT = 1;
+
+/**
+ * An Engine.IO session, as applications see it: `socket.conn`. The session itself lives in a native worker.
+ *
+ * Emits `packet`, `packetCreate`, `data`, `message`, `heartbeat`, `upgrading`, `upgrade`, `flush`, `drain` and
+ * `close` (reason, description).
+ */
+class Conn extends EventEmitter {
+  /**
+   * @param id {string} the session id
+   * @param server {Server}
+   * @param req {IncomingMessage} the request that the session begins with
+   * @param transport {string} "polling" or "websocket"
+   */
+  constructor(id, server, req, transport) {
+    super();
+    this.id = id;
+    this.server = server;
+    this.request = req;
+    this.protocol = 4;
+    this.remoteAddress = req.socket.remoteAddress;
+    this.upgrading = false;
+    this.upgraded = false;
+    this._readyState = "open";
+    this._handle = server._register(this);
+    /** The Socket.IO client that messages go to directly. */
+    this._client = null;
+    /** Byte streams that belong to this session. */
+    this._streams = 0;
+    this._polling = transport === "polling" ? new Polling(this) : undefined;
+    this._transport = undefined;
+    this._callbacks = undefined;
+  }
+
+  /** "open", "closing" or "closed". */
+  get readyState() {
+    return this._readyState;
+  }
+
+  set readyState(state) {
+    debug("readyState updated from %s to %s", this._readyState, state);
+    this._readyState = state;
+  }
+
+  /** The transport in use: its name, whether it is writable, and its WebSocket. */
+  get transport() {
+    return (this._transport ??= new Transport(this, this._polling === undefined ? "websocket" : "polling"));
+  }
+
+  /** Packets that wait for the transport. They wait in the worker, so there are never any here. */
+  get writeBuffer() {
+    return [];
+  }
+
+  on(event, listener) {
+    if (event === "heartbeat" || event === "packet") this.server._commands.watch(this._handle, WATCH_HEARTBEAT);
+    return super.on(event, listener);
+  }
+
+  addListener(event, listener) {
+    return this.on(event, listener);
+  }
+
+  /**
+   * Sends a message.
+   * @param data {string|Buffer|ArrayBuffer|ArrayBufferView}
+   * @param options {object} compress (default true), volatile
+   * @param callback {function(Transport)} called when the message has left
+   * @returns {Conn}
+   */
+  send(data, options, callback) {
+    if (typeof options === "function") {
+      callback = options;
+      options = undefined;
+    }
+    if (this._readyState !== "open") return this;
+    let flags = options?.compress === false ? 0 : COMPRESS;
+    if (options?.volatile) flags |= VOLATILE;
+    if (typeof callback === "function") {
+      flags |= NOTIFY;
+      (this._callbacks ??= []).push(callback);
+    }
+    this._write(data, flags);
+    return this;
+  }
+
+  /** The same as `send`. */
+  write(data, options, callback) {
+    return this.send(data, options, callback);
+  }
+
+  /**
+   * Closes the session.
+   * @param discard {boolean} whether to end it even if the client cannot be told
+   */
+  close(discard) {
+    if (this._readyState === "closed" || (this._readyState === "closing" && !discard)) return;
+    this.readyState = "closing";
+    this.server._commands.close(this._handle, !!discard);
+    // over polling, the client may have to be waited for: the worker tells
+    if (this._polling === undefined || discard) this._finish("forced close");
+  }
+
+  /** Sends a message that has been checked. @private */
+  _write(data, flags) {
+    if (this._eventsCount !== 0 || this.server._isObserved()) {
+      this._writeObserved(data, flags);
+    } else if (typeof data === "string") {
+      this.server._commands.send(this._handle, data, flags);
+    } else {
+      this.server._commands.sendBuffer(this._handle, data, flags);
+    }
+  }
+
+  /** Sends a message while somebody may listen to what is sent. @private */
+  _writeObserved(data, flags) {
+    const packet = { type: "message", options: { compress: (flags & COMPRESS) !== 0 }, data };
+    this.emit("packetCreate", packet);
+    const { server } = this;
+    this.emit("flush", [packet]);
+    server.emit("flush", this, [packet]);
+    if (typeof packet.data === "string") server._commands.send(this._handle, packet.data, flags);
+    else server._commands.sendBuffer(this._handle, packet.data, flags);
+    this.emit("drain");
+    server.emit("drain", this);
+  }
+
+  /** A Socket.IO packet whose header the worker has read. @private */
+  _onPacket(text, start, end, body, type, namespace, id) {
+    if (this._readyState !== "open") return;
+    if (this._eventsCount !== 0) {
+      this._emitMessage(text.slice(start, end), () => this._client?._onText(type, namespace, id, text.slice(body, end)));
+    } else {
+      this._client?._onText(type, namespace, id, text.slice(body, end));
+    }
+  }
+
+  /** A message that is not a Socket.IO packet of the usual form. @private */
+  _onMessage(data) {
+    if (this._readyState !== "open") return;
+    this._emitMessage(data, () => this._client?._onRaw(data));
+  }
+
+  /** Tells whoever listens of a message; the client comes when its own listener would. @private */
+  _emitMessage(data, tellClient) {
+    this.emit("packet", { type: "message", data });
+    tellClient();
+    this.emit("data", data);
+    this.emit("message", data);
+  }
+
+  /** @private */
+  _onHeartbeat() {
+    if (this._readyState !== "open") return;
+    this.emit("packet", { type: "pong" });
+    this.emit("heartbeat");
+  }
+
+  /** @private */
+  _onSent() {
+    this._callbacks?.shift()?.(this.transport);
+  }
+
+  /** @private */
+  _openPolling(req) {
+    const { server } = this;
+    const { initialPacket } = server.opts;
+    this._polling.hold(req);
+    server._commands.flush();
+    const initial = typeof initialPacket === "string" ? initialPacket : undefined;
+    server._native.openPolling(this._handle, this.id, server.upgrades("polling"), initial);
+  }
+
+  /** A WebSocket wants to take over. @private */
+  _beginUpgrade() {
+    debug('might upgrade socket transport from "polling" to "websocket"');
+    this.upgrading = true;
+  }
+
+  /** The WebSocket has been probed. @private */
+  _onUpgrading() {
+    if (this._readyState === "open") this.emit("upgrading", new Transport(this, "websocket"));
+  }
+
+  /** The WebSocket has taken over. @private */
+  _onUpgraded() {
+    this.upgrading = false;
+    if (this._readyState === "closed") return;
+    this.upgraded = true;
+    this._polling = undefined;
+    this._transport = new Transport(this, "websocket");
+    this.emit("upgrade", this._transport);
+  }
+
+  /** The WebSocket did not take over. @private */
+  _onUpgradeFailed() {
+    debug("client did not complete upgrade");
+    this.upgrading = false;
+  }
+
+  /** The session has ended in the worker. @private */
+  _onNativeClose(reason, message) {
+    let description;
+    if (reason === "transport error") {
+      description = new Error(message);
+      if (message !== "invalid heartbeat direction") description.type = "TransportError";
+    }
+    this._finish(reason, description);
+  }
+
+  /** A fault that was found on this side ends the session. @private */
+  _fail(message) {
+    if (this._readyState === "closed") return;
+    const error = new Error(message);
+    error.type = "TransportError";
+    this.server._commands.drop(this._handle);
+    this._polling?.abandon();
+    this._finish("transport error", error);
+  }
+
+  /** The session never began: its connection could not be taken over. @private */
+  _abandon() {
+    const { server } = this;
+    if (this._polling !== undefined) return;
+    this._readyState = "closed";
+    server._unregister(this);
+    server._conns.remove(this._handle);
+  }
+
+  /** @private */
+  _finish(reason, description) {
+    if (this._readyState === "closed") return;
+    this.readyState = "closed";
+    this._callbacks = undefined;
+    this.server._unregister(this);
+    this._client?.onclose(reason, description);
+    this.emit("close", reason, description);
+  }
+}
+
+/** The transport of a session, as applications see it: `socket.conn.transport`. */
+class Transport {
+  constructor(conn, name) {
+    this._conn = conn;
+    this.name = name;
+    this.sid = conn.id;
+    this.protocol = conn.protocol;
+  }
+
+  get readyState() {
+    return this._conn.readyState;
+  }
+
+  /** Whether a packet that is sent now leaves at once. */
+  get writable() {
+    const conn = this._conn;
+    return conn._readyState === "open" && (conn._polling === undefined || conn._polling.isWaiting);
+  }
+}
+
+module.exports = { Conn };

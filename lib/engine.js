@@ -1,0 +1,493 @@
+"use strict";
+
+const { EventEmitter } = require("events");
+const { createServer } = require("http");
+const os = require("os");
+const createDebug = require("debug");
+const { NativeEngine, drainCapacity } = require("../binding.js");
+const { Commands } = require("./commands");
+const handshake = require("./handshake");
+
+const debug = createDebug("engine");
+
+// taken before anybody can replace them by fake timers: the process's life hangs on one, and turns on the other
+const { setImmediate, setInterval, clearInterval } = require("timers");
+
+const DEFAULTS = {
+  pingTimeout: 20000,
+  pingInterval: 25000,
+  upgradeTimeout: 10000,
+  maxHttpBufferSize: 1e6,
+  transports: ["polling", "websocket"],
+  allowUpgrades: true,
+  httpCompression: { threshold: 1024 },
+  cors: false,
+  allowEIO3: false,
+};
+
+const COOKIE_DEFAULTS = { name: "io", path: "/", httpOnly: true, sameSite: "lax" };
+
+/** Kinds of events; the layout of each is described where it is written, in src/worker/event.rs. */
+const PACKET = 0;
+const TEXT = 1;
+const BINARY = 2;
+const CLOSED = 3;
+const RELEASED = 4;
+const POLL_ANSWER = 5;
+const POST_DONE = 6;
+const HEARTBEAT = 7;
+const UPGRADING = 8;
+const UPGRADED = 9;
+const UPGRADE_FAILED = 10;
+const PIPE_WRITE = 11;
+const PIPE_END = 12;
+const SENT = 13;
+const CHECK_ALIVE = 14;
+
+const NO_ID = 0xffffffff;
+
+/** Words that one turn of the event loop takes at the most, so that other things get their turn. */
+const WORDS_PER_TURN = 8192;
+
+/** Bytes of events that may wait for JavaScript before the workers stop reading sockets. */
+const MAX_BACKLOG = 8 * 1024 * 1024;
+
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+/** One worker for each core that the JavaScript thread leaves, at least one, at most four. */
+function defaultWorkers() {
+  return Math.min(4, Math.max(1, os.availableParallelism() - 1));
+}
+
+/**
+ * An Engine.IO server whose sessions live in native worker threads.
+ *
+ * Emits `connection` (a `Conn`), `connection_error` ({ req, code, message, context }), `initial_headers` and `headers`
+ * (headers, request), `flush` and `drain` (conn).
+ */
+class Server extends EventEmitter {
+  /**
+   * @param opts {object} Engine.IO's options, and `workers`: the number of native threads (1 to 31)
+   * @throws {TypeError} when `workers` is not such a number
+   */
+  constructor(opts = {}) {
+    super();
+    this.middlewares = [];
+    this.clients = {};
+    this.clientsCount = 0;
+    this.opts = Object.assign({}, DEFAULTS, opts);
+    if (opts.cookie) this.opts.cookie = Object.assign({}, COOKIE_DEFAULTS, opts.cookie);
+    if (this.opts.cors) this.use(require("cors")(this.opts.cors));
+    const workers = this.opts.workers ?? defaultWorkers();
+    if (!Number.isInteger(workers) || workers < 1 || workers > 31) {
+      throw new TypeError('the "workers" option must be an integer from 1 to 31');
+    }
+    this._native = new NativeEngine(
+      {
+        workers,
+        pingInterval: this.opts.pingInterval,
+        pingTimeout: this.opts.pingTimeout,
+        upgradeTimeout: this.opts.upgradeTimeout,
+        maxPayload: this.opts.maxHttpBufferSize,
+        parsePackets: !!opts.parsePackets,
+        maxBacklog: MAX_BACKLOG,
+      },
+      wake.bind(undefined, this),
+    );
+    this._commands = new Commands(this._native, workers);
+    this._conns = new Slots(workers);
+    this._streams = new Slots(workers);
+    this._keepAlive = undefined;
+    this._batch = new Batch();
+    this._drain = drain.bind(undefined, this);
+  }
+
+  /**
+   * The path that requests must begin with.
+   * @protected
+   */
+  _computePath(options) {
+    const path = (options.path || "/engine.io").replace(/\/$/, "");
+    return options.addTrailingSlash === false ? path : path + "/";
+  }
+
+  /**
+   * The transports that a client of the given transport may upgrade to.
+   * @param transport {string}
+   * @returns {string[]}
+   */
+  upgrades(transport) {
+    const { allowUpgrades, transports } = this.opts;
+    return allowUpgrades && transport === "polling" && transports.includes("websocket") ? ["websocket"] : [];
+  }
+
+  /**
+   * Adds a middleware that sees every request of Engine.IO, upgrades included.
+   * @param fn {function(IncomingMessage, ServerResponse, function(Error=))}
+   */
+  use(fn) {
+    this.middlewares.push(fn);
+  }
+
+  /**
+   * Makes the id of a new session; may be replaced, also by a function that returns a promise.
+   * @param _req {IncomingMessage}
+   * @returns {string|Promise<string>} an id that nobody can guess
+   */
+  generateId(_req) {
+    return handshake.generateId();
+  }
+
+  /**
+   * Handles a request that is Engine.IO's.
+   * @param req {IncomingMessage}
+   * @param res {ServerResponse}
+   */
+  handleRequest(req, res) {
+    handshake.handleRequest(this, req, res);
+  }
+
+  /**
+   * Handles an upgrade request that is Engine.IO's.
+   * @param req {IncomingMessage}
+   * @param socket {Duplex}
+   * @param head {Buffer} what came behind the request
+   */
+  handleUpgrade(req, socket, head) {
+    handshake.handleUpgrade(this, req, socket, head);
+  }
+
+  /**
+   * Takes the requests of an HTTP server that are Engine.IO's; its other listeners go on getting the rest.
+   * @param server {http.Server}
+   * @param options {object} path, addTrailingSlash, destroyUpgrade, destroyUpgradeTimeout (milliseconds)
+   */
+  attach(server, options = {}) {
+    const path = this._computePath(options);
+    const others = server.listeners("request").slice();
+    server.removeAllListeners("request");
+    server.on("close", this.close.bind(this));
+    server.on("request", (req, res) => {
+      if (req.url.startsWith(path)) {
+        debug('intercepting request for path "%s"', path);
+        this.handleRequest(req, res);
+      } else {
+        for (const listener of others) listener.call(server, req, res);
+      }
+    });
+    if (!this.opts.transports.includes("websocket")) return;
+    server.on("upgrade", (req, socket, head) => {
+      if (req.url.startsWith(path)) {
+        this.handleUpgrade(req, socket, head);
+      } else if (options.destroyUpgrade !== false) {
+        // Node leaves an upgrade alone once there is a listener, so somebody has to end those that nobody takes
+        setTimeout(endUnanswered, options.destroyUpgradeTimeout || 1000, socket);
+      }
+    });
+  }
+
+  /**
+   * Closes all sessions.
+   * @returns {Server}
+   */
+  close() {
+    debug("closing all open clients");
+    for (const sid of Object.keys(this.clients)) this.clients[sid].close(true);
+    return this;
+  }
+
+  /** Whether somebody listens to what all sessions send. @private */
+  _isObserved() {
+    const events = this._events;
+    return events.flush !== undefined || events.drain !== undefined;
+  }
+
+  /** Registers a connection under a free number. @private */
+  _register(conn) {
+    const id = this._conns.add(conn);
+    this.clients[conn.id] = conn;
+    this.clientsCount++;
+    return id;
+  }
+
+  /** @private */
+  _unregister(conn) {
+    // another session may have been given the same id by a generateId() of the application
+    if (this.clients[conn.id] === conn) delete this.clients[conn.id];
+    this.clientsCount--;
+  }
+
+  /** Registers a byte stream on the worker of a connection. While there are any, the process lives. @private */
+  _registerStream(owner, conn) {
+    this._keepAlive ??= setInterval(noop, LONGEST_TIMER);
+    return this._streams.add(owner, conn);
+  }
+
+  /** @private */
+  _releaseStream(id) {
+    this._streams.remove(id);
+    if (this._streams.size === 0) {
+      clearInterval(this._keepAlive);
+      this._keepAlive = undefined;
+    }
+  }
+}
+
+Server.errors = handshake.errors;
+Server.errorMessages = handshake.errorMessages;
+
+/** Objects by dense numbers; `number % lanes` is the lane (the worker) that the number belongs to. */
+class Slots {
+  constructor(lanes) {
+    this.lanes = lanes;
+    this.items = [];
+    this.free = Array.from({ length: lanes }, () => []);
+    this.next = Array.from({ length: lanes }, (_, lane) => lane);
+    this.lane = 0;
+    this.size = 0;
+  }
+
+  /** Stores an item, in the lane of the number `beside` if there is one, and returns its number. */
+  add(item, beside) {
+    const lane = beside === undefined ? (this.lane = (this.lane + 1) % this.lanes) : beside % this.lanes;
+    let id = this.free[lane].pop();
+    if (id === undefined) {
+      id = this.next[lane];
+      this.next[lane] += this.lanes;
+    }
+    while (this.items.length <= id) this.items.push(undefined);
+    this.items[id] = item;
+    this.size++;
+    return id;
+  }
+
+  remove(id) {
+    this.items[id] = undefined;
+    this.free[id % this.lanes].push(id);
+    this.size--;
+  }
+}
+
+/** The batch of events that is being worked through, and how far that has come. */
+class Batch {
+  constructor() {
+    this.words = new Uint32Array(drainCapacity());
+    this.bytes = Buffer.from(this.words.buffer);
+    this.text = "";
+    this.buffers = undefined;
+    this.at = 0;
+    this.end = 0;
+    this.textAt = 0;
+    this.bufferAt = 0;
+  }
+
+  /** Fetches the next batch. @returns {boolean} whether there was one */
+  fetch(native) {
+    this.text = native.drain(this.bytes);
+    this.at = 2;
+    this.end = 2 + this.words[0];
+    this.textAt = 0;
+    this.bufferAt = 0;
+    if (this.words[0] === 0) return false;
+    this.buffers = this.words[1] === 0 ? undefined : native.takeBuffers();
+    return true;
+  }
+
+  takeText(length) {
+    const from = this.textAt;
+    this.textAt = from + length;
+    return this.text.slice(from, this.textAt);
+  }
+
+  takeBuffer() {
+    return this.buffers[this.bufferAt++];
+  }
+}
+
+/** Called when events begin to wait. A tick of its own lets exceptions of listeners take Node's usual way. */
+function wake(server) {
+  process.nextTick(server._drain);
+}
+
+/**
+ * Works through the events that wait. A listener that throws ends this call, as it would end the callback of a
+ * socket; the rest of the batch is delivered in another tick.
+ */
+function drain(server) {
+  const { _native: native, _commands: commands, _batch: batch } = server;
+  let budget = WORDS_PER_TURN;
+  let completed = false;
+  commands.held = true;
+  try {
+    for (;;) {
+      while (batch.at < batch.end) dispatch(server, batch);
+      if (budget <= 0) {
+        setImmediate(server._drain);
+        break;
+      }
+      if (!batch.fetch(native)) break;
+      budget -= batch.words[0];
+    }
+    completed = true;
+  } finally {
+    commands.held = false;
+    commands.flush();
+    if (!completed) process.nextTick(server._drain);
+  }
+}
+
+/** Handles the next event of a batch. The batch has moved on before any listener is called. */
+function dispatch(server, batch) {
+  const { words, at } = batch;
+  const first = words[at];
+  const subject = words[at + 1];
+  switch (first & 0xff) {
+    case PACKET: {
+      batch.at = at + 5;
+      const start = batch.textAt;
+      const end = start + words[at + 3];
+      batch.textAt = end;
+      const conn = server._conns.items[subject];
+      if (conn !== undefined) {
+        const id = words[at + 2];
+        const namespaceLength = first >>> 16;
+        conn._onPacket(
+          batch.text,
+          start,
+          end,
+          start + words[at + 4],
+          (first >>> 8) & 0xff,
+          namespaceLength === 0 ? "/" : batch.text.slice(start + 1, start + 1 + namespaceLength),
+          id === NO_ID ? -1 : id,
+        );
+      }
+      break;
+    }
+    case TEXT: {
+      batch.at = at + 3;
+      const text = batch.takeText(words[at + 2]);
+      server._conns.items[subject]?._onMessage(text);
+      break;
+    }
+    case BINARY: {
+      batch.at = at + 2;
+      const data = batch.takeBuffer();
+      server._conns.items[subject]?._onMessage(data);
+      break;
+    }
+    case CLOSED: {
+      batch.at = at + 4;
+      const reason = batch.takeText(words[at + 2]);
+      const description = batch.takeText(words[at + 3]);
+      const conn = server._conns.items[subject];
+      try {
+        conn._onNativeClose(reason, description);
+      } finally {
+        server._conns.remove(subject);
+      }
+      break;
+    }
+    case RELEASED: {
+      batch.at = at + 2;
+      const stream = server._streams.items[subject];
+      server._releaseStream(subject);
+      stream.onReleased();
+      break;
+    }
+    case POLL_ANSWER: {
+      batch.at = at + 3;
+      const payload = batch.takeText(words[at + 2]);
+      server._conns.items[subject]._polling.answer(payload, (first & 0xff00) !== 0);
+      break;
+    }
+    case POST_DONE:
+      batch.at = at + 2;
+      server._conns.items[subject]._polling.onPosted();
+      break;
+    case HEARTBEAT:
+      batch.at = at + 2;
+      server._conns.items[subject]._onHeartbeat();
+      break;
+    case UPGRADING:
+      batch.at = at + 2;
+      server._conns.items[subject]._onUpgrading();
+      break;
+    case UPGRADED:
+      batch.at = at + 2;
+      server._conns.items[subject]._onUpgraded();
+      break;
+    case UPGRADE_FAILED:
+      batch.at = at + 2;
+      server._conns.items[subject]._onUpgradeFailed();
+      break;
+    case PIPE_WRITE: {
+      batch.at = at + 2;
+      const data = batch.takeBuffer();
+      server._streams.items[subject].write(data);
+      break;
+    }
+    case PIPE_END:
+      batch.at = at + 2;
+      server._streams.items[subject].end();
+      break;
+    case SENT:
+      batch.at = at + 2;
+      server._conns.items[subject]._onSent();
+      break;
+    case CHECK_ALIVE:
+      batch.at = at + 2;
+      // two turns of the loop: whatever has arrived from the client by now is handed over first
+      setImmediate(() => setImmediate(() => server._commands.alive(subject)));
+      break;
+    default: {
+      batch.at = at + 2;
+      process.emitWarning(batch.takeText(subject), "SockeyeWarning");
+    }
+  }
+}
+
+/** Ends an upgrade that nobody has answered. */
+function endUnanswered(socket) {
+  if (socket.writable && socket.bytesWritten <= 0) {
+    socket.on("error", noop);
+    socket.end();
+  }
+}
+
+function noop() {}
+
+/**
+ * Makes an engine for an HTTP server.
+ * @param server {http.Server}
+ * @param options {object} see `Server` and `Server.attach`
+ * @returns {Server}
+ */
+function attach(server, options) {
+  const engine = new Server(options);
+  engine.attach(server, options);
+  return engine;
+}
+
+/**
+ * Makes an engine with an HTTP server of its own, which answers everything else with 501.
+ * @param port {number}
+ * @param options {object} see `Server`
+ * @param callback {function()} called when the HTTP server listens
+ * @returns {Server} with the HTTP server as `httpServer`
+ */
+function listen(port, options, callback) {
+  if (typeof options === "function") {
+    callback = options;
+    options = {};
+  }
+  const server = createServer((_req, res) => {
+    res.writeHead(501);
+    res.end("Not Implemented");
+  });
+  const engine = attach(server, options);
+  engine.httpServer = server;
+  server.listen(port, callback);
+  return engine;
+}
+
+module.exports = { Server, attach, listen };

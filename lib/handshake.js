@@ -1,0 +1,408 @@
+"use strict";
+
+const { randomBytes } = require("crypto");
+const createDebug = require("debug");
+const { serialize } = require("cookie");
+const { acceptKey } = require("../binding.js");
+const { Conn } = require("./conn");
+const { takeOver } = require("./takeover");
+
+const debug = createDebug("engine");
+
+const errors = {
+  UNKNOWN_TRANSPORT: 0,
+  UNKNOWN_SID: 1,
+  BAD_HANDSHAKE_METHOD: 2,
+  BAD_REQUEST: 3,
+  FORBIDDEN: 4,
+  UNSUPPORTED_PROTOCOL_VERSION: 5,
+};
+
+const errorMessages = {
+  0: "Transport unknown",
+  1: "Session ID unknown",
+  2: "Bad handshake method",
+  3: "Bad request",
+  4: "Forbidden",
+  5: "Unsupported protocol version",
+};
+
+/** Headers that middlewares set on the answer to an upgrade request. */
+const kHeaders = Symbol("headers");
+
+/** Marks a socket that a WebSocket handshake has been made on. */
+const kTaken = Symbol("taken");
+
+/** A Close frame without a status (RFC 6455 section 5.5.1). */
+const CLOSE_FRAME = Buffer.from([0x88, 0x00]);
+
+/** RFC 6455 section 4.1: 16 bytes in base64. */
+const KEY = /^[+/0-9A-Za-z]{22}==$/;
+
+/** RFC 7230 section 3.2.6: a token, and what may stand around it in a list. */
+const TOKEN_LIST = /^[\t ]*[!#$%&'*+\-.^_`|~0-9A-Za-z]+[\t ]*$/;
+
+/** Bytes that may not stand in a header's value: control characters other than the tab, and DEL. */
+// eslint-disable-next-line no-control-regex
+const INVALID_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
+
+/** Random bytes are drawn for many ids at once: a call to the generator costs more than the bytes. */
+const ID_BYTES = 15;
+const POOLED_IDS = 128;
+let pool = Buffer.alloc(0);
+let poolAt = 0;
+
+/**
+ * Makes an id of 120 random bits.
+ * @returns {string} 20 characters of URL-safe base64
+ */
+function generateId() {
+  if (poolAt === pool.length) {
+    pool = randomBytes(ID_BYTES * POOLED_IDS);
+    poolAt = 0;
+  }
+  poolAt += ID_BYTES;
+  return pool.base64urlSlice(poolAt - ID_BYTES, poolAt);
+}
+
+/**
+ * Handles a request of a client: a handshake, or a GET or POST of a session.
+ * @param server {Server}
+ * @param req {IncomingMessage}
+ * @param res {ServerResponse}
+ */
+function handleRequest(server, req, res) {
+  debug('handling "%s" http request "%s"', req.method, req.url);
+  prepare(req);
+  req.res = res;
+  check(server, req, res, false, (code, context) => {
+    if (code !== undefined) {
+      reportError(server, req, code, context);
+      refuse(res, code, context);
+    } else if (req._query.sid) {
+      server.clients[req._query.sid]._polling.onRequest(req);
+    } else {
+      openSession(server, req, (refusal) => refuse(res, refusal), (id) => {
+        const conn = new Conn(id, server, req, "polling");
+        conn._openPolling(req);
+        return conn;
+      });
+    }
+  });
+}
+
+/**
+ * Handles an upgrade request of a client: a handshake, or a WebSocket for a session that polls.
+ * @param server {Server}
+ * @param req {IncomingMessage}
+ * @param socket {Duplex}
+ * @param head {Buffer}
+ */
+function handleUpgrade(server, req, socket, head) {
+  prepare(req);
+  const res = new UpgradeResponse(req, socket);
+  check(server, req, res, true, (code, context) => {
+    if (code !== undefined) {
+      reportError(server, req, code, context);
+      refuseUpgrade(socket, code, context);
+      return;
+    }
+    // some middlewares add their headers when this is called
+    res.writeHead();
+    const response = switchProtocols(server, req, socket);
+    if (response === undefined) return;
+    if (req._query.transport !== "websocket") {
+      socket.end(Buffer.concat([Buffer.from(response), CLOSE_FRAME]));
+    } else if (req._query.sid) {
+      upgradeSession(server, req, socket, head, response);
+    } else {
+      const refuseOpen = (refusal) => {
+        socket.write(response);
+        refuseUpgrade(socket, refusal);
+      };
+      openSession(server, req, refuseOpen, (id) => openWebSocket(server, req, socket, head, response, id));
+    }
+  });
+}
+
+function openWebSocket(server, req, socket, head, response, id) {
+  const conn = new Conn(id, server, req, "websocket");
+  const opened = takeOver(server, conn, socket, head, (stream, fd, rest) => {
+    const { initialPacket } = server.opts;
+    const initial = typeof initialPacket === "string" ? initialPacket : undefined;
+    server._native.openWebsocket(conn._handle, stream, fd, response, rest, id, initial);
+  });
+  return opened ? conn : undefined;
+}
+
+function upgradeSession(server, req, socket, head, response) {
+  const conn = server.clients[req._query.sid];
+  if (conn === undefined || conn.upgrading || conn.upgraded || conn.transport.name !== "polling") {
+    debug("the session cannot be upgraded (any more)");
+    socket.end(Buffer.concat([Buffer.from(response), CLOSE_FRAME]));
+    return;
+  }
+  debug("upgrading existing transport");
+  conn._beginUpgrade(req);
+  const begun = takeOver(server, conn, socket, head, (stream, fd, rest) => {
+    server._native.upgrade(conn._handle, stream, fd, response, rest);
+  });
+  if (!begun) conn._onUpgradeFailed();
+}
+
+/** Parses the query, unless somebody (connect, a test) has done so. */
+function prepare(req) {
+  req._query ??= Object.fromEntries(new URL(req.url, "https://socket.io").searchParams.entries());
+}
+
+/** Runs the middlewares and the checks; `callback` gets an error code and its context, or nothing. */
+function check(server, req, res, upgrade, callback) {
+  runMiddlewares(server, req, res, (err) => {
+    if (err) {
+      callback(errors.BAD_REQUEST, { name: "MIDDLEWARE_FAILURE" });
+    } else {
+      verify(server, req, upgrade, callback);
+    }
+  });
+}
+
+function runMiddlewares(server, req, res, callback) {
+  const { middlewares } = server;
+  let at = 0;
+  const next = (err) => {
+    if (err || at === middlewares.length) return callback(err);
+    middlewares[at++](req, res, next);
+  };
+  next();
+}
+
+function verify(server, req, upgrade, callback) {
+  const { transport, sid } = req._query;
+  if (!server.opts.transports.includes(transport) || transport === "webtransport") {
+    debug('unknown transport "%s"', transport);
+    return callback(errors.UNKNOWN_TRANSPORT, { transport });
+  }
+  const { origin } = req.headers;
+  if (origin !== undefined && INVALID_VALUE.test(origin)) {
+    req.headers.origin = null;
+    debug("origin header invalid");
+    return callback(errors.BAD_REQUEST, { name: "INVALID_ORIGIN", origin });
+  }
+  return sid ? verifySession(server, req, upgrade, callback) : verifyHandshake(server, req, upgrade, callback);
+}
+
+/** Checks a request that names a session. */
+function verifySession(server, req, upgrade, callback) {
+  const { transport, sid } = req._query;
+  if (!Object.hasOwn(server.clients, sid)) {
+    debug('unknown sid "%s"', sid);
+    return callback(errors.UNKNOWN_SID, { sid });
+  }
+  const conn = server.clients[sid];
+  const previousTransport = conn.transport.name;
+  if (!upgrade && previousTransport !== transport) {
+    debug("bad request: unexpected transport without upgrade");
+    return callback(errors.BAD_REQUEST, { name: "TRANSPORT_MISMATCH", transport, previousTransport });
+  }
+  const protocol = protocolOf(req);
+  if (conn.protocol !== protocol) {
+    debug("bad request: unexpected protocol version during upgrade");
+    const context = { name: "PROTOCOL_MISMATCH", protocol, previousProtocol: conn.protocol };
+    return callback(errors.BAD_REQUEST, context);
+  }
+  callback();
+}
+
+/** Checks a request that wants a new session. */
+function verifyHandshake(server, req, upgrade, callback) {
+  if (req.method !== "GET") {
+    return callback(errors.BAD_HANDSHAKE_METHOD, { method: req.method });
+  }
+  if (req._query.transport === "websocket" && !upgrade) {
+    debug("invalid transport upgrade");
+    return callback(errors.BAD_REQUEST, { name: "TRANSPORT_HANDSHAKE_ERROR" });
+  }
+  if (!server.opts.allowRequest) return callback();
+  server.opts.allowRequest(req, (message, success) => {
+    if (success) callback();
+    else callback(errors.FORBIDDEN, { message });
+  });
+}
+
+function protocolOf(req) {
+  return req._query.EIO === "4" ? 4 : 3;
+}
+
+/**
+ * Gives a new session its id, opens it and announces it.
+ * @param refuseWith {function(number)} answers the client with an error code
+ * @param open {function(string): Conn|undefined}
+ */
+function openSession(server, req, refuseWith, open) {
+  const protocol = protocolOf(req);
+  if (protocol === 3) {
+    debug("unsupported protocol version");
+    const code = errors.UNSUPPORTED_PROTOCOL_VERSION;
+    reportError(server, req, code, { protocol });
+    refuseWith(code);
+    return;
+  }
+  const fail = (error) => {
+    debug("error while generating an id");
+    reportError(server, req, errors.BAD_REQUEST, { name: "ID_GENERATION_ERROR", error });
+    refuseWith(errors.BAD_REQUEST);
+  };
+  const proceed = (id) => {
+    debug('handshaking client "%s"', id);
+    const conn = open(id);
+    if (conn !== undefined) server.emit("connection", conn);
+  };
+  let id;
+  try {
+    id = server.generateId(req);
+  } catch (error) {
+    return fail(error);
+  }
+  if (typeof id?.then === "function") {
+    Promise.resolve(id).then((value) => process.nextTick(proceed, value), fail);
+  } else {
+    proceed(id);
+  }
+}
+
+/**
+ * Checks the WebSocket part of an upgrade request (RFC 6455 section 4.2.1).
+ * @returns {string|undefined} the answer that switches protocols; nothing if the request has been refused
+ */
+function switchProtocols(server, req, socket) {
+  const { headers } = req;
+  const version = Number(headers["sec-websocket-version"]);
+  const key = headers["sec-websocket-key"];
+  const protocols = headers["sec-websocket-protocol"];
+  if (req.method !== "GET") return abortHandshake(socket, 405, "Method Not Allowed", "Invalid HTTP method");
+  const bad = (message, more) => abortHandshake(socket, 400, "Bad Request", message, more);
+  if (headers.upgrade === undefined || headers.upgrade.toLowerCase() !== "websocket") {
+    return bad("Invalid Upgrade header");
+  }
+  if (key === undefined || !KEY.test(key)) return bad("Missing or invalid Sec-WebSocket-Key header");
+  if (version !== 13 && version !== 8) {
+    return bad("Missing or invalid Sec-WebSocket-Version header", "Sec-WebSocket-Version: 13, 8\r\n");
+  }
+  let protocol;
+  if (protocols !== undefined) {
+    const names = protocols.split(",");
+    const trimmed = names.map((name) => name.trim());
+    if (!names.every((name) => TOKEN_LIST.test(name)) || new Set(trimmed).size !== names.length) {
+      return bad("Invalid Sec-WebSocket-Protocol header");
+    }
+    [protocol] = trimmed;
+  }
+  if (!socket.readable || !socket.writable) {
+    socket.destroy();
+    return undefined;
+  }
+  if (socket[kTaken]) {
+    throw new Error("handleUpgrade() was called more than once with the same socket");
+  }
+  socket[kTaken] = true;
+  let response =
+    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+    `Sec-WebSocket-Accept: ${acceptKey(key)}\r\n`;
+  if (protocol) response += `Sec-WebSocket-Protocol: ${protocol}\r\n`;
+  const additional = req[kHeaders] ?? {};
+  delete req[kHeaders];
+  if (!req._query.sid) server.emit("initial_headers", additional, req);
+  server.emit("headers", additional, req);
+  for (const name of Object.keys(additional)) response += `${name}: ${additional[name]}\r\n`;
+  return response + "\r\n";
+}
+
+/** Refuses a WebSocket handshake. */
+function abortHandshake(socket, status, statusText, message, headers = "") {
+  socket.on("error", noop);
+  socket.once("finish", socket.destroy);
+  socket.end(
+    `HTTP/1.1 ${status} ${statusText}\r\nConnection: close\r\nContent-Type: text/html\r\n` +
+      `Content-Length: ${Buffer.byteLength(message)}\r\n${headers}\r\n${message}`,
+  );
+  return undefined;
+}
+
+function reportError(server, req, code, context) {
+  server.emit("connection_error", { req, code, message: errorMessages[code], context });
+}
+
+/** Answers a request with an error. */
+function refuse(res, code, context) {
+  res.writeHead(code === errors.FORBIDDEN ? 403 : 400, { "Content-Type": "application/json" });
+  res.end(JSON.stringify({ code, message: context?.message || errorMessages[code] }));
+}
+
+/** Answers an upgrade request with an error. */
+function refuseUpgrade(socket, code, context) {
+  socket.on("error", noop);
+  if (socket.writable) {
+    const message = context?.message || errorMessages[code];
+    socket.write(
+      "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-type: text/html\r\n" +
+        `Content-Length: ${Buffer.byteLength(message)}\r\n\r\n${message}`,
+    );
+  }
+  socket.destroy();
+}
+
+/**
+ * Adds the headers of the answer to a request of a session.
+ * @param conn {Conn}
+ * @param req {IncomingMessage}
+ * @param headers {object} to be completed
+ * @returns {object} the same
+ */
+function responseHeaders(conn, req, headers) {
+  const { server } = conn;
+  const agent = req.headers["user-agent"];
+  // without this, old Internet Explorers take the payload for a cross-site script
+  if (agent && (agent.includes(";MSIE") || agent.includes("Trident/"))) headers["X-XSS-Protection"] = "0";
+  headers["cache-control"] = "no-store";
+  if (!req._query.sid) {
+    const { cookie } = server.opts;
+    if (cookie) headers["Set-Cookie"] = [serialize(cookie.name, conn.id, cookie)];
+    server.emit("initial_headers", headers, req);
+  }
+  server.emit("headers", headers, req);
+  return headers;
+}
+
+/** As much of a `ServerResponse` as middlewares need of the answer to an upgrade request. */
+class UpgradeResponse {
+  constructor(req, socket) {
+    this.req = req;
+    this.socket = socket;
+    req[kHeaders] = {};
+  }
+
+  setHeader(name, value) {
+    this.req[kHeaders][name] = value;
+  }
+
+  getHeader(name) {
+    return this.req[kHeaders][name];
+  }
+
+  removeHeader(name) {
+    delete this.req[kHeaders][name];
+  }
+
+  write() {}
+
+  writeHead() {}
+
+  /** A middleware that answers by itself refuses the upgrade. */
+  end() {
+    this.socket.destroy();
+  }
+}
+
+function noop() {}
+
+module.exports = { errors, errorMessages, generateId, handleRequest, handleUpgrade, protocolOf, responseHeaders };

@@ -1,0 +1,403 @@
+"use strict";
+
+const { EventEmitter } = require("node:events");
+const debug = require("debug")("socket.io:namespace");
+const { BroadcastOperator, settleWithResponses } = require("./broadcast-operator");
+const { runInTurn } = require("./middleware");
+const { Socket } = require("./socket");
+
+/** Events that a namespace emits of itself, and that no other server may cause here. */
+const RESERVED_EVENTS = new Set(["connect", "connection", "new_namespace"]);
+
+/**
+ * A channel of its own over connections that it shares with other namespaces: with its own listeners, rooms, middleware.
+ *
+ * @example
+ * const orders = io.of("/orders");
+ *
+ * orders.use((socket, next) => next());
+ * orders.on("connection", (socket) => {
+ *   socket.join("open");
+ *   orders.to("open").emit("hello");
+ * });
+ *
+ * @public
+ */
+class Namespace extends EventEmitter {
+  /**
+   * @private
+   * @param {import("./server").Server} server
+   * @param {string} name
+   */
+  constructor(server, name) {
+    super();
+    /** The connected sockets by id. */
+    this.sockets = new Map();
+    /** Sockets whose middleware is still running. */
+    this._preConnectSockets = new Map();
+    this._fns = [];
+    /** The next ack id: one counter for all, so that a broadcast can use one id for all its recipients. */
+    this._ids = 0;
+    this.server = server;
+    this.name = name;
+    this._initAdapter();
+  }
+
+  /**
+   * Creates the adapter; once more whenever `io.adapter()` sets another.
+   *
+   * @private
+   */
+  _initAdapter() {
+    const Adapter = this.server.adapter();
+    this.adapter = new Adapter(this);
+    Promise.resolve(this.adapter.init()).catch((err) => {
+      debug("the adapter failed to start: %s", err);
+    });
+  }
+
+  /**
+   * Adds a middleware, run for every client that wants to join.
+   *
+   * @example
+   * namespace.use((socket, next) => {
+   *   next(isWelcome(socket.handshake.auth) ? undefined : new Error("not welcome"));
+   * });
+   *
+   * @public
+   * @param {(socket: Socket, next: (err?: Error) => void) => void} fn
+   * @returns {this}
+   */
+  use(fn) {
+    this._fns.push(fn);
+    return this;
+  }
+
+  /**
+   * Runs the middleware.
+   *
+   * @private
+   * @param {Socket} socket
+   * @param {(err?: Error) => void} fn - called at the end, or on the first error
+   */
+  run(socket, fn) {
+    runInTurn(this._fns, socket, fn);
+  }
+
+  /**
+   * Lets a client join, if the middleware has nothing against it.
+   *
+   * @private
+   * @param {import("./client").Client} client
+   * @param {object} auth - the payload of the CONNECT packet
+   * @param {(socket: Socket) => void} fn - called when the socket is connected, before any listener
+   */
+  async _add(client, auth, fn) {
+    debug("adding a socket to %s", this.name);
+    const socket = await this._createSocket(client, auth);
+    this._preConnectSockets.set(socket.id, socket);
+
+    const { connectionStateRecovery } = this.server.opts;
+    if (connectionStateRecovery?.skipMiddlewares && socket.recovered && client.conn.readyState === "open") {
+      return this._doConnect(socket, fn);
+    }
+    this.run(socket, (err) => {
+      process.nextTick(admit, this, socket, fn, err);
+    });
+  }
+
+  /**
+   * Creates the socket, out of a previous session if the client names one that can be restored.
+   *
+   * @private
+   */
+  async _createSocket(client, auth) {
+    const { pid, offset } = auth;
+    if (this.server.opts.connectionStateRecovery && typeof pid === "string" && typeof offset === "string") {
+      let session;
+      try {
+        session = await this.adapter.restoreSession(pid, offset);
+      } catch (err) {
+        debug("the session could not be restored: %s", err);
+      }
+      if (session) {
+        debug("restored the session of %s", session.sid);
+        return new Socket(this, client, auth, session);
+      }
+    }
+    return new Socket(this, client, auth);
+  }
+
+  /**
+   * Makes a socket part of the namespace. What the library does of itself comes before any listener: a listener may
+   * disconnect the socket, which must then be fully connected.
+   *
+   * @private
+   */
+  _doConnect(socket, fn) {
+    this._preConnectSockets.delete(socket.id);
+    this.sockets.set(socket.id, socket);
+    socket._onconnect();
+    if (fn) {
+      fn(socket);
+    }
+    this.emitReserved("connect", socket);
+    this.emitReserved("connection", socket);
+  }
+
+  /**
+   * Called by every socket that goes.
+   *
+   * @private
+   */
+  _remove(socket) {
+    if (!this.sockets.delete(socket.id)) {
+      this._preConnectSockets.delete(socket.id);
+    }
+  }
+
+  /**
+   * Targets rooms; see {@link BroadcastOperator#to}.
+   *
+   * @public
+   * @param {string|string[]} room
+   * @returns {BroadcastOperator}
+   */
+  to(room) {
+    return new BroadcastOperator(this.adapter).to(room);
+  }
+
+  /**
+   * The same as `to()`.
+   *
+   * @public
+   * @param {string|string[]} room
+   * @returns {BroadcastOperator}
+   */
+  in(room) {
+    return new BroadcastOperator(this.adapter).in(room);
+  }
+
+  /**
+   * Leaves rooms out; see {@link BroadcastOperator#except}.
+   *
+   * @public
+   * @param {string|string[]} room
+   * @returns {BroadcastOperator}
+   */
+  except(room) {
+    return new BroadcastOperator(this.adapter).except(room);
+  }
+
+  /**
+   * Emits to all the sockets of the namespace.
+   *
+   * @public
+   * @param {string} ev
+   * @param {...any} args - anything that can be encoded; a function at the end receives the acknowledgements
+   * @returns {true}
+   * @throws {Error} if the name of the event is reserved
+   */
+  emit(ev, ...args) {
+    return new BroadcastOperator(this.adapter).emit(ev, ...args);
+  }
+
+  /**
+   * Emits a "message" event to all the sockets of the namespace.
+   *
+   * @public
+   * @param {...any} args
+   * @returns {this}
+   */
+  send(...args) {
+    this.emit("message", ...args);
+    return this;
+  }
+
+  /**
+   * The same as `send()`.
+   *
+   * @public
+   * @param {...any} args
+   * @returns {this}
+   */
+  write(...args) {
+    this.emit("message", ...args);
+    return this;
+  }
+
+  /**
+   * Emits to this namespace on the other servers of the cluster.
+   *
+   * @example
+   * namespace.on("status?", (cb) => cb("fine"));
+   * namespace.serverSideEmit("status?", (err, answers) => {
+   *   // one answer per other server; err if one of them did not answer in time
+   * });
+   *
+   * @public
+   * @param {string} ev
+   * @param {...any} args - without binary data; a function at the end receives the acknowledgements
+   * @returns {true}
+   * @throws {Error} if the name of the event is reserved
+   */
+  serverSideEmit(ev, ...args) {
+    if (RESERVED_EVENTS.has(ev)) {
+      throw new Error(`"${String(ev)}" is a reserved event name`);
+    }
+    this.adapter.serverSideEmit([ev, ...args]);
+    return true;
+  }
+
+  /**
+   * Emits to this namespace on the other servers of the cluster, and waits for their acknowledgements.
+   *
+   * @public
+   * @param {string} ev
+   * @param {...any} args
+   * @returns {Promise<any[]>} rejected if some did not come in time; the error's `responses` has the others
+   */
+  serverSideEmitWithAck(ev, ...args) {
+    return new Promise((resolve, reject) => {
+      args.push(settleWithResponses(resolve, reject));
+      this.serverSideEmit(ev, ...args);
+    });
+  }
+
+  /**
+   * Called by the adapter with what another server has emitted.
+   *
+   * @private
+   * @param {any[]} args
+   */
+  _onServerSideEmit(args) {
+    super.emit(...args);
+  }
+
+  /**
+   * The ids of all the sockets of the namespace.
+   *
+   * @public
+   * @deprecated `fetchSockets()` does more, `serverSideEmit()` does it cheaper
+   * @returns {Promise<Set<string>>}
+   */
+  allSockets() {
+    return new BroadcastOperator(this.adapter).allSockets();
+  }
+
+  /**
+   * Says whether what is emitted next may be compressed.
+   *
+   * @public
+   * @param {boolean} compress
+   * @returns {BroadcastOperator}
+   */
+  compress(compress) {
+    return new BroadcastOperator(this.adapter).compress(compress);
+  }
+
+  /**
+   * What is emitted next may be dropped for clients that cannot take it at once.
+   *
+   * @public
+   * @type {BroadcastOperator}
+   */
+  get volatile() {
+    return new BroadcastOperator(this.adapter).volatile;
+  }
+
+  /**
+   * What is emitted next stays on this server.
+   *
+   * @public
+   * @type {BroadcastOperator}
+   */
+  get local() {
+    return new BroadcastOperator(this.adapter).local;
+  }
+
+  /**
+   * Sets how long to wait for acknowledgements of what is emitted next.
+   *
+   * @public
+   * @param {number} timeout - milliseconds
+   * @returns {BroadcastOperator}
+   */
+  timeout(timeout) {
+    return new BroadcastOperator(this.adapter).timeout(timeout);
+  }
+
+  /**
+   * All the sockets of the namespace, including those on other servers of the cluster.
+   *
+   * @public
+   * @returns {Promise<Array<Socket|import("./broadcast-operator").RemoteSocket>>}
+   */
+  fetchSockets() {
+    return new BroadcastOperator(this.adapter).fetchSockets();
+  }
+
+  /**
+   * Makes all the sockets of the namespace join rooms.
+   *
+   * @public
+   * @param {string|string[]} room
+   */
+  socketsJoin(room) {
+    return new BroadcastOperator(this.adapter).socketsJoin(room);
+  }
+
+  /**
+   * Makes all the sockets of the namespace leave rooms.
+   *
+   * @public
+   * @param {string|string[]} room
+   */
+  socketsLeave(room) {
+    return new BroadcastOperator(this.adapter).socketsLeave(room);
+  }
+
+  /**
+   * Disconnects all the sockets of the namespace.
+   *
+   * @public
+   * @param {boolean} [close] - also close the connections
+   */
+  disconnectSockets(close = false) {
+    return new BroadcastOperator(this.adapter).disconnectSockets(close);
+  }
+
+  /**
+   * Emits to the listeners on this side; `emit()` goes to the clients.
+   *
+   * @private
+   */
+  emitReserved(ev, ...args) {
+    return super.emit(ev, ...args);
+  }
+
+  /** @private */
+  emitUntyped(ev, ...args) {
+    return super.emit(ev, ...args);
+  }
+}
+
+module.exports = { Namespace };
+
+/** The end of the middleware: the socket is connected, or the client told why not. */
+function admit(nsp, socket, fn, err) {
+  const { conn } = socket;
+  if (conn.readyState !== "open") {
+    debug("the client has gone while the middleware was running");
+    socket._cleanup();
+    return;
+  }
+  if (err) {
+    debug("a middleware has turned the client away");
+    socket._cleanup();
+    const { message, data } = err;
+    socket._error(conn.protocol === 3 ? data || message : { message, data });
+    return;
+  }
+  nsp._doConnect(socket, fn);
+}

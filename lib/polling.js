@@ -1,0 +1,202 @@
+"use strict";
+
+const zlib = require("zlib");
+const accepts = require("accepts");
+const createDebug = require("debug");
+const handshake = require("./handshake");
+
+const debug = createDebug("engine:polling");
+
+const COMPRESSORS = { gzip: zlib.createGzip, deflate: zlib.createDeflate };
+
+/**
+ * The requests of a session that polls: one GET that waits for an answer, and one POST whose body arrives. The
+ * worker holds the session, and says what to answer.
+ */
+class Polling {
+  /** @param conn {Conn} */
+  constructor(conn) {
+    this.conn = conn;
+    /** The GET that waits. */
+    this.get = undefined;
+    /** The POST that is being received or handled. */
+    this.post = undefined;
+  }
+
+  /** Whether a GET waits. */
+  get isWaiting() {
+    return this.get !== undefined;
+  }
+
+  /** A request of the session. */
+  onRequest(req) {
+    if (req.method === "GET") {
+      this._onGet(req);
+    } else if (req.method === "POST") {
+      this._onPost(req);
+    } else {
+      takeResponse(req).writeHead(500).end();
+    }
+  }
+
+  /** Keeps a GET until there is something to answer. */
+  hold(req) {
+    this.get = new Request(this, req, onGetClosed);
+  }
+
+  /**
+   * Answers the GET that waits.
+   * @param payload {string}
+   * @param compress {boolean} whether the application lets it be compressed
+   */
+  answer(payload, compress) {
+    const { get } = this;
+    if (get === undefined) return;
+    debug('writing "%s"', payload);
+    this.get = undefined;
+    get.detach();
+    const { req, res } = get;
+    const headers = { "Content-Type": "text/plain; charset=UTF-8" };
+    const length = Buffer.byteLength(payload);
+    const options = this.conn.server.opts.httpCompression;
+    const encoding =
+      compress && options && length >= options.threshold && accepts(req).encodings(["gzip", "deflate"]);
+    if (encoding) {
+      headers["Content-Encoding"] = encoding;
+      res.writeHead(200, handshake.responseHeaders(this.conn, req, headers));
+      const stream = COMPRESSORS[encoding](options);
+      stream.on("error", () => res.end());
+      stream.pipe(res);
+      stream.end(payload);
+    } else {
+      headers["Content-Length"] = length;
+      res.writeHead(200, handshake.responseHeaders(this.conn, req, headers));
+      res.end(payload);
+    }
+  }
+
+  /** The worker has handled the body of the POST. */
+  onPosted() {
+    const { post } = this;
+    if (post === undefined) return;
+    this.post = undefined;
+    // text/plain would make some browsers offer a download
+    const headers = { "Content-Type": "text/html", "Content-Length": "2" };
+    post.res.writeHead(200, handshake.responseHeaders(this.conn, post.req, headers));
+    post.res.end("ok");
+  }
+
+  /** The session has failed: nothing more will be said. */
+  abandon() {
+    this.answer("1", false);
+    const { post } = this;
+    if (post !== undefined) {
+      this.post = undefined;
+      post.detach();
+      post.req.destroy();
+    }
+  }
+
+  _onGet(req) {
+    if (this.get !== undefined) {
+      debug("request overlap");
+      const res = takeResponse(req);
+      this.conn._fail("overlap from client");
+      res.writeHead(400).end();
+      return;
+    }
+    this.hold(req);
+    this.conn.server._commands.poll(this.conn._handle);
+  }
+
+  _onPost(req) {
+    const res = takeResponse(req);
+    if (this.post !== undefined) {
+      this.conn._fail("data request overlap from client");
+      res.writeHead(400).end();
+      return;
+    }
+    if (req.headers["content-type"] === "application/octet-stream") {
+      this.conn._fail("invalid content");
+      res.writeHead(400).end();
+      return;
+    }
+    req.res = res;
+    this.post = new Post(this, req);
+  }
+}
+
+/** Takes the response off its request, which the session may keep for as long as it lives. */
+function takeResponse(req) {
+  const { res } = req;
+  req.res = null;
+  return res;
+}
+
+/** A request that waits for its answer. */
+class Request {
+  constructor(polling, req, onClose) {
+    this.polling = polling;
+    this.req = req;
+    this.res = takeResponse(req);
+    this._onClose = onClose.bind(undefined, this);
+    // the response also closes after a request without a body has been read to its end
+    this.res.on("close", this._onClose);
+  }
+
+  /** The answer is under way, or nobody will give one. */
+  detach() {
+    this.res.removeListener("close", this._onClose);
+  }
+}
+
+/** The client has hung up on a GET. */
+function onGetClosed(get) {
+  get.detach();
+  get.polling.get = undefined;
+  get.polling.conn._fail("poll connection closed prematurely");
+}
+
+/** A POST: its body arrives, the worker handles it, it is answered. */
+class Post extends Request {
+  constructor(polling, req) {
+    super(polling, req, onPostClosed);
+    this.body = "";
+    this.length = 0;
+    req.setEncoding("utf8");
+    req.on("data", (chunk) => this._onData(chunk));
+    req.on("end", () => this._onEnd());
+  }
+
+  _onData(chunk) {
+    const { polling } = this;
+    if (polling.post !== this) return;
+    this.length += Buffer.byteLength(chunk);
+    if (this.length > polling.conn.server.opts.maxHttpBufferSize) {
+      polling.post = undefined;
+      this.detach();
+      this.res.writeHead(413).end();
+      return;
+    }
+    this.body += chunk;
+  }
+
+  _onEnd() {
+    const { polling, body } = this;
+    if (polling.post !== this) return;
+    this.detach();
+    const { conn } = polling;
+    debug('received "%s"', body);
+    conn.server._commands.flush();
+    conn.server._native.post(conn._handle, body);
+  }
+}
+
+/** The client has hung up on a POST whose body had not arrived. */
+function onPostClosed(post) {
+  post.detach();
+  post.polling.post = undefined;
+  post.polling.conn._fail("data request connection closed prematurely");
+}
+
+module.exports = { Polling };

@@ -1,0 +1,614 @@
+"use strict";
+
+const { EventEmitter } = require("node:events");
+const { createServer } = require("node:http");
+const cors = require("cors");
+const debug = require("debug")("socket.io:server");
+const { Adapter, SessionAwareAdapter } = require("./adapter");
+const { Client } = require("./client");
+const clientBundle = require("./client-bundle");
+const { ConnectQueue } = require("./connect-queue");
+const engine = require("./engine");
+const { Namespace } = require("./namespace");
+const packets = require("./packet");
+const { ParentNamespace } = require("./parent-namespace");
+
+/**
+ * A Socket.IO server. As an event emitter, it stands for its main namespace "/".
+ *
+ * @example
+ * const io = new Server({ cors: { origin: "https://example.com" } });
+ *
+ * io.on("connection", (socket) => {
+ *   socket.emit("hello", "world");
+ * });
+ * io.listen(3000);
+ *
+ * @public
+ */
+class Server extends EventEmitter {
+  /**
+   * @param {import("node:http").Server|number|object} [srv] - an HTTP server, a port to listen on, or the options
+   * @param {object} [opts] - of Socket.IO and of Engine.IO
+   */
+  constructor(srv, opts = {}) {
+    super();
+    if (typeof srv === "object" && srv instanceof Object && !srv.listen) {
+      opts = srv;
+      srv = undefined;
+    }
+    this._nsps = new Map();
+    this.parentNsps = new Map();
+    /** Those of `parentNsps` that have a regular expression: `of()` can tell which of them a name belongs to. */
+    this.parentNamespacesFromRegExp = new Map();
+    /** The clients that have not joined a namespace yet. */
+    this._connectQueue = new ConnectQueue();
+
+    this.path(opts.path || "/socket.io");
+    this.connectTimeout(opts.connectTimeout || 45000);
+    this.serveClient(opts.serveClient !== false);
+    this._parser = opts.parser || packets;
+    this.encoder = new this._parser.Encoder();
+    this.opts = opts;
+    if (opts.connectionStateRecovery) {
+      opts.connectionStateRecovery = {
+        maxDisconnectionDuration: 2 * 60 * 1000,
+        skipMiddlewares: true,
+        ...opts.connectionStateRecovery,
+      };
+    }
+    opts.cleanupEmptyChildNamespaces = !!opts.cleanupEmptyChildNamespaces;
+    this.adapter(opts.adapter || (opts.connectionStateRecovery ? SessionAwareAdapter : Adapter));
+    /** The main namespace. */
+    this.sockets = this.of("/");
+
+    if (srv || typeof srv === "number") {
+      this.attach(srv);
+    }
+    if (opts.cors) {
+      this._corsMiddleware = cors(opts.cors);
+    }
+  }
+
+  /** @private */
+  get _opts() {
+    return this.opts;
+  }
+
+  /**
+   * Gets or sets whether the client is served to browsers.
+   *
+   * @public
+   * @param {boolean} [v]
+   * @returns {boolean|this}
+   */
+  serveClient(v) {
+    if (arguments.length === 0) {
+      return this._serveClient;
+    }
+    this._serveClient = v;
+    return this;
+  }
+
+  /**
+   * Gets or sets the path of the requests that are ours.
+   *
+   * @public
+   * @param {string} [v]
+   * @returns {string|this}
+   */
+  path(v) {
+    if (arguments.length === 0) {
+      return this._path;
+    }
+    this._path = v.replace(/\/$/, "");
+    return this;
+  }
+
+  /**
+   * Gets or sets how long a client may stay without joining a namespace.
+   *
+   * @public
+   * @param {number} [v] - milliseconds
+   * @returns {number|this}
+   */
+  connectTimeout(v) {
+    if (v === undefined) {
+      return this._connectTimeout;
+    }
+    this._connectTimeout = v;
+    return this;
+  }
+
+  /**
+   * Gets or sets the class of the namespaces' adapters; existing namespaces get a new one.
+   *
+   * @public
+   * @param {Function} [v]
+   * @returns {Function|this}
+   */
+  adapter(v) {
+    if (arguments.length === 0) {
+      return this._adapter;
+    }
+    this._adapter = v;
+    for (const nsp of this._nsps.values()) {
+      nsp._initAdapter();
+    }
+    return this;
+  }
+
+  /**
+   * Attaches the server to an HTTP server, or to one made for a port.
+   *
+   * @public
+   * @param {import("node:http").Server|number|string} srv - an HTTP(S) or HTTP/2 server, or a port
+   * @param {object} [opts] - of Engine.IO; those given to the constructor prevail
+   * @returns {this}
+   * @throws {Error} if it is given a request handler, such as an Express application
+   */
+  attach(srv, opts = {}) {
+    if (typeof srv === "function") {
+      throw new Error(
+        "You are trying to attach socket.io to an express request handler function. " +
+          "Please pass a http.Server instance.",
+      );
+    }
+    if ((typeof srv === "number" || typeof srv === "string") && !Number.isNaN(Number(srv))) {
+      srv = listenOn(Number(srv));
+    }
+    Object.assign(opts, this.opts);
+    opts.path = opts.path || this._path;
+    this.initEngine(srv, opts);
+    return this;
+  }
+
+  /**
+   * The same as `attach()`.
+   *
+   * @public
+   * @param {import("node:http").Server|number|string} srv
+   * @param {object} [opts]
+   * @returns {this}
+   */
+  listen(srv, opts = {}) {
+    return this.attach(srv, opts);
+  }
+
+  /**
+   * Not needed: uWebSockets.js would replace a transport that is native already.
+   *
+   * @public
+   * @throws {Error} always
+   */
+  attachApp() {
+    throw new Error(
+      "attachApp() is not supported: the sockets of this server are native already, without uWebSockets.js. " +
+        "Use attach() or listen() with an http.Server or a port.",
+    );
+  }
+
+  /** @private */
+  initEngine(srv, opts) {
+    debug("creating the engine");
+    this.eio = engine.attach(srv, opts);
+    if (this._serveClient) {
+      this.attachServe(srv);
+    }
+    this.httpServer = srv;
+    this.bind(this.eio);
+  }
+
+  /**
+   * Serves the client, in front of the request listeners that are already there.
+   *
+   * @private
+   * @param {import("node:http").Server} srv
+   */
+  attachServe(srv) {
+    const listeners = srv.listeners("request");
+    srv.removeAllListeners("request");
+    srv.on("request", (req, res) => {
+      const file = req.url.startsWith(this._path) ? this.extractFilename(req.url) : "";
+      if (!clientBundle.isClientFile(file)) {
+        for (const listener of listeners) {
+          listener.call(srv, req, res);
+        }
+      } else if (this._corsMiddleware) {
+        this._corsMiddleware(req, res, () => this.serve(file, req, res));
+      } else {
+        this.serve(file, req, res);
+      }
+    });
+  }
+
+  /** @private */
+  extractFilename(url) {
+    return url.slice(this._path.length + 1).split("?")[0];
+  }
+
+  /** @private */
+  serve(filename, req, res) {
+    clientBundle.serve(filename, req, res, Server.sendFile);
+  }
+
+  /**
+   * Sends a file of the client. May be replaced by those who keep the files elsewhere.
+   *
+   * @param {string} filename
+   * @param {import("node:http").IncomingMessage} req
+   * @param {import("node:http").ServerResponse} res
+   */
+  static sendFile(filename, req, res) {
+    clientBundle.sendFile(filename, req, res);
+  }
+
+  /**
+   * Takes connections from an engine.
+   *
+   * @public
+   * @param {object} engine - with the interface of Engine.IO's server
+   * @returns {this}
+   */
+  bind(engine) {
+    /** What the connections come from. */
+    this.engine = engine;
+    engine.on("connection", this.onconnection.bind(this));
+    return this;
+  }
+
+  /**
+   * Called with every new connection.
+   *
+   * @private
+   * @param {object} conn
+   * @returns {this}
+   */
+  onconnection(conn) {
+    debug("new connection %s", conn.id);
+    const client = new Client(this, conn);
+    if (conn.protocol === 3) {
+      // the main namespace used to be joined without being asked for
+      client.connect("/");
+    }
+    return this;
+  }
+
+  /**
+   * Returns a namespace, which is created if need be.
+   *
+   * @example
+   * io.of("/orders").on("connection", (socket) => {});
+   * io.of(/^\/room-\d+$/).on("connection", (socket) => console.log(socket.nsp.name));
+   *
+   * @public
+   * @param {string|RegExp|((name: string, auth: object, next: (err: Error|null, allow: boolean) => void) => void)} name -
+   *   a name, or what decides which names are namespaces
+   * @param {(socket: import("./socket").Socket) => void} [fn] - called with every socket that connects
+   * @returns {Namespace}
+   * @throws {Error} if the regular expression keeps state between matches
+   */
+  of(name, fn) {
+    if (typeof name === "function" || name instanceof RegExp) {
+      return this._createParent(name, fn);
+    }
+    if (String(name)[0] !== "/") {
+      name = "/" + name;
+    }
+    let nsp = this._nsps.get(name);
+    if (nsp === undefined) {
+      for (const [regExp, parent] of this.parentNamespacesFromRegExp) {
+        if (regExp.test(name)) {
+          debug("%s is a child of %s", name, regExp);
+          return parent.createChild(name);
+        }
+      }
+      debug("creating namespace %s", name);
+      nsp = new Namespace(this, name);
+      this._nsps.set(name, nsp);
+      if (name !== "/") {
+        this.sockets.emitReserved("new_namespace", nsp);
+      }
+    }
+    if (fn) {
+      nsp.on("connect", fn);
+    }
+    return nsp;
+  }
+
+  /** @private */
+  _createParent(name, fn) {
+    if (name instanceof RegExp && (name.global || name.sticky)) {
+      throw new Error("stateful regular expressions are not supported");
+    }
+    const parent = new ParentNamespace(this);
+    debug("creating parent namespace %s", parent.name);
+    if (name instanceof RegExp) {
+      this.parentNsps.set((nsp, auth, next) => next(null, name.test(nsp)), parent);
+      this.parentNamespacesFromRegExp.set(name, parent);
+    } else {
+      this.parentNsps.set(name, parent);
+    }
+    if (fn) {
+      parent.on("connect", fn);
+    }
+    return parent;
+  }
+
+  /**
+   * Asks the parent namespaces, one after the other, for one that does not exist.
+   *
+   * @private
+   * @param {string} name
+   * @param {object} auth
+   * @param {(nsp: Namespace|false) => void} fn
+   */
+  _checkNamespace(name, auth, fn) {
+    const parents = this.parentNsps.entries();
+    const askNext = () => {
+      const { done, value } = parents.next();
+      if (done) {
+        fn(false);
+        return;
+      }
+      const [isAllowed, parent] = value;
+      isAllowed(name, auth, (err, allow) => {
+        if (err || !allow) {
+          askNext();
+        } else {
+          // it may have been created while the answer was pending
+          fn(this._nsps.get(name) ?? parent.createChild(name));
+        }
+      });
+    };
+    askNext();
+  }
+
+  /**
+   * Disconnects all clients, and closes the engine and the HTTP server.
+   *
+   * @public
+   * @param {(err?: Error) => void} [fn] - called at the end; with an error if the HTTP server was not listening
+   * @returns {Promise<void>}
+   */
+  async close(fn) {
+    await Promise.allSettled([...this._nsps.values()].map(closeNamespace));
+    this.engine?.close();
+    if (this.httpServer) {
+      await closeHttpServer(this.httpServer, fn);
+    } else if (fn) {
+      fn();
+    }
+  }
+
+  /**
+   * Adds a middleware to the main namespace; see {@link Namespace#use}.
+   *
+   * @public
+   * @param {(socket: import("./socket").Socket, next: (err?: Error) => void) => void} fn
+   * @returns {this}
+   */
+  use(fn) {
+    this.sockets.use(fn);
+    return this;
+  }
+
+  /**
+   * Emits a "message" event to all the sockets of the main namespace.
+   *
+   * @public
+   * @param {...any} args
+   * @returns {this}
+   */
+  send(...args) {
+    this.sockets.emit("message", ...args);
+    return this;
+  }
+
+  /**
+   * The same as `send()`.
+   *
+   * @public
+   * @param {...any} args
+   * @returns {this}
+   */
+  write(...args) {
+    this.sockets.emit("message", ...args);
+    return this;
+  }
+
+  /**
+   * Targets rooms of the main namespace; see {@link Namespace#to}.
+   *
+   * @public
+   * @param {string|string[]} room
+   * @returns {import("./broadcast-operator").BroadcastOperator}
+   */
+  to(room) {
+    return this.sockets.to(room);
+  }
+
+  /**
+   * The same as `to()`.
+   *
+   * @public
+   * @param {string|string[]} room
+   * @returns {import("./broadcast-operator").BroadcastOperator}
+   */
+  in(room) {
+    return this.sockets.in(room);
+  }
+
+  /**
+   * Leaves out rooms of the main namespace; see {@link Namespace#except}.
+   *
+   * @public
+   * @param {string|string[]} room
+   * @returns {import("./broadcast-operator").BroadcastOperator}
+   */
+  except(room) {
+    return this.sockets.except(room);
+  }
+
+  /**
+   * Emits to the main namespace on the other servers of the cluster; see {@link Namespace#serverSideEmit}.
+   *
+   * @public
+   * @param {string} ev
+   * @param {...any} args
+   * @returns {true}
+   * @throws {Error} if the name of the event is reserved
+   */
+  serverSideEmit(ev, ...args) {
+    return this.sockets.serverSideEmit(ev, ...args);
+  }
+
+  /**
+   * As `serverSideEmit()`, and waits for the acknowledgements; see {@link Namespace#serverSideEmitWithAck}.
+   *
+   * @public
+   * @param {string} ev
+   * @param {...any} args
+   * @returns {Promise<any[]>}
+   */
+  serverSideEmitWithAck(ev, ...args) {
+    return this.sockets.serverSideEmitWithAck(ev, ...args);
+  }
+
+  /**
+   * The ids of all the sockets of the main namespace.
+   *
+   * @public
+   * @deprecated `fetchSockets()` does more, `serverSideEmit()` does it cheaper
+   * @returns {Promise<Set<string>>}
+   */
+  allSockets() {
+    return this.sockets.allSockets();
+  }
+
+  /**
+   * Says whether what is emitted next may be compressed.
+   *
+   * @public
+   * @param {boolean} compress
+   * @returns {import("./broadcast-operator").BroadcastOperator}
+   */
+  compress(compress) {
+    return this.sockets.compress(compress);
+  }
+
+  /**
+   * What is emitted next may be dropped for clients that cannot take it at once.
+   *
+   * @public
+   * @type {import("./broadcast-operator").BroadcastOperator}
+   */
+  get volatile() {
+    return this.sockets.volatile;
+  }
+
+  /**
+   * What is emitted next stays on this server.
+   *
+   * @public
+   * @type {import("./broadcast-operator").BroadcastOperator}
+   */
+  get local() {
+    return this.sockets.local;
+  }
+
+  /**
+   * Sets how long to wait for acknowledgements of what is emitted next.
+   *
+   * @public
+   * @param {number} timeout - milliseconds
+   * @returns {import("./broadcast-operator").BroadcastOperator}
+   */
+  timeout(timeout) {
+    return this.sockets.timeout(timeout);
+  }
+
+  /**
+   * All the sockets of the main namespace, including those on other servers of the cluster.
+   *
+   * @public
+   * @returns {Promise<Array<import("./socket").Socket|import("./broadcast-operator").RemoteSocket>>}
+   */
+  fetchSockets() {
+    return this.sockets.fetchSockets();
+  }
+
+  /**
+   * Makes all the sockets of the main namespace join rooms.
+   *
+   * @public
+   * @param {string|string[]} room
+   */
+  socketsJoin(room) {
+    return this.sockets.socketsJoin(room);
+  }
+
+  /**
+   * Makes all the sockets of the main namespace leave rooms.
+   *
+   * @public
+   * @param {string|string[]} room
+   */
+  socketsLeave(room) {
+    return this.sockets.socketsLeave(room);
+  }
+
+  /**
+   * Disconnects all the sockets of the main namespace.
+   *
+   * @public
+   * @param {boolean} [close] - also close the connections
+   */
+  disconnectSockets(close = false) {
+    return this.sockets.disconnectSockets(close);
+  }
+}
+
+// listeners on the server are listeners on its main namespace, and what it emits goes to the clients
+for (const method of Object.keys(EventEmitter.prototype)) {
+  if (typeof EventEmitter.prototype[method] === "function") {
+    Server.prototype[method] = function onMainNamespace(...args) {
+      return this.sockets[method](...args);
+    };
+  }
+}
+
+module.exports = { Server };
+
+function listenOn(port) {
+  debug("creating an HTTP server on port %d", port);
+  const srv = createServer(answerNotFound);
+  srv.listen(port);
+  return srv;
+}
+
+function answerNotFound(req, res) {
+  res.writeHead(404);
+  res.end();
+}
+
+async function closeNamespace(nsp) {
+  for (const socket of nsp.sockets.values()) {
+    socket._onclose("server shutting down");
+  }
+  await nsp.adapter.close();
+}
+
+function closeHttpServer(srv, fn) {
+  return new Promise((resolve) => {
+    srv.close((err) => {
+      if (err) {
+        debug("the HTTP server was not listening");
+      }
+      if (fn) {
+        fn(err);
+      }
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,12 @@
+"use strict";
+
+// `npm start`: the chat example on http://localhost:3000, whatever is still missing installed and built first.
+
+const path = require("node:path");
+const { root, run } = require("./support");
+
+if (!run(process.execPath, [path.join(__dirname, "build.js"), "--if-needed"])) {
+  process.exit(1);
+}
+
+require(path.join(root, "examples", "chat", "server.js"));

@@ -1,0 +1,260 @@
+//! The class that JavaScript talks to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use napi::bindgen_prelude::{Buffer, BufferSlice, Function};
+use napi::threadsafe_function::ThreadsafeFunctionCallMode;
+use napi::{Env, Error, JsString, Result};
+use napi_derive::napi;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use crate::engine_io::packet::Handshake;
+use crate::options::Options;
+use crate::worker::command::{Command, OpBatch, Open, Takeover};
+use crate::worker::event::{EventBatch, Inbox, MAX_WORDS};
+use crate::worker::WorkerHandle;
+
+/// Words at the head of the array that `drain` fills: the number of words that follow, the number of buffers.
+const DRAIN_HEAD: usize = 2;
+
+/// What an engine is told when it is made.
+#[napi(object)]
+pub struct EngineOptions {
+    /// Number of worker threads, at least one.
+    pub workers: u32,
+    /// Milliseconds between two pings.
+    pub ping_interval: f64,
+    /// Milliseconds that a client has to answer a ping.
+    pub ping_timeout: f64,
+    /// Milliseconds that a client has to complete an upgrade.
+    pub upgrade_timeout: f64,
+    /// Bytes that one message of a client may have.
+    pub max_payload: f64,
+    /// Whether Socket.IO packet headers are parsed natively.
+    pub parse_packets: bool,
+    /// Bytes of events that may wait for JavaScript before sockets are read no more.
+    pub max_backlog: f64,
+}
+
+fn milliseconds(value: f64) -> Duration {
+    Duration::try_from_secs_f64(value / 1000.0).unwrap_or(Duration::from_secs(u64::from(u32::MAX)))
+}
+
+/// The native half of an Engine.IO server.
+#[napi]
+pub struct NativeEngine {
+    workers: Vec<WorkerHandle>,
+    inbox: Arc<Inbox>,
+    options: Arc<Options>,
+    buffers: Vec<Vec<u8>>,
+}
+
+#[napi]
+impl NativeEngine {
+    /// Makes an engine. `wake` is called without arguments, on the JavaScript thread, when events begin to wait; it
+    /// has to see to it that `drain` is called until there are none. Threads start with the first connection.
+    #[napi(constructor)]
+    pub fn new(options: EngineOptions, wake: Function<'_, (), ()>) -> Result<NativeEngine> {
+        let wake = wake.build_threadsafe_function::<()>().weak::<true>().build()?;
+        let settings = Arc::new(Options {
+            ping_interval: milliseconds(options.ping_interval),
+            ping_timeout: milliseconds(options.ping_timeout),
+            upgrade_timeout: milliseconds(options.upgrade_timeout),
+            max_payload: options.max_payload.max(0.0) as usize,
+            parse_packets: options.parse_packets,
+            max_backlog: options.max_backlog.max(1.0) as usize,
+        });
+        let inbox = Arc::new(Inbox::new(
+            settings.max_backlog,
+            Box::new(move || {
+                // fails only while the environment is being torn down, when nobody listens any more
+                let _ = wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+            }),
+        ));
+        let count = options.workers.max(1) as usize;
+        let workers =
+            (0..count).map(|index| WorkerHandle::new(index, count, settings.clone(), inbox.clone())).collect();
+        Ok(NativeEngine { workers, inbox, options: settings, buffers: Vec::new() })
+    }
+
+    /// Hands over operations that JavaScript gathered. `count`: how many words of `words` are used. `mask`: a bit for
+    /// each worker that they concern.
+    ///
+    /// # Errors
+    /// When a worker thread cannot be started.
+    #[napi]
+    pub fn submit(
+        &mut self,
+        words: &[u32],
+        count: u32,
+        text: String,
+        buffers: Option<Vec<BufferSlice<'_>>>,
+        mask: u32,
+    ) -> Result<()> {
+        let buffers = buffers.unwrap_or_default().iter().map(|buffer| Bytes::copy_from_slice(buffer)).collect();
+        let words = &words[..words.len().min(count as usize)];
+        let batch = Arc::new(OpBatch::new(words, text, buffers));
+        for (index, worker) in self.workers.iter_mut().enumerate() {
+            // a worker that does not run has no connections
+            if mask & (1 << (index % 32)) != 0 && worker.is_running() {
+                worker.push(Command::Batch(batch.clone())).map_err(io_error)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A session begins with a GET, which waits for its answer.
+    ///
+    /// # Errors
+    /// When a worker thread cannot be started.
+    #[napi]
+    pub fn open_polling(
+        &mut self,
+        connection: u32,
+        sid: String,
+        upgrades: Vec<String>,
+        initial: Option<String>,
+    ) -> Result<()> {
+        let handshake = self.handshake(&sid, &upgrades);
+        self.push(connection, Command::Open(Box::new(Open { connection, socket: None, handshake, initial })))
+    }
+
+    /// A session begins with a WebSocket. `fd`: the descriptor to duplicate, or -1 for a stream in JavaScript.
+    /// `response`: the answer to the upgrade request. `head`: what came behind the request.
+    ///
+    /// # Errors
+    /// When the descriptor cannot be duplicated or a worker thread cannot be started.
+    #[napi]
+    #[allow(clippy::too_many_arguments, reason = "an object would cost a lookup for each member")]
+    pub fn open_websocket(
+        &mut self,
+        connection: u32,
+        stream: u32,
+        fd: i32,
+        response: String,
+        head: Option<BufferSlice<'_>>,
+        sid: String,
+        initial: Option<String>,
+    ) -> Result<()> {
+        let socket = Some(takeover(stream, fd, response, head)?);
+        let handshake = self.handshake(&sid, &[]);
+        self.push(connection, Command::Open(Box::new(Open { connection, socket, handshake, initial })))
+    }
+
+    /// A WebSocket wants to take over from polling. Parameters and errors as for `openWebsocket`.
+    #[napi]
+    pub fn upgrade(
+        &mut self,
+        connection: u32,
+        stream: u32,
+        fd: i32,
+        response: String,
+        head: Option<BufferSlice<'_>>,
+    ) -> Result<()> {
+        let socket = takeover(stream, fd, response, head)?;
+        self.push(connection, Command::Upgrade { connection, socket })
+    }
+
+    /// The body of a POST.
+    ///
+    /// # Errors
+    /// When a worker thread cannot be started.
+    #[napi]
+    pub fn post(&mut self, connection: u32, body: String) -> Result<()> {
+        self.push(connection, Command::Post { connection, body })
+    }
+
+    /// Bytes that a stream in JavaScript received.
+    ///
+    /// # Errors
+    /// When a worker thread cannot be started.
+    #[napi]
+    pub fn pipe_data(&mut self, stream: u32, data: BufferSlice<'_>) -> Result<()> {
+        self.push(stream, Command::PipeData { stream, data: data.to_vec() })
+    }
+
+    /// Takes a batch of events: their words into `words` (the bytes of a `Uint32Array` of `drainCapacity()` words;
+    /// two words that count them and the buffers come first), their texts as the string that is returned. No words:
+    /// there are no more events, and `wake` is called for the next.
+    ///
+    /// # Errors
+    /// When V8 cannot make the string.
+    #[napi]
+    pub fn drain<'env>(&mut self, env: &'env Env, mut words: BufferSlice<'_>) -> Result<JsString<'env>> {
+        let Some((batch, resumes)) = self.inbox.take() else {
+            write_words(&mut words, &[0]);
+            return env.create_string("");
+        };
+        if resumes {
+            for worker in self.workers.iter_mut().filter(|worker| worker.is_running()) {
+                worker.push(Command::Resume).map_err(io_error)?;
+            }
+        }
+        let EventBatch { words: events, text, buffers, .. } = batch;
+        write_words(&mut words, &[events.len() as u32, buffers.len() as u32]);
+        write_words(&mut words[DRAIN_HEAD * size_of::<u32>()..], &events);
+        self.buffers = buffers;
+        if text.is_ascii() {
+            env.create_string_latin1(text.as_bytes())
+        } else {
+            env.create_string(&text)
+        }
+    }
+
+    /// The buffers of the batch that was drained last.
+    #[napi]
+    pub fn take_buffers(&mut self) -> Vec<Buffer> {
+        std::mem::take(&mut self.buffers).into_iter().map(Buffer::from).collect()
+    }
+
+    fn handshake(&self, sid: &str, upgrades: &[String]) -> String {
+        Handshake {
+            sid,
+            upgrades,
+            ping_interval: self.options.ping_interval.as_millis() as u64,
+            ping_timeout: self.options.ping_timeout.as_millis() as u64,
+            max_payload: self.options.max_payload as u64,
+        }
+        .encode()
+    }
+
+    fn push(&mut self, id: u32, command: Command) -> Result<()> {
+        let index = id as usize % self.workers.len();
+        self.workers[index].push(command).map_err(io_error)
+    }
+}
+
+fn takeover(stream: u32, fd: i32, response: String, head: Option<BufferSlice<'_>>) -> Result<Takeover> {
+    Ok(Takeover {
+        stream,
+        #[cfg(unix)]
+        fd: if fd < 0 { None } else { Some(crate::stream::fd::duplicate(fd).map_err(io_error)?) },
+        response,
+        head: head.map(|head| head.to_vec()).unwrap_or_default(),
+    })
+}
+
+/// Writes words where JavaScript reads them as a `Uint32Array`.
+fn write_words(bytes: &mut [u8], words: &[u32]) {
+    for (bytes, word) in bytes.chunks_exact_mut(size_of::<u32>()).zip(words) {
+        bytes.copy_from_slice(&word.to_ne_bytes());
+    }
+}
+
+fn io_error(error: std::io::Error) -> Error {
+    Error::from_reason(error.to_string())
+}
+
+/// The length that the array for `drain` needs, in words.
+#[napi]
+pub fn drain_capacity() -> u32 {
+    (DRAIN_HEAD + MAX_WORDS) as u32
+}
+
+/// The value of `Sec-WebSocket-Accept` for a `Sec-WebSocket-Key` (RFC 6455 section 4.2.2).
+#[napi]
+pub fn accept_key(key: String) -> String {
+    derive_accept_key(key.as_bytes())
+}

@@ -1,0 +1,3 @@
+//! Everything that N-API sees.
+
+mod engine;

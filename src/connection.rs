@@ -1,0 +1,40 @@
+//! The engine's side of one client: its session and what its transport needs.
+
+use std::time::Instant;
+
+use crate::session::Session;
+use crate::transport::polling::Polling;
+
+/// Names a connection within an engine. JavaScript chooses the number; `id % workers` is the worker that the
+/// connection lives on.
+pub type ConnectionId = u32;
+
+/// What JavaScript wants to hear of beyond messages, as bits of a mask.
+pub mod watch {
+    /// Every heartbeat.
+    pub const HEARTBEAT: u8 = 1;
+}
+
+/// One client.
+#[derive(Debug)]
+pub struct Connection {
+    /// The Engine.IO session.
+    pub session: Session,
+    /// The outgoing half of HTTP long-polling, until the session has left it.
+    pub polling: Option<Box<Polling>>,
+    /// A mask of [`watch`] bits.
+    pub watch: u8,
+    /// The last broadcast that reached, or was to spare, this client.
+    pub mark: u32,
+    /// Sends whose completion JavaScript waits for.
+    pub notify: u32,
+    /// The overdue pong that JavaScript has been asked about.
+    pub suspect: Option<Instant>,
+}
+
+impl Connection {
+    /// A client with its new session.
+    pub fn new(session: Session, polling: Option<Box<Polling>>) -> Connection {
+        Connection { session, polling, watch: 0, mark: 0, notify: 0, suspect: None }
+    }
+}

@@ -1,0 +1,33 @@
+//! What an engine is told once, when it is made.
+
+use std::time::Duration;
+
+/// The options that the workers need. Durations come from JavaScript in milliseconds, sizes in bytes.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Time between two pings of a session.
+    pub ping_interval: Duration,
+    /// Time a client has to answer a ping.
+    pub ping_timeout: Duration,
+    /// Time a client has to complete an upgrade.
+    pub upgrade_timeout: Duration,
+    /// Largest message that a client may send, in bytes.
+    pub max_payload: usize,
+    /// Whether Socket.IO packet headers are parsed here (the application uses the default parser).
+    pub parse_packets: bool,
+    /// Bytes of events that may wait for JavaScript before the workers stop reading sockets.
+    pub max_backlog: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            ping_interval: Duration::from_millis(25_000),
+            ping_timeout: Duration::from_millis(20_000),
+            upgrade_timeout: Duration::from_millis(10_000),
+            max_payload: 1_000_000,
+            parse_packets: true,
+            max_backlog: 8 << 20,
+        }
+    }
+}

@@ -1,0 +1,412 @@
+//! An Engine.IO session: a deterministic state machine. Packets and the time go in, verdicts come out; it knows
+//! neither sockets nor clocks.
+//!
+//! ```text
+//!   GET without sid                                  WebSocket without sid
+//!         │                                                   │
+//!         ▼        begin_upgrade            "5" packet        ▼
+//!      Polling ────────────────▶ Probing ───────────────▶ WebSocket
+//!         ▲  │                    │    │                      │
+//!         │  │    abort_upgrade   │    │                      │
+//!         │  └────────────────────┘    │                      │
+//!         │ close, no GET at hand      │ close, end           │ close, end
+//!         ▼                            ▼                      ▼
+//!      Closing ──────────────────▶  Closed  ◀─────────────────┘
+//!               next GET, timeout
+//! ```
+
+pub mod outbox;
+pub mod timers;
+mod upgrade;
+
+use std::time::{Duration, Instant};
+
+use crate::engine_io::packet::Type;
+use crate::error::Ending;
+use crate::options::Options;
+
+pub use timers::{Deadlines, Timer};
+pub use upgrade::ProbeStep;
+
+/// Names a byte stream that the engine has taken over, within one worker.
+pub type StreamId = u32;
+
+/// Where a session is; see the diagram of the module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Packets leave through GET answers.
+    Polling,
+    /// As `Polling`, while a WebSocket asks to take over until `until`.
+    Probing { stream: StreamId, until: Instant },
+    /// Packets leave through a WebSocket.
+    WebSocket { stream: StreamId },
+    /// The session ends with the next GET, or at `until`.
+    Closing { until: Instant },
+    /// The session is over.
+    Closed,
+}
+
+/// Which side owes the next heartbeat packet (Engine.IO protocol v4, "Heartbeat").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heartbeat {
+    /// We send a ping at this time.
+    PingDue(Instant),
+    /// The client has until then to answer; `extended` once another packet has shown it to be alive.
+    PongDue { at: Instant, extended: bool },
+}
+
+/// What a packet of the client means for the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Hand the data to the application.
+    Message,
+    /// The client is alive.
+    Heartbeat,
+    /// Nothing to do.
+    Ignore,
+    /// The session is over.
+    End(Ending),
+}
+
+/// What has to be done when the application closes a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseStep {
+    /// Close this WebSocket; the session is over.
+    CloseWebSocket(StreamId),
+    /// Answer the GET at hand with a close packet; the session is over.
+    AnswerPoll,
+    /// There is no GET at hand and none is waited for; the session is over.
+    Forget,
+    /// Wait for the client's next GET.
+    Wait,
+    /// The session is closing or closed already.
+    Nothing,
+}
+
+/// What a session needs of its worker to act: the options, the time, and a place for its timers.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    pub options: &'a Options,
+    pub now: Instant,
+    pub deadlines: &'a mut Deadlines,
+}
+
+impl Turn<'_> {
+    /// Arms a timer and returns when it will go off.
+    pub fn arm(&mut self, timer: Timer, after: Duration, id: u32) -> Instant {
+        let at = self.now + after;
+        self.deadlines.arm(timer, at, id);
+        at
+    }
+}
+
+/// One session.
+#[derive(Debug)]
+pub struct Session {
+    id: u32,
+    state: State,
+    heartbeat: Heartbeat,
+}
+
+impl Session {
+    /// A session that begins with a GET.
+    pub fn polling(id: u32, turn: &mut Turn<'_>) -> Session {
+        Session::open(State::Polling, id, turn)
+    }
+
+    /// A session that begins with a WebSocket.
+    pub fn websocket(id: u32, stream: StreamId, turn: &mut Turn<'_>) -> Session {
+        Session::open(State::WebSocket { stream }, id, turn)
+    }
+
+    fn open(state: State, id: u32, turn: &mut Turn<'_>) -> Session {
+        let heartbeat = Heartbeat::PingDue(turn.arm(Timer::Ping, turn.options.ping_interval, id));
+        Session { id, state, heartbeat }
+    }
+
+    /// Where the session is.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Whether the application's messages still reach the client.
+    pub fn is_open(&self) -> bool {
+        !matches!(self.state, State::Closing { .. } | State::Closed)
+    }
+
+    /// Judges a packet that came over the session's own transport (not over a probing one).
+    pub fn on_packet(&mut self, kind: Type, turn: &mut Turn<'_>) -> Verdict {
+        if !self.is_open() {
+            return Verdict::Ignore;
+        }
+        match self.heartbeat {
+            Heartbeat::PongDue { .. } if kind == Type::Pong => {
+                let at = turn.arm(Timer::Ping, turn.options.ping_interval, self.id);
+                self.heartbeat = Heartbeat::PingDue(at);
+            }
+            Heartbeat::PongDue { extended: false, .. } => self.postpone_pong(turn),
+            _ => {}
+        }
+        match kind {
+            Type::Message => Verdict::Message,
+            Type::Pong => Verdict::Heartbeat,
+            Type::Ping => Verdict::End(Ending::HeartbeatDirection),
+            Type::Close if self.is_polling() => Verdict::End(Ending::TransportClose),
+            Type::Open | Type::Close | Type::Upgrade | Type::Noop => Verdict::Ignore,
+        }
+    }
+
+    /// Whether packets leave through GET answers.
+    pub fn is_polling(&self) -> bool {
+        matches!(self.state, State::Polling | State::Probing { .. } | State::Closing { .. })
+    }
+
+    /// The ping timer went off for `at`. `true`: send a ping now.
+    pub fn on_ping_due(&mut self, at: Instant, turn: &mut Turn<'_>) -> bool {
+        if !self.is_open() || self.heartbeat != Heartbeat::PingDue(at) {
+            return false;
+        }
+        let due = turn.arm(Timer::Pong, turn.options.ping_timeout, self.id);
+        self.heartbeat = Heartbeat::PongDue { at: due, extended: false };
+        true
+    }
+
+    /// The pong timer went off for `at`. `true`: the client has not answered in time.
+    pub fn is_pong_overdue(&self, at: Instant) -> bool {
+        self.is_open() && matches!(self.heartbeat, Heartbeat::PongDue { at: due, .. } if due == at)
+    }
+
+    /// Gives the client another `ping_timeout`, because what it sent may not have been read yet.
+    pub fn postpone_pong(&mut self, turn: &mut Turn<'_>) {
+        let at = turn.arm(Timer::Pong, turn.options.ping_timeout, self.id);
+        self.heartbeat = Heartbeat::PongDue { at, extended: true };
+    }
+
+    /// The application closes the session. `get_waits`: whether a GET of the client is at hand. `discard`: the
+    /// session must end now, whether or not the client can be told.
+    pub fn close(&mut self, get_waits: bool, discard: bool, turn: &mut Turn<'_>) -> CloseStep {
+        match self.state {
+            State::WebSocket { stream } => {
+                self.state = State::Closed;
+                CloseStep::CloseWebSocket(stream)
+            }
+            State::Polling | State::Probing { .. } | State::Closing { .. } if get_waits => {
+                self.state = State::Closed;
+                CloseStep::AnswerPoll
+            }
+            State::Polling | State::Probing { .. } | State::Closing { .. } if discard => {
+                self.state = State::Closed;
+                CloseStep::Forget
+            }
+            State::Polling | State::Probing { .. } => {
+                let until = turn.arm(Timer::Close, timers::CLOSE_TIMEOUT, self.id);
+                self.state = State::Closing { until };
+                CloseStep::Wait
+            }
+            State::Closing { .. } | State::Closed => CloseStep::Nothing,
+        }
+    }
+
+    /// The session is over. `false` if it was already.
+    pub fn end(&mut self) -> bool {
+        std::mem::replace(&mut self.state, State::Closed) != State::Closed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: u32 = 7;
+
+    struct Simulation {
+        options: Options,
+        now: Instant,
+        deadlines: Deadlines,
+        session: Session,
+        log: Vec<&'static str>,
+    }
+
+    impl Simulation {
+        fn new(open: fn(&mut Turn<'_>) -> Session) -> Simulation {
+            let options = Options {
+                ping_interval: Duration::from_millis(300),
+                ping_timeout: Duration::from_millis(200),
+                upgrade_timeout: Duration::from_millis(100),
+                ..Options::default()
+            };
+            let now = Instant::now();
+            let mut deadlines = Deadlines::default();
+            let session = open(&mut Turn { options: &options, now, deadlines: &mut deadlines });
+            Simulation { options, now, deadlines, session, log: Vec::new() }
+        }
+
+        fn websocket() -> Simulation {
+            Simulation::new(|turn| Session::websocket(ID, 1, turn))
+        }
+
+        fn polling() -> Simulation {
+            Simulation::new(|turn| Session::polling(ID, turn))
+        }
+
+        /// The session and its surroundings, apart.
+        fn parts(&mut self) -> (&mut Session, Turn<'_>) {
+            let turn = Turn { options: &self.options, now: self.now, deadlines: &mut self.deadlines };
+            (&mut self.session, turn)
+        }
+
+        fn close(&mut self, get_waits: bool, discard: bool) -> CloseStep {
+            let (session, mut turn) = self.parts();
+            session.close(get_waits, discard, &mut turn)
+        }
+
+        fn begin_upgrade(&mut self, stream: StreamId) {
+            let (session, mut turn) = self.parts();
+            assert!(session.begin_upgrade(stream, &mut turn));
+        }
+
+        /// Lets time pass and plays the worker's part for every timer that goes off.
+        fn pass(&mut self, milliseconds: u64) {
+            let end = self.now + Duration::from_millis(milliseconds);
+            while let Some(at) = self.deadlines.next().filter(|&at| at <= end) {
+                self.now = at;
+                while let Some((timer, id, at)) = self.deadlines.pop_due(self.now) {
+                    assert_eq!(id, ID);
+                    let what = match timer {
+                        Timer::Ping => {
+                            let (session, mut turn) = self.parts();
+                            session.on_ping_due(at, &mut turn).then_some("ping")
+                        }
+                        Timer::Pong => self.session.is_pong_overdue(at).then(|| {
+                            self.session.end();
+                            "timeout"
+                        }),
+                        Timer::Upgrade => self.session.is_upgrade_overdue(at).then_some("upgrade timeout"),
+                        Timer::Close => (self.session.state() == State::Closing { until: at }).then_some("close timeout"),
+                        Timer::Check | Timer::Linger => None,
+                    };
+                    self.log.extend(what);
+                }
+            }
+            self.now = end;
+        }
+
+        fn receive(&mut self, kind: Type) -> Verdict {
+            let (session, mut turn) = self.parts();
+            session.on_packet(kind, &mut turn)
+        }
+    }
+
+    #[test]
+    fn a_silent_client_is_pinged_and_then_given_up() {
+        let mut simulation = Simulation::websocket();
+        simulation.pass(299);
+        assert!(simulation.log.is_empty());
+        simulation.pass(1);
+        assert_eq!(simulation.log, ["ping"]);
+        simulation.pass(199);
+        assert_eq!(simulation.log, ["ping"]);
+        simulation.pass(1);
+        assert_eq!(simulation.log, ["ping", "timeout"]);
+        assert_eq!(simulation.session.state(), State::Closed);
+    }
+
+    #[test]
+    fn an_answering_client_is_pinged_for_ever() {
+        let mut simulation = Simulation::websocket();
+        for round in 1..=50 {
+            simulation.pass(300);
+            assert_eq!(simulation.log.len(), round);
+            assert_eq!(simulation.receive(Type::Pong), Verdict::Heartbeat);
+        }
+        assert!(simulation.log.iter().all(|&entry| entry == "ping"));
+    }
+
+    #[test]
+    fn another_packet_extends_the_wait_once() {
+        let mut simulation = Simulation::websocket();
+        simulation.pass(300 + 150);
+        assert_eq!(simulation.receive(Type::Message), Verdict::Message);
+        simulation.pass(150);
+        assert_eq!(simulation.receive(Type::Message), Verdict::Message);
+        simulation.pass(49);
+        assert_eq!(simulation.log, ["ping"]);
+        simulation.pass(1);
+        assert_eq!(simulation.log, ["ping", "timeout"]);
+    }
+
+    #[test]
+    fn a_postponed_pong_is_waited_for_again() {
+        let mut simulation = Simulation::websocket();
+        simulation.pass(300 + 199);
+        let (session, mut turn) = simulation.parts();
+        session.postpone_pong(&mut turn);
+        simulation.pass(199);
+        assert_eq!(simulation.log, ["ping"]);
+        simulation.pass(1);
+        assert_eq!(simulation.log, ["ping", "timeout"]);
+    }
+
+    #[test]
+    fn packets_are_judged_by_type() {
+        let mut simulation = Simulation::websocket();
+        assert_eq!(simulation.receive(Type::Message), Verdict::Message);
+        for kind in [Type::Open, Type::Close, Type::Upgrade, Type::Noop] {
+            assert_eq!(simulation.receive(kind), Verdict::Ignore);
+        }
+        assert_eq!(simulation.receive(Type::Ping), Verdict::End(Ending::HeartbeatDirection));
+        assert_eq!(Simulation::polling().receive(Type::Close), Verdict::End(Ending::TransportClose));
+    }
+
+    #[test]
+    fn closing_a_websocket_ends_the_session() {
+        let mut simulation = Simulation::websocket();
+        assert_eq!(simulation.close(false, false), CloseStep::CloseWebSocket(1));
+        assert_eq!(simulation.receive(Type::Message), Verdict::Ignore);
+        simulation.pass(1000);
+        assert!(simulation.log.is_empty());
+        assert!(!simulation.session.end());
+    }
+
+    #[test]
+    fn closing_while_polling_waits_for_a_get() {
+        let mut simulation = Simulation::polling();
+        assert_eq!(simulation.close(false, false), CloseStep::Wait);
+        assert_eq!(simulation.close(false, false), CloseStep::Nothing);
+        assert_eq!(simulation.receive(Type::Message), Verdict::Ignore);
+        simulation.pass(29_999);
+        assert!(simulation.log.is_empty());
+        simulation.pass(1);
+        assert_eq!(simulation.log, ["close timeout"]);
+        assert_eq!(simulation.close(true, false), CloseStep::AnswerPoll);
+
+        assert_eq!(Simulation::polling().close(true, false), CloseStep::AnswerPoll);
+        assert_eq!(Simulation::polling().close(false, true), CloseStep::Forget);
+    }
+
+    #[test]
+    fn an_upgrade_replaces_polling() {
+        let mut simulation = Simulation::polling();
+        simulation.begin_upgrade(9);
+        assert_eq!(simulation.session.on_probe_packet("2probe"), ProbeStep::Confirm);
+        assert!(simulation.session.is_polling());
+        assert_eq!(simulation.session.on_probe_packet("5"), ProbeStep::Complete);
+        assert_eq!(simulation.session.state(), State::WebSocket { stream: 9 });
+        simulation.pass(200);
+        assert!(simulation.log.is_empty());
+    }
+
+    #[test]
+    fn a_failed_upgrade_leaves_the_session_polling() {
+        let mut simulation = Simulation::polling();
+        for packet in ["", "4hello", "2", "3probe", "9"] {
+            simulation.begin_upgrade(9);
+            assert_eq!(simulation.session.on_probe_packet(packet), ProbeStep::Abort, "{packet:?}");
+            assert_eq!(simulation.session.state(), State::Polling);
+            simulation.pass(1);
+        }
+        simulation.begin_upgrade(9);
+        simulation.pass(100);
+        assert_eq!(simulation.log, ["upgrade timeout"]);
+    }
+}

@@ -1,0 +1,68 @@
+//! The upgrade from polling to WebSocket (Engine.IO protocol v4, "Upgrade"): the client probes the new transport,
+//! and polling goes on until it says that it has switched.
+
+use std::time::Instant;
+
+use super::timers::{Timer, CHECK_INTERVAL};
+use super::{Session, State, StreamId, Turn};
+
+/// What a packet on a probing WebSocket asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProbeStep {
+    /// Answer `3probe`, and keep the polling requests of the client short from now on.
+    Confirm,
+    /// The WebSocket is the session's transport now.
+    Complete,
+    /// Close the WebSocket; the session goes on polling.
+    Abort,
+}
+
+impl Session {
+    /// A WebSocket wants to take over. `false` if the session's state does not allow that.
+    pub fn begin_upgrade(&mut self, stream: StreamId, turn: &mut Turn<'_>) -> bool {
+        if self.state != State::Polling {
+            return false;
+        }
+        let until = turn.arm(Timer::Upgrade, turn.options.upgrade_timeout, self.id);
+        self.state = State::Probing { stream, until };
+        true
+    }
+
+    /// Judges a text packet that came over the probing WebSocket.
+    pub fn on_probe_packet(&mut self, packet: &str) -> ProbeStep {
+        let State::Probing { stream, .. } = self.state else { return ProbeStep::Abort };
+        match packet.as_bytes() {
+            b"2probe" => ProbeStep::Confirm,
+            [b'5', ..] => {
+                self.state = State::WebSocket { stream };
+                ProbeStep::Complete
+            }
+            _ => {
+                self.abort_upgrade();
+                ProbeStep::Abort
+            }
+        }
+    }
+
+    /// The probing WebSocket failed; the session goes on polling.
+    pub fn abort_upgrade(&mut self) {
+        if let State::Probing { .. } = self.state {
+            self.state = State::Polling;
+        }
+    }
+
+    /// Whether the upgrade that was to be completed by `at` is still going on.
+    pub fn is_upgrade_overdue(&self, at: Instant) -> bool {
+        matches!(self.state, State::Probing { until, .. } if until == at)
+    }
+
+    /// Arms the timer at which a waiting GET is answered, so that the client can switch. `false` if there is no
+    /// upgrade under way.
+    pub fn arm_check(&self, turn: &mut Turn<'_>) -> bool {
+        let probing = matches!(self.state, State::Probing { .. });
+        if probing {
+            turn.arm(Timer::Check, CHECK_INTERVAL, self.id);
+        }
+        probing
+    }
+}

@@ -1,0 +1,79 @@
+//! The header of a Socket.IO packet (Socket.IO protocol v5, "Packet encoding"):
+//! `<type>[<namespace>,][<acknowledgement id>][JSON]`.
+
+use std::ops::Range;
+
+/// The highest packet type that carries no attachments: CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR.
+const LAST_PLAIN_TYPE: u8 = b'4';
+
+/// Where the members of a header stand in the packet. All positions are in bytes, and the bytes before `body` are
+/// ASCII unless the namespace is not.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The type, 0 to 4.
+    pub kind: u8,
+    /// The namespace; empty for the main one.
+    pub namespace: Range<usize>,
+    /// The acknowledgement id.
+    pub id: Option<u32>,
+    /// Where the JSON begins.
+    pub body: usize,
+}
+
+/// Reads the header of a packet without attachments. `None` for anything that is not plainly of the usual form: the
+/// decoder in JavaScript then decides, so that oddities have one judge.
+pub fn parse(packet: &str) -> Option<Header> {
+    let bytes = packet.as_bytes();
+    let kind = *bytes.first()?;
+    if !(b'0'..=LAST_PLAIN_TYPE).contains(&kind) {
+        return None;
+    }
+    let mut at = 1;
+    let mut namespace = 0..0;
+    if bytes.get(at) == Some(&b'/') {
+        let length = bytes[at..].iter().position(|&byte| byte == b',')?;
+        namespace = at..at + length;
+        at += length + 1;
+    }
+    let digits = bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let id = match digits {
+        0 => None,
+        1..=9 => packet[at..at + digits].parse().ok(),
+        _ => return None,
+    };
+    at += digits;
+    match bytes.get(at) {
+        None | Some(b'[' | b'{' | b'"') => Some(Header { kind: kind - b'0', namespace, id, body: at }),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_each_member() {
+        let header = parse(r#"2/admin,12["a"]"#).unwrap();
+        assert_eq!(header, Header { kind: 2, namespace: 1..7, id: Some(12), body: 10 });
+        let header = parse(r#"2["a"]"#).unwrap();
+        assert_eq!(header, Header { kind: 2, namespace: 0..0, id: None, body: 1 });
+        let header = parse("0").unwrap();
+        assert_eq!(header, Header { kind: 0, namespace: 0..0, id: None, body: 1 });
+        let header = parse("1/admin,").unwrap();
+        assert_eq!(header, Header { kind: 1, namespace: 1..7, id: None, body: 8 });
+    }
+
+    #[test]
+    fn leaves_the_unusual_to_the_decoder() {
+        for packet in ["", "7[]", "x", "51-[]", "2/admin", "2 [\"a\"]", "2[", "212345678901[\"a\"]", "2true", "2-1"] {
+            let header = parse(packet);
+            assert!(header.is_none() || packet == "2[", "{packet}");
+        }
+    }
+
+    #[test]
+    fn a_megabyte_of_digits_is_refused_at_once() {
+        assert_eq!(parse(&format!("2{}", "1".repeat(1_000_000))), None);
+    }
+}

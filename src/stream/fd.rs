@@ -1,0 +1,116 @@
+//! A socket taken over from Node.
+//!
+//! Node keeps its descriptor until it has closed its handle, we own a duplicate: closing one of two descriptors of a
+//! connection sends no FIN. This is the only file with hand-written `unsafe`.
+
+use std::io::{self, IoSlice, Read};
+use std::net::Shutdown;
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+
+use socket2::Socket;
+use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
+
+/// A connected stream socket, registered with the worker's runtime. The descriptor closes when this is dropped.
+#[derive(Debug)]
+pub struct FdStream {
+    io: AsyncFd<Socket>,
+}
+
+/// Duplicates a descriptor that somebody else owns. The duplicate is close-on-exec and ours.
+///
+/// # Errors
+/// `EBADF` for a negative number, `EMFILE` or `ENFILE` when there are too many open descriptors.
+pub fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
+    if fd < 0 {
+        return Err(io::Error::from_raw_os_error(9));
+    }
+    // SAFETY: the caller (a binding that runs on the JavaScript thread) passes the descriptor of a `net.Socket` whose
+    // handle is open and stays open during this call, because only that thread closes handles. Node goes on owning
+    // it and closes it once; the duplicate is owned by the returned value, which closes it once.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+    borrowed.try_clone_to_owned()
+}
+
+impl FdStream {
+    /// Registers the socket with the current runtime. It must be in non-blocking mode, as Node's sockets are.
+    ///
+    /// # Errors
+    /// What `epoll_ctl` reports.
+    pub fn register(fd: OwnedFd) -> io::Result<FdStream> {
+        // SAFETY: the socket is owned by the returned value from here on, which never replaces it and closes it, once,
+        // after it has been deregistered; nobody else knows the descriptor's number.
+        let io = unsafe { AsyncFd::register(Socket::from(fd)) }?;
+        Ok(FdStream { io })
+    }
+
+    /// Waits until there may be something to read.
+    ///
+    /// # Errors
+    /// When the runtime shuts down.
+    pub async fn readable(&self) -> io::Result<AsyncFdReadyGuard<'_, Socket>> {
+        self.io.readable().await
+    }
+
+    /// Waits until there may be room to write.
+    ///
+    /// # Errors
+    /// When the runtime shuts down.
+    pub async fn writable(&self) -> io::Result<AsyncFdReadyGuard<'_, Socket>> {
+        self.io.writable().await
+    }
+
+    /// Reads what is there; 0 means that the peer has finished.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is nothing, or what the kernel reports.
+    pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut socket = self.io.get_ref();
+        socket.read(buffer)
+    }
+
+    /// Writes as much as there is room for.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is no room, or what the kernel reports.
+    pub fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match slices {
+            [single] => self.io.get_ref().send(single),
+            several => self.io.get_ref().send_vectored(several),
+        }
+    }
+
+    /// Sends a FIN; reading goes on.
+    pub fn finish(&self) {
+        // fails only if the peer is gone, which reading reports
+        let _ = self.io.get_ref().shutdown(Shutdown::Write);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
+
+    #[test]
+    fn closing_the_original_sends_no_fin() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        let ours = TcpStream::from(duplicate(server.as_raw_fd()).unwrap());
+        drop(server);
+        (&ours).write_all(b"still here").unwrap();
+        let mut buffer = [0; 10];
+        client.read_exact(&mut buffer).unwrap();
+        assert_eq!(&buffer, b"still here");
+        drop(ours);
+        assert_eq!(client.read(&mut buffer).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_descriptor_that_is_not_open_is_an_error() {
+        assert!(duplicate(-1).is_err());
+        assert!(duplicate(1 << 20).is_err());
+    }
+}

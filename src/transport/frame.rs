@@ -1,0 +1,458 @@
+//! WebSocket messages from and to bytes (RFC 6455 section 5), without input or output.
+//!
+//! tungstenite's header codec is used on both ways; the message layer is ours, because it reads from a buffer that
+//! all connections of a worker share and keeps nothing for a connection whose last frame was complete.
+
+use std::io::Cursor;
+
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
+
+use crate::error::Violation;
+
+/// The most fragments that one message may consist of.
+const MAX_FRAGMENTS: u32 = 16_384;
+
+/// The longest frame header without its mask.
+const MAX_HEADER: usize = 10;
+
+/// The largest integer that JavaScript represents exactly, 2^53 - 1.
+const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
+
+/// A leftover of at most this many bytes does not keep a larger buffer alive.
+const LEFTOVER_SLACK: usize = 4096;
+
+/// What a client sent: a whole message or a control frame.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Incoming<'a> {
+    /// A text message, valid UTF-8.
+    Text(&'a str),
+    /// A binary message.
+    Binary(&'a [u8]),
+    /// A ping, to be answered with the same data.
+    Ping(&'a [u8]),
+    /// A pong that nobody asked for.
+    Pong,
+    /// The client's Close frame with its status, if it has one.
+    Close(Option<u16>),
+}
+
+/// Whether the receiver of a message wants the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// Go on.
+    Continue,
+    /// The connection is over; what follows is dropped.
+    Stop,
+}
+
+/// Assembles messages from the bytes of one client.
+#[derive(Debug, Default)]
+pub struct FrameReader {
+    /// The beginning of a frame whose end has not arrived.
+    partial: Vec<u8>,
+    /// The beginning of a message whose last fragment has not arrived.
+    fragmented: Option<Box<Fragmented>>,
+}
+
+/// A message under assembly.
+#[derive(Debug)]
+struct Fragmented {
+    opcode: Data,
+    payload: Vec<u8>,
+    count: u32,
+}
+
+impl FrameReader {
+    /// Takes the next bytes of the client, unmasks them in place and hands every complete message to `deliver`.
+    ///
+    /// `max_payload` is the size in bytes that a message, or the sum of its fragments, may have.
+    ///
+    /// # Errors
+    /// The first [`Violation`]; the reader must not be used after it.
+    pub fn feed(
+        &mut self,
+        input: &mut [u8],
+        max_payload: usize,
+        mut deliver: impl FnMut(Incoming<'_>) -> Flow,
+    ) -> Result<(), Violation> {
+        if self.partial.is_empty() {
+            let consumed = self.consume(input, max_payload, &mut deliver)?;
+            self.partial.extend_from_slice(&input[consumed..]);
+            return Ok(());
+        }
+        let mut bytes = std::mem::take(&mut self.partial);
+        bytes.extend_from_slice(input);
+        let consumed = self.consume(&mut bytes, max_payload, &mut deliver)?;
+        let leftover = bytes.len() - consumed;
+        if leftover > 0 && (leftover > LEFTOVER_SLACK || bytes.capacity() <= LEFTOVER_SLACK) {
+            bytes.drain(..consumed);
+            self.partial = bytes;
+        } else {
+            self.partial = bytes[consumed..].to_vec();
+        }
+        Ok(())
+    }
+
+    /// Handles every complete frame of `bytes` and returns how many bytes that were.
+    fn consume(
+        &mut self,
+        bytes: &mut [u8],
+        max_payload: usize,
+        deliver: &mut impl FnMut(Incoming<'_>) -> Flow,
+    ) -> Result<usize, Violation> {
+        let mut at = 0;
+        while let Some((header, length, header_length)) = self.header(&bytes[at..], max_payload)? {
+            let payload_at = at + header_length + 4;
+            let end = payload_at + length;
+            if bytes.len() < end {
+                break;
+            }
+            let (head, payload) = bytes[at..end].split_at_mut(header_length + 4);
+            let mask = [head[header_length], head[header_length + 1], head[header_length + 2], head[header_length + 3]];
+            unmask(payload, mask);
+            if self.frame(header.opcode, header.is_final, payload, deliver)? == Flow::Stop {
+                return Ok(bytes.len());
+            }
+            at = end;
+        }
+        Ok(at)
+    }
+
+    /// Reads a frame's header: the header, the payload's length and the header's own length without the mask.
+    /// What can be refused is refused on the first two bytes, and a length on the header alone.
+    fn header(&self, bytes: &[u8], max_payload: usize) -> Result<Option<(FrameHeader, usize, usize)>, Violation> {
+        let [first, second, ..] = *bytes else { return Ok(None) };
+        self.check_first_bytes(first, second)?;
+        // tungstenite reports a length only together with the mask, so the mask bit is hidden from it
+        let mut head = [0; MAX_HEADER];
+        let available = bytes.len().min(MAX_HEADER);
+        head[..available].copy_from_slice(&bytes[..available]);
+        head[1] &= 0x7f;
+        let mut cursor = Cursor::new(&head[..available]);
+        let parsed = FrameHeader::parse(&mut cursor).map_err(|_| Violation::Opcode(first & 0x0f))?;
+        let Some((header, length)) = parsed else { return Ok(None) };
+        if length > MAX_SAFE_INTEGER {
+            return Err(Violation::LengthOverflow);
+        }
+        if let OpCode::Data(_) = header.opcode {
+            let gathered = self.fragmented.as_ref().map_or(0, |message| message.payload.len()) as u64;
+            if gathered + length > max_payload as u64 {
+                return Err(Violation::TooLarge);
+            }
+        }
+        let header_length = cursor.position() as usize;
+        if bytes.len() < header_length + 4 {
+            return Ok(None);
+        }
+        Ok(Some((header, length as usize, header_length)))
+    }
+
+    fn check_first_bytes(&self, first: u8, second: u8) -> Result<(), Violation> {
+        if first & 0x30 != 0 {
+            return Err(Violation::ReservedBits23);
+        }
+        if first & 0x40 != 0 {
+            return Err(Violation::ReservedBit1);
+        }
+        let opcode = first & 0x0f;
+        match OpCode::from(opcode) {
+            OpCode::Data(Data::Continue) if self.fragmented.is_none() => return Err(Violation::Opcode(0)),
+            OpCode::Data(Data::Text | Data::Binary) if self.fragmented.is_some() => {
+                return Err(Violation::Opcode(opcode));
+            }
+            OpCode::Data(Data::Reserved(_)) | OpCode::Control(Control::Reserved(_)) => {
+                return Err(Violation::Opcode(opcode));
+            }
+            OpCode::Control(control) => {
+                let length = u64::from(second & 0x7f);
+                if first & 0x80 == 0 {
+                    return Err(Violation::FragmentedControl);
+                }
+                if length > 125 || (control == Control::Close && length == 1) {
+                    return Err(Violation::ControlLength(length));
+                }
+            }
+            OpCode::Data(_) => {}
+        }
+        if second & 0x80 == 0 {
+            return Err(Violation::Unmasked);
+        }
+        Ok(())
+    }
+
+    /// Handles one unmasked frame.
+    fn frame(
+        &mut self,
+        opcode: OpCode,
+        is_final: bool,
+        payload: &[u8],
+        deliver: &mut impl FnMut(Incoming<'_>) -> Flow,
+    ) -> Result<Flow, Violation> {
+        match opcode {
+            OpCode::Data(Data::Continue) => {
+                let Some(message) = self.fragmented.as_mut() else { return Err(Violation::Opcode(0)) };
+                message.count += 1;
+                if message.count > MAX_FRAGMENTS {
+                    return Err(Violation::TooManyFragments);
+                }
+                message.payload.extend_from_slice(payload);
+                if !is_final {
+                    return Ok(Flow::Continue);
+                }
+                let opcode = message.opcode;
+                let payload = std::mem::take(&mut message.payload);
+                self.fragmented = None;
+                deliver_message(opcode, &payload, deliver)
+            }
+            OpCode::Data(opcode) if is_final => deliver_message(opcode, payload, deliver),
+            OpCode::Data(opcode) => {
+                self.fragmented = Some(Box::new(Fragmented { opcode, payload: payload.to_vec(), count: 1 }));
+                Ok(Flow::Continue)
+            }
+            OpCode::Control(Control::Ping) => Ok(deliver(Incoming::Ping(payload))),
+            OpCode::Control(Control::Pong) => Ok(deliver(Incoming::Pong)),
+            OpCode::Control(_) => Ok(deliver(Incoming::Close(close_status(payload)?))),
+        }
+    }
+}
+
+fn deliver_message(
+    opcode: Data,
+    payload: &[u8],
+    deliver: &mut impl FnMut(Incoming<'_>) -> Flow,
+) -> Result<Flow, Violation> {
+    if opcode == Data::Text {
+        let text = std::str::from_utf8(payload).map_err(|_| Violation::Utf8)?;
+        Ok(deliver(Incoming::Text(text)))
+    } else {
+        Ok(deliver(Incoming::Binary(payload)))
+    }
+}
+
+/// The status of a Close frame's payload (RFC 6455 sections 5.5.1 and 7.4).
+fn close_status(payload: &[u8]) -> Result<Option<u16>, Violation> {
+    let [high, low, reason @ ..] = payload else { return Ok(None) };
+    let code = u16::from_be_bytes([*high, *low]);
+    let allowed = matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
+    if !allowed {
+        return Err(Violation::CloseCode(code));
+    }
+    std::str::from_utf8(reason).map_err(|_| Violation::Utf8)?;
+    Ok(Some(code))
+}
+
+/// Removes the client's mask (RFC 6455 section 5.3), eight bytes at a time.
+fn unmask(payload: &mut [u8], mask: [u8; 4]) {
+    let wide = u64::from_ne_bytes([mask[0], mask[1], mask[2], mask[3], mask[0], mask[1], mask[2], mask[3]]);
+    let mut chunks = payload.chunks_exact_mut(8);
+    for chunk in &mut chunks {
+        let mut word = [0; 8];
+        word.copy_from_slice(chunk);
+        chunk.copy_from_slice(&(u64::from_ne_bytes(word) ^ wide).to_ne_bytes());
+    }
+    for (byte, key) in chunks.into_remainder().iter_mut().zip(mask.iter().cycle()) {
+        *byte ^= key;
+    }
+}
+
+/// Appends a final text frame whose payload is `prefix` and then `text`.
+pub fn write_text(prefix: &[u8], text: &[u8], out: &mut Vec<u8>) {
+    write_frame(OpCode::Data(Data::Text), prefix, text, out);
+}
+
+/// Appends a final binary frame.
+pub fn write_binary(data: &[u8], out: &mut Vec<u8>) {
+    write_frame(OpCode::Data(Data::Binary), &[], data, out);
+}
+
+/// Appends a pong frame.
+pub fn write_pong(data: &[u8], out: &mut Vec<u8>) {
+    write_frame(OpCode::Control(Control::Pong), &[], data, out);
+}
+
+/// Appends a Close frame, empty or with a status.
+pub fn write_close(code: Option<u16>, out: &mut Vec<u8>) {
+    match code {
+        Some(code) => write_frame(OpCode::Control(Control::Close), &[], &code.to_be_bytes(), out),
+        None => write_frame(OpCode::Control(Control::Close), &[], &[], out),
+    }
+}
+
+fn write_frame(opcode: OpCode, prefix: &[u8], payload: &[u8], out: &mut Vec<u8>) {
+    let length = prefix.len() + payload.len();
+    out.reserve(length + MAX_HEADER);
+    let header = FrameHeader { opcode, ..FrameHeader::default() };
+    // writing to a Vec does not fail
+    let _ = header.format(length as u64, out);
+    out.extend_from_slice(prefix);
+    out.extend_from_slice(payload);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX: usize = 1000;
+
+    /// A masked client frame.
+    fn client_frame(first: u8, payload: &[u8]) -> Vec<u8> {
+        let mask = [0x12, 0x34, 0x56, 0x78];
+        let mut frame = vec![first];
+        match payload.len() {
+            length @ 0..=125 => frame.push(0x80 | length as u8),
+            length @ 126..=0xffff => {
+                frame.push(0x80 | 126);
+                frame.extend((length as u16).to_be_bytes());
+            }
+            length => {
+                frame.push(0x80 | 127);
+                frame.extend((length as u64).to_be_bytes());
+            }
+        }
+        frame.extend(mask);
+        frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
+        frame
+    }
+
+    /// Feeds chunk by chunk; what was delivered, as text, and how it ended.
+    fn read(chunks: &[&[u8]]) -> (Vec<String>, Result<(), Violation>) {
+        let mut reader = FrameReader::default();
+        let mut seen = Vec::new();
+        for chunk in chunks {
+            let result = reader.feed(&mut chunk.to_vec(), MAX, |incoming| {
+                seen.push(format!("{incoming:?}"));
+                Flow::Continue
+            });
+            if result.is_err() {
+                return (seen, result);
+            }
+        }
+        (seen, Ok(()))
+    }
+
+    fn violation(bytes: &[u8]) -> Violation {
+        read(&[bytes]).1.unwrap_err()
+    }
+
+    #[test]
+    fn reads_the_example_of_the_rfc() {
+        // RFC 6455 section 5.7: a masked text message "Hello"
+        let bytes = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
+        assert_eq!(read(&[&bytes]).0, [r#"Text("Hello")"#]);
+    }
+
+    #[test]
+    fn a_split_at_every_byte_changes_nothing() {
+        let mut bytes = client_frame(0x81, b"first");
+        bytes.extend(client_frame(0x82, &[7; 200]));
+        bytes.extend(client_frame(0x01, "é".as_bytes()));
+        bytes.extend(client_frame(0x89, b"ping"));
+        bytes.extend(client_frame(0x80, b"!"));
+        bytes.extend(client_frame(0x88, &1001u16.to_be_bytes()));
+        let whole = read(&[&bytes]);
+        assert_eq!(whole.0.len(), 5);
+        assert_eq!(whole.0[3], r#"Text("é!")"#);
+        assert_eq!(whole.0[4], "Close(Some(1001))");
+        for at in 0..bytes.len() {
+            assert_eq!(read(&[&bytes[..at], &bytes[at..]]), whole);
+        }
+        let single: Vec<&[u8]> = bytes.chunks(1).collect();
+        assert_eq!(read(&single), whole);
+    }
+
+    #[test]
+    fn refuses_what_the_rfc_forbids() {
+        assert_eq!(violation(&[0xa1, 0x80]), Violation::ReservedBits23);
+        assert_eq!(violation(&[0x91, 0x80]), Violation::ReservedBits23);
+        assert_eq!(violation(&[0xc1, 0x80]), Violation::ReservedBit1);
+        assert_eq!(violation(&[0x83, 0x80]), Violation::Opcode(3));
+        assert_eq!(violation(&[0x8b, 0x80]), Violation::Opcode(11));
+        assert_eq!(violation(&[0x80, 0x80]), Violation::Opcode(0));
+        assert_eq!(violation(&[0x81, 0x00]), Violation::Unmasked);
+        assert_eq!(violation(&[0x09, 0x80]), Violation::FragmentedControl);
+        assert_eq!(violation(&[0x89, 0xfe]), Violation::ControlLength(126));
+        assert_eq!(violation(&[0x88, 0x81]), Violation::ControlLength(1));
+        assert_eq!(violation(&client_frame(0x88, &1005u16.to_be_bytes())), Violation::CloseCode(1005));
+        assert_eq!(violation(&client_frame(0x88, &[0x03, 0xe8, 0xff])), Violation::Utf8);
+        assert_eq!(violation(&client_frame(0x81, &[0xc3, 0x28])), Violation::Utf8);
+    }
+
+    #[test]
+    fn a_new_message_may_not_begin_inside_a_fragmented_one() {
+        let mut bytes = client_frame(0x01, b"a");
+        bytes.extend(client_frame(0x81, b"b"));
+        assert_eq!(violation(&bytes), Violation::Opcode(1));
+    }
+
+    #[test]
+    fn a_length_is_refused_on_the_header_alone() {
+        assert_eq!(violation(&[0x82, 0xfe, 0x03, 0xe9]), Violation::TooLarge);
+        let declared = |length: u64| [&[0x82, 0xff][..], &length.to_be_bytes()].concat();
+        assert_eq!(violation(&declared(1 << 52)), Violation::TooLarge);
+        assert_eq!(violation(&declared(1 << 53)), Violation::LengthOverflow);
+        assert_eq!(violation(&declared(1 << 63)), Violation::LengthOverflow);
+        assert_eq!(read(&[&client_frame(0x82, &[1; MAX])]).0.len(), 1);
+    }
+
+    #[test]
+    fn the_sum_of_fragments_is_limited() {
+        let mut bytes = client_frame(0x02, &[1; MAX]);
+        bytes.extend(client_frame(0x80, &[1]));
+        assert_eq!(violation(&bytes), Violation::TooLarge);
+    }
+
+    #[test]
+    fn the_number_of_fragments_is_limited() {
+        let mut bytes = client_frame(0x01, b"");
+        for _ in 1..MAX_FRAGMENTS {
+            bytes.extend(client_frame(0x00, b""));
+        }
+        assert_eq!(read(&[&bytes]).1, Ok(()));
+        bytes.extend(client_frame(0x00, b""));
+        assert_eq!(violation(&bytes), Violation::TooManyFragments);
+    }
+
+    #[test]
+    fn a_stopped_receiver_gets_nothing_more() {
+        let mut bytes = client_frame(0x81, b"a");
+        bytes.extend(client_frame(0x81, b"b"));
+        let mut seen = 0;
+        let result = FrameReader::default().feed(&mut bytes, MAX, |_| {
+            seen += 1;
+            Flow::Stop
+        });
+        assert_eq!((seen, result), (1, Ok(())));
+    }
+
+    #[test]
+    fn a_small_leftover_does_not_keep_a_large_buffer() {
+        let mut reader = FrameReader::default();
+        let mut bytes = client_frame(0x82, &[1; 900]);
+        bytes.extend(client_frame(0x82, &[1; 900]).repeat(70));
+        bytes.extend([0x82]);
+        let (first, rest) = bytes.split_at_mut(10);
+        reader.feed(first, MAX, |_| Flow::Continue).unwrap();
+        reader.feed(rest, MAX, |_| Flow::Continue).unwrap();
+        assert_eq!(reader.partial.len(), 1);
+        assert!(reader.partial.capacity() <= LEFTOVER_SLACK);
+    }
+
+    #[test]
+    fn written_frames_are_those_of_the_rfc() {
+        let mut out = Vec::new();
+        write_text(b"4", b"hi", &mut out);
+        assert_eq!(out, [0x81, 3, b'4', b'h', b'i']);
+        out.clear();
+        write_binary(&[0; 126], &mut out);
+        assert_eq!(out[..4], [0x82, 126, 0, 126]);
+        out.clear();
+        write_binary(&vec![0; 65_536], &mut out);
+        assert_eq!(out[..10], [0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
+        out.clear();
+        write_close(None, &mut out);
+        write_close(Some(1002), &mut out);
+        write_pong(b"x", &mut out);
+        assert_eq!(out, [0x88, 0, 0x88, 2, 0x03, 0xea, 0x8a, 1, b'x']);
+    }
+}

@@ -1,0 +1,111 @@
+//! A WebSocket connection: its stream, the reader of its frames, and what waits to be written.
+
+use std::rc::Rc;
+
+use tokio::task::AbortHandle;
+
+use super::frame::{self, FrameReader};
+use crate::connection::ConnectionId;
+use crate::session::outbox::{Outbox, Pool};
+#[cfg(unix)]
+use crate::stream::fd::FdStream;
+use crate::stream::pipe::Pipe;
+
+/// While more than this many bytes wait to be written, pings of the client are not answered: RFC 6455 section 5.5.3
+/// asks for a pong to the most recent one only, and a client that never reads must not make us keep them.
+const PONG_LIMIT: usize = 64 << 10;
+
+/// Where the bytes of a connection come from and go to.
+#[derive(Debug)]
+pub enum Stream {
+    /// A descriptor of our own.
+    #[cfg(unix)]
+    Fd(Rc<FdStream>),
+    /// A stream in JavaScript.
+    Pipe(Pipe),
+}
+
+/// How far a connection is on its way to its end.
+///
+/// ```text
+///   Open ── our Close frame ──▶ Closing ── the client's ──▶ Lingering ── its FIN, timeout ──▶ (dropped)
+///     └── the client's Close frame, or its violation ──────────▲
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Messages flow.
+    Open,
+    /// Our Close frame is on its way, the client's is waited for; messages are ignored.
+    Closing,
+    /// Both Close frames are done with: what waits is written, then a FIN, and what comes is thrown away.
+    Lingering { finished: bool },
+}
+
+/// A connection that speaks RFC 6455.
+#[derive(Debug)]
+pub struct WebSocket {
+    /// The session that this connection carries or wants to carry; `None` once it is over.
+    pub owner: Option<ConnectionId>,
+    /// The bytes.
+    pub stream: Stream,
+    /// Where it is on its way to its end.
+    pub phase: Phase,
+    /// What waits to be written.
+    pub outbox: Outbox,
+    /// Assembles the client's messages.
+    pub reader: FrameReader,
+    /// Whether it stands in the worker's list of connections to flush.
+    pub dirty: bool,
+    /// The task that reads from the descriptor.
+    pub read_task: Option<AbortHandle>,
+    /// The task that waits for room in the descriptor's buffer, while there is none.
+    pub write_task: Option<AbortHandle>,
+}
+
+impl WebSocket {
+    /// A connection whose handshake is done.
+    pub fn new(owner: ConnectionId, stream: Stream) -> WebSocket {
+        WebSocket {
+            owner: Some(owner),
+            stream,
+            phase: Phase::Open,
+            outbox: Outbox::default(),
+            reader: FrameReader::default(),
+            dirty: false,
+            read_task: None,
+            write_task: None,
+        }
+    }
+
+    /// Queues our Close frame and waits for the client's. Does nothing if that has happened before.
+    pub fn close(&mut self, code: Option<u16>, pool: &mut Pool) {
+        if self.phase == Phase::Open {
+            self.outbox.append(pool, |out| frame::write_close(code, out));
+            self.phase = Phase::Closing;
+        }
+    }
+
+    /// Queues a Close frame, unless ours is queued already, and listens no more.
+    pub fn finish(&mut self, code: Option<u16>, pool: &mut Pool) {
+        self.close(code, pool);
+        if self.phase == Phase::Closing {
+            self.phase = Phase::Lingering { finished: false };
+            self.reader = FrameReader::default();
+        }
+    }
+
+    /// Queues the answer to a ping.
+    pub fn pong(&mut self, data: &[u8], pool: &mut Pool) {
+        if self.outbox.len() < PONG_LIMIT {
+            self.outbox.append(pool, |out| frame::write_pong(data, out));
+        }
+    }
+}
+
+impl Drop for WebSocket {
+    fn drop(&mut self) {
+        for task in [self.read_task.take(), self.write_task.take()].into_iter().flatten() {
+            task.abort();
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! From the workers to JavaScript: one queue of batches, one wake-up.
+//!
+//! A batch is an array of words, one text and a list of buffers. An event is a few words; the texts that belong to
+//! the events of a batch stand one behind the other in its text, and their lengths are in UTF-16 units, so that
+//! JavaScript slices one string. `lib/engine.js` reads what this file writes:
+//!
+//! | event | words (the first holds the kind in its lowest byte) |
+//! |---|---|
+//! | `PACKET` | kind, type << 8, namespace length << 16; connection; acknowledgement id; text length; start of the JSON |
+//! | `TEXT` | kind; connection; text length |
+//! | `BINARY` | kind; connection (takes the next buffer) |
+//! | `CLOSED` | kind; connection; length of the reason; length of the description |
+//! | `RELEASED` | kind; stream |
+//! | `POLL_ANSWER` | kind, compress << 8; connection; text length |
+//! | `POST_DONE`, `HEARTBEAT`, `UPGRADING`, `UPGRADED`, `UPGRADE_FAILED`, `SENT`, `CHECK_ALIVE` | kind; connection |
+//! | `PIPE_WRITE` | kind; stream (takes the next buffer) |
+//! | `PIPE_END` | kind; stream |
+//! | `DEFECT` | kind; text length |
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::connection::ConnectionId;
+use crate::error::Ending;
+use crate::session::StreamId;
+use crate::socket_io::header;
+
+/// Kinds of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    Packet = 0,
+    Text = 1,
+    Binary = 2,
+    Closed = 3,
+    Released = 4,
+    PollAnswer = 5,
+    PostDone = 6,
+    Heartbeat = 7,
+    Upgrading = 8,
+    Upgraded = 9,
+    UpgradeFailed = 10,
+    PipeWrite = 11,
+    PipeEnd = 12,
+    Sent = 13,
+    CheckAlive = 14,
+    Defect = 15,
+}
+
+/// The word that stands for "no acknowledgement id".
+pub const NO_ID: u32 = u32::MAX;
+
+/// Words that a batch holds at the most; JavaScript's array has room for that many.
+pub const MAX_WORDS: usize = 8192;
+
+/// The longest event, in words.
+const LONGEST_EVENT: usize = 5;
+
+/// A batch that has this many bytes of text takes no further events.
+const FULL_TEXT: usize = 256 << 10;
+
+/// What an event weighs in the backlog beyond its bytes, about what it costs JavaScript.
+const EVENT_WEIGHT: usize = 64;
+
+/// Events in the order in which they happened.
+#[derive(Debug, Default)]
+pub struct EventBatch {
+    /// The events, as the module's table says.
+    pub words: Vec<u32>,
+    /// Their texts.
+    pub text: String,
+    /// Their buffers.
+    pub buffers: Vec<Vec<u8>>,
+    weight: usize,
+}
+
+impl EventBatch {
+    fn is_full(&self) -> bool {
+        self.words.len() + LONGEST_EVENT > MAX_WORDS || self.text.len() >= FULL_TEXT
+    }
+
+    fn has_room_for(&self, other: &EventBatch) -> bool {
+        self.words.len() + other.words.len() <= MAX_WORDS && self.text.len() + other.text.len() <= FULL_TEXT
+    }
+
+    fn append(&mut self, other: &mut EventBatch) {
+        self.words.append(&mut other.words);
+        self.text.push_str(&other.text);
+        other.text.clear();
+        self.buffers.append(&mut other.buffers);
+        self.weight += std::mem::take(&mut other.weight);
+    }
+}
+
+/// The queue that JavaScript drains.
+pub struct Inbox {
+    queue: Mutex<VecDeque<EventBatch>>,
+    /// Whether JavaScript has been woken and has not yet found the queue empty.
+    signaled: AtomicBool,
+    backlog: AtomicUsize,
+    limit: usize,
+    wake: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Inbox {
+    /// A queue that calls `wake` once when events begin to wait. `limit`: the backlog in bytes from which on the
+    /// workers stop reading sockets.
+    pub fn new(limit: usize, wake: Box<dyn Fn() + Send + Sync>) -> Inbox {
+        Inbox {
+            queue: Mutex::default(),
+            signaled: AtomicBool::new(false),
+            backlog: AtomicUsize::new(0),
+            limit,
+            wake,
+        }
+    }
+
+    /// Whether JavaScript has fallen so far behind that nothing more should be read.
+    pub fn is_full(&self) -> bool {
+        self.backlog.load(Ordering::Relaxed) >= self.limit
+    }
+
+    fn publish(&self, batch: &mut EventBatch) {
+        {
+            let mut queue = self.queue.lock();
+            self.backlog.fetch_add(batch.weight, Ordering::Relaxed);
+            match queue.back_mut() {
+                Some(last) if last.has_room_for(batch) => last.append(batch),
+                _ => queue.push_back(std::mem::take(batch)),
+            }
+        }
+        if !self.signaled.swap(true, Ordering::AcqRel) {
+            (self.wake)();
+        }
+    }
+
+    /// Takes the oldest batch, and whether the backlog has just fallen below the limit. `None`: the queue is empty,
+    /// and the next event wakes JavaScript again.
+    pub fn take(&self) -> Option<(EventBatch, bool)> {
+        let mut queue = self.queue.lock();
+        let Some(batch) = queue.pop_front() else {
+            self.signaled.store(false, Ordering::Release);
+            return None;
+        };
+        let before = self.backlog.fetch_sub(batch.weight, Ordering::Relaxed);
+        let resumes = before >= self.limit && before - batch.weight < self.limit;
+        Some((batch, resumes))
+    }
+}
+
+/// A worker's end of the queue: events gather here during a turn and are published at its end.
+pub struct EventSink {
+    inbox: Arc<Inbox>,
+    batch: EventBatch,
+}
+
+impl EventSink {
+    /// The end of one worker.
+    pub fn new(inbox: Arc<Inbox>) -> EventSink {
+        EventSink { inbox, batch: EventBatch::default() }
+    }
+
+    /// Whether JavaScript has fallen so far behind that nothing more should be read.
+    pub fn is_full(&self) -> bool {
+        self.inbox.is_full()
+    }
+
+    /// Makes the events of the turn known to JavaScript.
+    pub fn publish(&mut self) {
+        if !self.batch.words.is_empty() {
+            self.inbox.publish(&mut self.batch);
+        }
+    }
+
+    /// A text message. With `parse`, Socket.IO headers of the usual form are taken apart.
+    pub fn text(&mut self, connection: ConnectionId, text: &str, parse: bool) {
+        let length = utf16_length(text);
+        match if parse { header::parse(text) } else { None } {
+            Some(header) if header.namespace.len() <= 0xffff => {
+                let namespace = utf16_length(&text[header.namespace]);
+                let body = if namespace == 0 { header.body as u32 } else { utf16_length(&text[..header.body]) };
+                let first = Kind::Packet as u32 | u32::from(header.kind) << 8 | namespace << 16;
+                self.push(&[first, connection, header.id.unwrap_or(NO_ID), length, body], text);
+            }
+            _ => self.push(&[Kind::Text as u32, connection, length], text),
+        }
+    }
+
+    /// A binary message.
+    pub fn binary(&mut self, connection: ConnectionId, data: Vec<u8>) {
+        self.push_buffer(Kind::Binary, connection, data);
+    }
+
+    /// The session is over.
+    pub fn closed(&mut self, connection: ConnectionId, ending: Ending) {
+        let (reason, description) = (ending.reason(), ending.description());
+        let lengths = [utf16_length(reason), utf16_length(&description)];
+        self.push(&[Kind::Closed as u32, connection, lengths[0], lengths[1]], reason);
+        self.batch.text.push_str(&description);
+    }
+
+    /// The answer to a waiting GET.
+    pub fn poll_answer(&mut self, connection: ConnectionId, payload: &str, compress: bool) {
+        let first = Kind::PollAnswer as u32 | u32::from(compress) << 8;
+        self.push(&[first, connection, utf16_length(payload)], payload);
+    }
+
+    /// Bytes for a stream in JavaScript.
+    pub fn pipe_write(&mut self, stream: StreamId, data: Vec<u8>) {
+        self.push_buffer(Kind::PipeWrite, stream, data);
+    }
+
+    /// An event of a kind that has nothing but a subject.
+    pub fn simple(&mut self, kind: Kind, subject: u32) {
+        self.push(&[kind as u32, subject], "");
+    }
+
+    /// A defect of ours that was contained.
+    pub fn defect(&mut self, message: &str) {
+        self.push(&[Kind::Defect as u32, utf16_length(message)], message);
+    }
+
+    fn push_buffer(&mut self, kind: Kind, subject: u32, data: Vec<u8>) {
+        self.push(&[kind as u32, subject], "");
+        self.batch.weight += data.len();
+        self.batch.buffers.push(data);
+    }
+
+    fn push(&mut self, words: &[u32], text: &str) {
+        if self.batch.is_full() {
+            self.publish();
+        }
+        self.batch.words.extend_from_slice(words);
+        self.batch.text.push_str(text);
+        self.batch.weight += EVENT_WEIGHT + text.len();
+    }
+}
+
+/// How many UTF-16 units JavaScript needs for a text.
+fn utf16_length(text: &str) -> u32 {
+    if text.is_ascii() {
+        return text.len() as u32;
+    }
+    // one unit for each first byte of a character, and one more for those beyond the basic plane
+    text.bytes().map(|byte| u32::from(byte & 0xc0 != 0x80) + u32::from(byte >= 0xf0)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sink(limit: usize) -> (EventSink, Arc<Inbox>, Arc<AtomicUsize>) {
+        let wakes = Arc::new(AtomicUsize::new(0));
+        let counter = wakes.clone();
+        let inbox = Arc::new(Inbox::new(
+            limit,
+            Box::new(move || {
+                counter.fetch_add(1, Ordering::Relaxed);
+            }),
+        ));
+        (EventSink::new(inbox.clone()), inbox, wakes)
+    }
+
+    #[test]
+    fn lengths_are_in_utf16_units() {
+        for text in ["", "abc", "é", "日本", "😀", "a😀é日"] {
+            assert_eq!(utf16_length(text) as usize, text.encode_utf16().count(), "{text}");
+        }
+    }
+
+    #[test]
+    fn one_wake_up_until_the_queue_was_found_empty() {
+        let (mut sink, inbox, wakes) = sink(1 << 20);
+        for _ in 0..3 {
+            sink.text(1, "2[\"a\"]", true);
+            sink.publish();
+        }
+        assert_eq!(wakes.load(Ordering::Relaxed), 1);
+        let (batch, _) = inbox.take().unwrap();
+        assert_eq!(batch.words.len(), 15);
+        assert_eq!(batch.text, "2[\"a\"]2[\"a\"]2[\"a\"]");
+        sink.text(1, "x", true);
+        sink.publish();
+        assert_eq!(wakes.load(Ordering::Relaxed), 1);
+        assert!(inbox.take().is_some());
+        assert!(inbox.take().is_none());
+        sink.simple(Kind::PostDone, 1);
+        sink.publish();
+        assert_eq!(wakes.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn a_packet_is_described_in_utf16_units() {
+        let (mut sink, inbox, _) = sink(1 << 20);
+        sink.text(5, "2/é😀,7[\"ü\"]", true);
+        sink.publish();
+        let (batch, _) = inbox.take().unwrap();
+        assert_eq!(batch.words, [2 << 8 | 4 << 16, 5, 7, 12, 7]);
+    }
+
+    #[test]
+    fn batches_fit_into_the_array_of_javascript() {
+        let (mut sink, inbox, _) = sink(usize::MAX);
+        for index in 0..10_000 {
+            sink.text(index, "2[]", true);
+        }
+        sink.publish();
+        let mut words = 0;
+        while let Some((batch, _)) = inbox.take() {
+            assert!(batch.words.len() <= MAX_WORDS);
+            words += batch.words.len();
+        }
+        assert_eq!(words, 50_000);
+    }
+
+    #[test]
+    fn the_backlog_is_measured() {
+        let (mut sink, inbox, _) = sink(1000);
+        sink.text(1, &"x".repeat(900), false);
+        sink.publish();
+        assert!(!inbox.is_full());
+        sink.binary(1, vec![0; 500]);
+        sink.publish();
+        assert!(inbox.is_full());
+        let (_, resumes) = inbox.take().unwrap();
+        assert!(resumes && !inbox.is_full());
+    }
+}

@@ -1,0 +1,304 @@
+//! What clients send: bytes of sockets, bodies of POSTs, and the GETs that wait.
+
+use std::mem;
+
+use super::Worker;
+use crate::connection::ConnectionId;
+use crate::engine_io::packet::{self, Type};
+use crate::engine_io::payload::{self, Part};
+use crate::error::{Ending, Violation};
+use crate::session::{ProbeStep, State, StreamId, Verdict};
+use crate::transport::frame::{self, Flow, Incoming};
+use crate::transport::websocket::Phase;
+use crate::worker::event::Kind;
+
+#[cfg(unix)]
+use {
+    super::{Shared, READ_BUFFER},
+    crate::stream::fd::FdStream,
+    crate::transport::websocket::Stream,
+    std::io::ErrorKind,
+    std::panic::{catch_unwind, AssertUnwindSafe},
+    std::rc::Rc,
+    std::time::Instant,
+};
+
+/// Reads that one socket may make in a turn.
+#[cfg(unix)]
+const READS_PER_TURN: usize = 4;
+
+/// How a turn of reading ended.
+#[cfg(unix)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Read {
+    /// There is nothing more to read.
+    Drained,
+    /// There may be more.
+    More,
+    /// The socket is gone.
+    Gone,
+}
+
+/// The task that reads from a socket for as long as it lives.
+#[cfg(unix)]
+pub(super) async fn read(shared: Shared, id: StreamId, fd: Rc<FdStream>) {
+    let resume = shared.borrow().resume.clone();
+    loop {
+        let Ok(mut ready) = fd.readable().await else { return };
+        if shared.borrow().events.is_full() {
+            resume.notified().await;
+            continue;
+        }
+        let turn = catch_unwind(AssertUnwindSafe(|| shared.borrow_mut().read_turn(id)));
+        match turn {
+            Ok(Read::Drained) => ready.clear_ready(),
+            Ok(Read::More) => tokio::task::yield_now().await,
+            Ok(Read::Gone) => return,
+            Err(_) => return shared.borrow_mut().recover_socket(id),
+        }
+    }
+}
+
+impl Worker {
+    #[cfg(unix)]
+    fn read_turn(&mut self, id: StreamId) -> Read {
+        self.now = Instant::now();
+        let outcome = self.read_socket(id);
+        self.finish_turn();
+        outcome
+    }
+
+    /// Reads what a socket has, within the bounds of a turn.
+    #[cfg(unix)]
+    pub(super) fn read_socket(&mut self, id: StreamId) -> Read {
+        let mut buffer = mem::take(&mut self.read_buffer);
+        if buffer.is_empty() {
+            buffer = vec![0; READ_BUFFER];
+        }
+        let mut outcome = Read::More;
+        for _ in 0..READS_PER_TURN {
+            let Some(Stream::Fd(fd)) = self.socket(id).map(|socket| &socket.stream) else {
+                outcome = Read::Gone;
+                break;
+            };
+            match fd.read(&mut buffer) {
+                Ok(0) => {
+                    self.on_end_of_stream(id);
+                    outcome = Read::Gone;
+                    break;
+                }
+                Ok(length) => {
+                    self.on_bytes(id, &mut buffer[..length]);
+                    // less than there was room for: the kernel's buffer was empty, and new bytes raise a new edge
+                    if length < buffer.len() {
+                        outcome = Read::Drained;
+                        break;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    outcome = Read::Drained;
+                    break;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => {
+                    self.on_end_of_stream(id);
+                    outcome = Read::Gone;
+                    break;
+                }
+            }
+        }
+        self.read_buffer = buffer;
+        outcome
+    }
+
+    /// Bytes of a socket.
+    pub(super) fn on_bytes(&mut self, id: StreamId, bytes: &mut [u8]) {
+        let max_payload = self.options.max_payload;
+        let Some(socket) = self.socket(id) else { return };
+        if let Phase::Lingering { .. } = socket.phase {
+            return;
+        }
+        let mut reader = mem::take(&mut socket.reader);
+        let result = reader.feed(bytes, max_payload, |incoming| self.on_incoming(id, incoming));
+        if let Some(socket) = self.socket(id) {
+            socket.reader = reader;
+        }
+        if let Err(violation) = result {
+            self.on_violation(id, violation);
+        }
+    }
+
+    fn on_violation(&mut self, id: StreamId, violation: Violation) {
+        let owner = self.socket(id).and_then(|socket| socket.owner);
+        self.detach(id, Some(violation.close_code()));
+        let Some(owner) = owner else { return };
+        match self.connection(owner).map(|connection| connection.session.state()) {
+            Some(State::Probing { stream, .. }) if stream == id => self.abort_upgrade(owner, id),
+            Some(_) => self.end_session(owner, Ending::WebSocketViolation(violation)),
+            None => {}
+        }
+    }
+
+    fn on_incoming(&mut self, id: StreamId, incoming: Incoming<'_>) -> Flow {
+        let Some((socket, pool)) = self.socket_and_pool(id) else { return Flow::Stop };
+        let owner = socket.owner.filter(|_| socket.phase == Phase::Open);
+        match (incoming, owner) {
+            (Incoming::Text(text), Some(owner)) => self.on_text_frame(id, owner, text),
+            (Incoming::Binary(data), Some(owner)) => self.on_binary_frame(id, owner, data),
+            (Incoming::Ping(data), Some(_)) => {
+                socket.pong(data, pool);
+                self.mark_dirty(id);
+                Flow::Continue
+            }
+            (Incoming::Close(code), _) => {
+                socket.finish(code, pool);
+                self.detach(id, None);
+                if let Some(owner) = owner {
+                    self.on_peer_close(id, owner);
+                }
+                Flow::Stop
+            }
+            (Incoming::Pong, _) | (_, None) => Flow::Continue,
+        }
+    }
+
+    /// The client has closed the WebSocket that carries, or was to carry, a session.
+    fn on_peer_close(&mut self, id: StreamId, owner: ConnectionId) {
+        match self.connection(owner).map(|connection| connection.session.state()) {
+            Some(State::Probing { stream, .. }) if stream == id => self.abort_upgrade(owner, id),
+            Some(_) => self.end_session(owner, Ending::TransportClose),
+            None => {}
+        }
+    }
+
+    fn on_text_frame(&mut self, id: StreamId, owner: ConnectionId, text: &str) -> Flow {
+        if self.is_probing(owner, id) {
+            self.on_probe(id, owner, text);
+            return Flow::Continue;
+        }
+        self.on_packet(owner, text)
+    }
+
+    fn on_binary_frame(&mut self, id: StreamId, owner: ConnectionId, data: &[u8]) -> Flow {
+        if self.is_probing(owner, id) {
+            self.abort_upgrade(owner, id);
+            return Flow::Stop;
+        }
+        self.on_binary(owner, data.to_vec())
+    }
+
+    fn is_probing(&mut self, owner: ConnectionId, id: StreamId) -> bool {
+        self.connection(owner).is_some_and(
+            |connection| matches!(connection.session.state(), State::Probing { stream, .. } if stream == id),
+        )
+    }
+
+    fn on_probe(&mut self, id: StreamId, owner: ConnectionId, text: &str) {
+        let Some((connection, mut turn)) = self.connection_turn(owner) else { return };
+        match connection.session.on_probe_packet(text) {
+            ProbeStep::Confirm => {
+                connection.session.arm_check(&mut turn);
+                if let Some((socket, pool)) = self.socket_and_pool(id) {
+                    socket.outbox.append(pool, |out| frame::write_text(b"3", b"probe", out));
+                }
+                self.mark_dirty(id);
+                self.events.simple(Kind::Upgrading, owner);
+            }
+            ProbeStep::Complete => self.complete_upgrade(owner),
+            ProbeStep::Abort => self.abort_upgrade(owner, id),
+        }
+    }
+
+    /// A text packet over the session's own transport.
+    fn on_packet(&mut self, id: ConnectionId, text: &str) -> Flow {
+        let Some((kind, data)) = packet::decode(text) else {
+            self.end_session(id, Ending::ParseError);
+            return Flow::Stop;
+        };
+        let Some((connection, mut turn)) = self.connection_turn(id) else { return Flow::Stop };
+        match connection.session.on_packet(kind, &mut turn) {
+            Verdict::Message => {
+                let parse = self.options.parse_packets;
+                self.events.text(id, data, parse);
+            }
+            Verdict::Heartbeat => {
+                self.note_heartbeat(id);
+                self.rearm_if_earlier();
+            }
+            Verdict::Ignore => {}
+            Verdict::End(ending) => {
+                self.end_session(id, ending);
+                return Flow::Stop;
+            }
+        }
+        Flow::Continue
+    }
+
+    fn on_binary(&mut self, id: ConnectionId, data: Vec<u8>) -> Flow {
+        let Some((connection, mut turn)) = self.connection_turn(id) else { return Flow::Stop };
+        if connection.session.on_packet(Type::Message, &mut turn) == Verdict::Message {
+            self.events.binary(id, data);
+        }
+        Flow::Continue
+    }
+
+    /// The heartbeat of a client may have armed a timer that is due before the one that the main task waits for.
+    fn rearm_if_earlier(&mut self) {
+        if self.deadlines.next() < self.armed || self.armed.is_none() {
+            self.rearm.notify_one();
+        }
+    }
+
+    /// The body of a POST.
+    pub(super) fn on_post(&mut self, id: ConnectionId, body: &str) {
+        let mut parts = payload::decode(body);
+        // the answer to the POST comes before the news that its packets have ended the session
+        let ending = loop {
+            let flow = match parts.next() {
+                None => break None,
+                Some(Part::Binary(data)) => self.on_binary(id, data),
+                Some(Part::Text(text)) => match self.judge_posted(id, text) {
+                    Ok(flow) => flow,
+                    Err(ending) => break Some(ending),
+                },
+            };
+            if flow == Flow::Stop {
+                break None;
+            }
+        };
+        if self.connection(id).is_some() {
+            self.events.simple(Kind::PostDone, id);
+        }
+        if let Some(ending) = ending {
+            self.end_session(id, ending);
+        }
+    }
+
+    /// A text packet of a POST, without ending the session.
+    fn judge_posted(&mut self, id: ConnectionId, text: &str) -> Result<Flow, Ending> {
+        let (kind, _) = packet::decode(text).ok_or(Ending::ParseError)?;
+        match kind {
+            Type::Ping if self.is_open(id) => Err(Ending::HeartbeatDirection),
+            Type::Close if self.is_open(id) => Err(Ending::TransportClose),
+            _ => Ok(self.on_packet(id, text)),
+        }
+    }
+
+    fn is_open(&mut self, id: ConnectionId) -> bool {
+        self.connection(id).is_some_and(|connection| connection.session.is_open())
+    }
+
+    /// A GET of the client waits for an answer.
+    pub(super) fn on_poll(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connection(id) else { return };
+        let state = connection.session.state();
+        if let Some(polling) = connection.polling.as_mut() {
+            polling.waiting = true;
+            if let State::Closing { .. } = state {
+                self.close_over_poll(id);
+            } else {
+                self.dirty_polls.push(id);
+            }
+        }
+    }
+}

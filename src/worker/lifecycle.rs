@@ -1,0 +1,395 @@
+//! How connections begin, change their transport, and end.
+
+use std::time::Instant;
+
+use super::command::{Open, Takeover};
+use super::event::Kind;
+use super::{put, Worker};
+use crate::connection::{watch, Connection, ConnectionId};
+use crate::engine_io::packet::Type;
+use crate::error::Ending;
+use crate::session::timers::CLOSE_TIMEOUT;
+use crate::session::{CloseStep, Session, State, StreamId, Timer, Turn};
+use crate::stream::pipe::Pipe;
+use crate::transport::polling::{Outgoing, Polling};
+use crate::transport::websocket::{Phase, Stream, WebSocket};
+
+#[cfg(unix)]
+use {
+    super::{input, output},
+    crate::stream::fd::FdStream,
+    std::rc::Rc,
+};
+
+impl Worker {
+    /// A session begins, with a GET or with a WebSocket.
+    pub(super) fn open(&mut self, open: Open) {
+        let id = open.connection;
+        let Some(slot) = self.slot(id) else { return };
+        let mut turn = Turn { options: &self.options, now: self.now, deadlines: &mut self.deadlines };
+        let handshake = &open.handshake.as_bytes()[1..];
+        match open.socket {
+            None => {
+                let polling = Polling::with_get();
+                let session = Session::polling(id, &mut turn);
+                put(&mut self.connections, slot, Connection::new(session, Some(Box::new(polling))));
+                self.send_packet(id, Type::Open, handshake);
+            }
+            Some(takeover) => {
+                let stream = takeover.stream;
+                let session = Session::websocket(id, stream, &mut turn);
+                put(&mut self.connections, slot, Connection::new(session, None));
+                let head = self.adopt(id, takeover);
+                self.send_packet(id, Type::Open, handshake);
+                self.greet(id, open.initial.as_deref());
+                self.on_head(stream, head);
+                return;
+            }
+        }
+        self.greet(id, open.initial.as_deref());
+    }
+
+    fn greet(&mut self, id: ConnectionId, initial: Option<&str>) {
+        if let Some(initial) = initial {
+            self.send_packet(id, Type::Message, initial.as_bytes());
+        }
+    }
+
+    /// A WebSocket wants to take over from polling.
+    pub(super) fn upgrade(&mut self, id: ConnectionId, takeover: Takeover) {
+        let stream = takeover.stream;
+        let allowed =
+            self.connection_turn(id).is_some_and(|(connection, mut turn)| connection.session.begin_upgrade(stream, &mut turn));
+        let head = self.adopt(id, takeover);
+        if allowed {
+            self.on_head(stream, head);
+        } else {
+            self.detach(stream, None);
+        }
+    }
+
+    /// Makes a WebSocket of a connection that was taken over, and queues the answer to its request. Returns the bytes
+    /// that came behind the request.
+    fn adopt(&mut self, owner: ConnectionId, takeover: Takeover) -> Vec<u8> {
+        let id = takeover.stream;
+        let Some(slot) = self.slot(id) else { return Vec::new() };
+        #[cfg(unix)]
+        let (stream, registered) = match takeover.fd.map(FdStream::register) {
+            None => (Stream::Pipe(Pipe::default()), true),
+            Some(Ok(fd)) => (Stream::Fd(Rc::new(fd)), true),
+            Some(Err(_)) => (Stream::Pipe(Pipe::default()), false),
+        };
+        #[cfg(not(unix))]
+        let (stream, registered) = (Stream::Pipe(Pipe::default()), true);
+        put(&mut self.sockets, slot, WebSocket::new(owner, stream));
+        if !registered {
+            self.on_end_of_stream(id);
+            return Vec::new();
+        }
+        #[cfg(unix)]
+        self.start_reading(id);
+        if let Some((socket, pool)) = self.socket_and_pool(id) {
+            socket.outbox.append(pool, |out| out.extend_from_slice(takeover.response.as_bytes()));
+        }
+        self.mark_dirty(id);
+        takeover.head
+    }
+
+    #[cfg(unix)]
+    fn start_reading(&mut self, id: StreamId) {
+        let Some(this) = self.this.upgrade() else { return };
+        if let Some(socket) = self.socket(id) {
+            if let Stream::Fd(fd) = &socket.stream {
+                let task = tokio::task::spawn_local(input::read(this, id, fd.clone()));
+                socket.read_task = Some(task.abort_handle());
+            }
+        }
+    }
+
+    fn on_head(&mut self, stream: StreamId, mut head: Vec<u8>) {
+        if !head.is_empty() {
+            self.on_bytes(stream, &mut head);
+        }
+    }
+
+    /// The probing WebSocket takes over: what waited for a GET leaves through it.
+    pub(super) fn complete_upgrade(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connection(id) else { return };
+        let Some(mut polling) = connection.polling.take() else { return };
+        if polling.waiting {
+            self.events.poll_answer(id, "1", false);
+        }
+        self.events.simple(Kind::Upgraded, id);
+        for packet in polling.take_packets() {
+            match packet {
+                Outgoing::Text(kind, data) => self.send_packet(id, kind, &data),
+                Outgoing::Binary(data) => self.send_binary(id, &data),
+            }
+        }
+        self.note_if_sent(id);
+    }
+
+    /// The probing WebSocket will not take over.
+    pub(super) fn abort_upgrade(&mut self, id: ConnectionId, stream: StreamId) {
+        if let Some(connection) = self.connection(id) {
+            connection.session.abort_upgrade();
+            self.events.simple(Kind::UpgradeFailed, id);
+        }
+        self.detach(stream, None);
+    }
+
+    /// The application closes a session.
+    pub(super) fn close(&mut self, id: ConnectionId, discard: bool) {
+        let Some((connection, mut turn)) = self.connection_turn(id) else { return };
+        let get_waits = connection.polling.as_ref().is_some_and(|polling| polling.waiting);
+        let before = connection.session.state();
+        let step = connection.session.close(get_waits, discard, &mut turn);
+        if let (State::Probing { stream, .. }, true) = (before, step != CloseStep::Nothing) {
+            self.detach(stream, None);
+        }
+        match step {
+            CloseStep::CloseWebSocket(stream) => {
+                if let Some((socket, pool)) = self.socket_and_pool(stream) {
+                    socket.close(None, pool);
+                }
+                self.orphan(stream);
+                self.announce_end(id, Ending::ForcedClose);
+            }
+            CloseStep::AnswerPoll => {
+                self.send_packet(id, Type::Close, &[]);
+                self.answer_poll(id);
+                self.announce_end(id, Ending::ForcedClose);
+            }
+            CloseStep::Forget => self.announce_end(id, Ending::ForcedClose),
+            CloseStep::Wait | CloseStep::Nothing => {}
+        }
+    }
+
+    /// The client of a closing session has sent the GET that was waited for.
+    pub(super) fn close_over_poll(&mut self, id: ConnectionId) {
+        let has_packets =
+            self.connection(id).and_then(|connection| connection.polling.as_ref()).is_some_and(|it| it.has_packets());
+        if has_packets {
+            self.answer_poll(id);
+            return;
+        }
+        self.send_packet(id, Type::Noop, &[]);
+        self.send_packet(id, Type::Close, &[]);
+        self.answer_poll(id);
+        self.end_session(id, Ending::ForcedClose);
+    }
+
+    /// The session is over for a reason that arose here: the client is told as far as the transport allows.
+    pub(super) fn end_session(&mut self, id: ConnectionId, ending: Ending) {
+        let Some(connection) = self.connection(id) else { return };
+        let state = connection.session.state();
+        if !connection.session.end() {
+            return;
+        }
+        match state {
+            State::WebSocket { stream } => self.detach(stream, None),
+            State::Probing { stream, .. } => self.detach(stream, None),
+            _ => {}
+        }
+        if let Some(polling) = self.connection(id).and_then(|connection| connection.polling.as_mut()) {
+            if std::mem::take(&mut polling.waiting) {
+                let last = if ending == Ending::TransportClose { Type::Noop } else { Type::Close };
+                self.events.poll_answer(id, &(last as u8 as char).to_string(), false);
+            }
+        }
+        self.announce_end(id, ending);
+    }
+
+    /// JavaScript has ended the session by itself.
+    pub(super) fn forget(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connection(id) else { return };
+        let state = connection.session.state();
+        connection.session.end();
+        if let State::WebSocket { stream } | State::Probing { stream, .. } = state {
+            self.detach(stream, None);
+        }
+        self.announce_end(id, Ending::ForcedClose);
+    }
+
+    fn announce_end(&mut self, id: ConnectionId, ending: Ending) {
+        if let Some(slot) = self.slot(id) {
+            self.connections[slot] = None;
+            self.events.closed(id, ending);
+        }
+    }
+
+    /// Closes a socket that carries no session any more, and waits for the client to hang up.
+    pub(super) fn detach(&mut self, stream: StreamId, code: Option<u16>) {
+        if let Some((socket, pool)) = self.socket_and_pool(stream) {
+            match code {
+                None => socket.close(None, pool),
+                Some(code) => socket.finish(Some(code), pool),
+            }
+        }
+        self.orphan(stream);
+    }
+
+    /// The socket goes on without its session until the client hangs up.
+    fn orphan(&mut self, stream: StreamId) {
+        let at = self.now + CLOSE_TIMEOUT;
+        if let Some(socket) = self.socket(stream) {
+            socket.owner = None;
+            self.deadlines.arm(Timer::Linger, at, stream);
+            self.mark_dirty(stream);
+        }
+    }
+
+    /// The client has finished sending, or its connection is broken.
+    pub(super) fn on_end_of_stream(&mut self, stream: StreamId) {
+        // what waits may still reach a client that only finished sending
+        self.flush(stream);
+        let Some(slot) = self.slot(stream) else { return };
+        let Some(socket) = self.sockets.get_mut(slot).and_then(Option::take) else { return };
+        self.events.simple(Kind::Released, stream);
+        let Some(owner) = socket.owner else { return };
+        match self.connection(owner).map(|connection| connection.session.state()) {
+            Some(State::Probing { stream: probing, .. }) if probing == stream => self.abort_upgrade(owner, stream),
+            Some(State::WebSocket { stream: own }) if own == stream => {
+                self.end_session(owner, Ending::TransportClose);
+            }
+            _ => {}
+        }
+    }
+
+    /// Looks at the timers that are due.
+    pub(super) fn timer_turn(&mut self) {
+        self.now = Instant::now();
+        while let Some((timer, id, at)) = self.deadlines.pop_due(self.now) {
+            match timer {
+                Timer::Ping => self.on_ping_due(id, at),
+                Timer::Pong => self.on_pong_due(id, at),
+                Timer::Upgrade => self.on_upgrade_due(id, at),
+                Timer::Check => self.on_check_due(id),
+                Timer::Close => {
+                    let closing = self.connection(id).map(|connection| connection.session.state());
+                    if closing == Some(State::Closing { until: at }) {
+                        self.end_session(id, Ending::ForcedClose);
+                    }
+                }
+                Timer::Linger => self.on_linger_due(id),
+            }
+        }
+        self.finish_turn();
+    }
+
+    /// When the main task has to look at the timers again.
+    pub(super) fn arm_timer(&mut self) -> Option<Instant> {
+        self.armed = self.deadlines.next();
+        self.armed
+    }
+
+    fn on_ping_due(&mut self, id: ConnectionId, at: Instant) {
+        let due = self
+            .connection_turn(id)
+            .is_some_and(|(connection, mut turn)| connection.session.on_ping_due(at, &mut turn));
+        if due {
+            self.send_packet(id, Type::Ping, &[]);
+        }
+    }
+
+    /// The pong is overdue, but it may wait to be read: in the socket's buffer, in a queue of ours that is full, or
+    /// in JavaScript, which may be busy.
+    fn on_pong_due(&mut self, id: ConnectionId, at: Instant) {
+        if !self.is_pong_overdue(id, at) {
+            return;
+        }
+        if self.events.is_full() {
+            if let Some((connection, mut turn)) = self.connection_turn(id) {
+                connection.session.postpone_pong(&mut turn);
+            }
+            return;
+        }
+        #[cfg(unix)]
+        if let Some(State::WebSocket { stream }) = self.connection(id).map(|connection| connection.session.state()) {
+            if matches!(self.socket(stream), Some(WebSocket { stream: Stream::Fd(_), .. })) {
+                self.read_socket(stream);
+                if self.is_pong_overdue(id, at) {
+                    self.end_session(id, Ending::PingTimeout);
+                }
+                return;
+            }
+        }
+        if let Some(connection) = self.connection(id) {
+            connection.suspect = Some(at);
+            self.events.simple(Kind::CheckAlive, id);
+        }
+    }
+
+    /// JavaScript has handed over everything that it had of a client whose pong is overdue.
+    pub(super) fn on_alive(&mut self, id: ConnectionId) {
+        let Some(at) = self.connection(id).and_then(|connection| connection.suspect.take()) else { return };
+        if self.is_pong_overdue(id, at) {
+            self.end_session(id, Ending::PingTimeout);
+        }
+    }
+
+    fn is_pong_overdue(&mut self, id: ConnectionId, at: Instant) -> bool {
+        self.connection(id).is_some_and(|connection| connection.session.is_pong_overdue(at))
+    }
+
+    fn on_upgrade_due(&mut self, id: ConnectionId, at: Instant) {
+        let Some(connection) = self.connection(id) else { return };
+        if let (true, State::Probing { stream, .. }) =
+            (connection.session.is_upgrade_overdue(at), connection.session.state())
+        {
+            self.abort_upgrade(id, stream);
+        }
+    }
+
+    /// Answers the GET that waits while the client wants to switch, so that it can.
+    fn on_check_due(&mut self, id: ConnectionId) {
+        let Some((connection, mut turn)) = self.connection_turn(id) else { return };
+        if !connection.session.arm_check(&mut turn) {
+            return;
+        }
+        if connection.polling.as_ref().is_some_and(|polling| polling.is_writable()) {
+            self.send_packet(id, Type::Noop, &[]);
+        }
+    }
+
+    fn on_linger_due(&mut self, stream: StreamId) {
+        // the stream's number may have been given to another socket since
+        if self.socket(stream).is_some_and(|socket| socket.owner.is_none() && socket.phase != Phase::Open) {
+            self.on_end_of_stream(stream);
+        }
+    }
+
+    /// Tells JavaScript of a heartbeat if it listens.
+    pub(super) fn note_heartbeat(&mut self, id: ConnectionId) {
+        if self.connection(id).is_some_and(|connection| connection.watch & watch::HEARTBEAT != 0) {
+            self.events.simple(Kind::Heartbeat, id);
+        }
+    }
+
+    /// A turn has panicked: what it was about is lost, the worker goes on.
+    pub(super) fn recover(&mut self, what: &str) {
+        self.events.defect(&format!("the native engine failed while it handled {what}; please report this"));
+        self.finish_turn();
+    }
+
+    /// The turn of one socket has panicked: that connection ends.
+    #[cfg(unix)]
+    pub(super) fn recover_socket(&mut self, stream: StreamId) {
+        let owner = self.socket(stream).and_then(|socket| socket.owner);
+        self.on_end_of_stream(stream);
+        if let Some(owner) = owner {
+            self.end_session(owner, Ending::InternalError);
+        }
+        self.recover("a connection");
+    }
+
+    /// Starts the task that waits for room to write.
+    #[cfg(unix)]
+    pub(super) fn start_writing(&mut self, id: StreamId, fd: Rc<FdStream>) {
+        let Some(this) = self.this.upgrade() else { return };
+        if let Some(socket) = self.socket(id) {
+            let task = tokio::task::spawn_local(output::write(this, id, fd));
+            socket.write_task = Some(task.abort_handle());
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! A worker: a thread with its own runtime, on which connections live for life.
+//!
+//! All state of a worker is behind one `RefCell` that is borrowed for the length of a turn: a batch of commands, the
+//! bytes that one socket had, or the timers that are due. A turn ends by writing what it produced and publishing
+//! its events. Nothing is borrowed across an `await`.
+
+pub mod command;
+pub mod event;
+mod input;
+mod lifecycle;
+mod output;
+mod rooms;
+
+use std::cell::RefCell;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use tokio::runtime::Builder;
+use tokio::sync::Notify;
+use tokio::task::LocalSet;
+
+use crate::connection::{Connection, ConnectionId};
+use crate::options::Options;
+use crate::session::outbox::Pool;
+use crate::session::{Deadlines, StreamId, Turn};
+use crate::transport::websocket::WebSocket;
+use command::{Command, CommandQueue, Op};
+use event::{EventSink, Inbox};
+use rooms::Rooms;
+
+/// Bytes that one read takes from a socket at the most.
+const READ_BUFFER: usize = 64 << 10;
+
+/// Commands that one turn takes from the queue at the most, so that sockets get their turn too.
+const COMMANDS_PER_TURN: usize = 64;
+
+/// The JavaScript side's hold on a worker. The thread starts when there is a first command.
+pub struct WorkerHandle {
+    queue: Arc<CommandQueue>,
+    thread: Option<JoinHandle<()>>,
+    index: usize,
+    count: usize,
+    options: Arc<Options>,
+    inbox: Arc<Inbox>,
+}
+
+impl WorkerHandle {
+    /// Worker `index` of `count`.
+    pub fn new(index: usize, count: usize, options: Arc<Options>, inbox: Arc<Inbox>) -> WorkerHandle {
+        WorkerHandle { queue: Arc::default(), thread: None, index, count, options, inbox }
+    }
+
+    /// Whether there has been a command.
+    pub fn is_running(&self) -> bool {
+        self.thread.is_some()
+    }
+
+    /// Gives the worker something to do.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn push(&mut self, command: Command) -> std::io::Result<()> {
+        if self.thread.is_none() {
+            let (queue, options, inbox) = (self.queue.clone(), self.options.clone(), self.inbox.clone());
+            let (index, count) = (self.index, self.count);
+            let thread = std::thread::Builder::new()
+                .name(format!("sockeye-{index}"))
+                .spawn(move || run(index, count, options, EventSink::new(inbox), &queue))?;
+            self.thread = Some(thread);
+        }
+        self.queue.push(command);
+        Ok(())
+    }
+}
+
+impl Drop for WorkerHandle {
+    /// Ends the thread and waits for it: its code must not be unloaded under it.
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            self.queue.push(Command::Shutdown);
+            // a panic of the thread has been reported by the panic hook
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The state of a worker.
+struct Worker {
+    /// To hand to the tasks that it spawns.
+    this: Weak<RefCell<Worker>>,
+    index: u32,
+    count: u32,
+    options: Arc<Options>,
+    connections: Vec<Option<Box<Connection>>>,
+    sockets: Vec<Option<Box<WebSocket>>>,
+    rooms: Rooms,
+    deadlines: Deadlines,
+    events: EventSink,
+    pool: Pool,
+    read_buffer: Vec<u8>,
+    /// Sockets that have something to write at the end of the turn.
+    dirty_sockets: Vec<StreamId>,
+    /// Polling connections that may have an answer at the end of the turn.
+    dirty_polls: Vec<ConnectionId>,
+    /// The number of the last broadcast, to tell marks of connections apart.
+    broadcast: u32,
+    now: Instant,
+    /// When the main task will look at the timers.
+    armed: Option<Instant>,
+    /// Wakes the main task to arm its timer anew.
+    rearm: Rc<Notify>,
+    /// Wakes the tasks that stopped reading because JavaScript fell behind.
+    resume: Rc<Notify>,
+}
+
+type Shared = Rc<RefCell<Worker>>;
+
+fn run(index: usize, count: usize, options: Arc<Options>, events: EventSink, queue: &CommandQueue) {
+    let runtime = match Builder::new_current_thread().enable_io().enable_time().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return report_start_failure(events, index, &error),
+    };
+    LocalSet::new().block_on(&runtime, async {
+        let shared = Rc::new_cyclic(|this| RefCell::new(Worker::new(this.clone(), index, count, options, events)));
+        serve(&shared, queue).await;
+    });
+}
+
+fn report_start_failure(mut events: EventSink, index: usize, error: &std::io::Error) {
+    events.defect(&format!("worker {index} cannot start: {error}"));
+    events.publish();
+}
+
+/// The main task: commands and timers.
+async fn serve(shared: &Shared, queue: &CommandQueue) {
+    let rearm = shared.borrow().rearm.clone();
+    loop {
+        let mut more = true;
+        while more {
+            let turn = catch_unwind(AssertUnwindSafe(|| shared.borrow_mut().command_turn(queue)));
+            more = match turn {
+                Ok(After::Shutdown) => return,
+                Ok(After::More) => true,
+                Ok(After::Idle) => false,
+                Err(_) => {
+                    shared.borrow_mut().recover("a command");
+                    true
+                }
+            };
+            if more {
+                tokio::task::yield_now().await;
+            }
+        }
+        let next = shared.borrow_mut().arm_timer();
+        match next {
+            Some(at) => tokio::select! {
+                () = queue.wait() => {}
+                () = rearm.notified() => {}
+                () = tokio::time::sleep_until(at.into()) => {
+                    if catch_unwind(AssertUnwindSafe(|| shared.borrow_mut().timer_turn())).is_err() {
+                        shared.borrow_mut().recover("a timer");
+                    }
+                }
+            },
+            None => tokio::select! {
+                () = queue.wait() => {}
+                () = rearm.notified() => {}
+            },
+        }
+    }
+}
+
+/// How a turn of commands ended.
+enum After {
+    Idle,
+    More,
+    Shutdown,
+}
+
+impl Worker {
+    fn new(
+        this: Weak<RefCell<Worker>>,
+        index: usize,
+        count: usize,
+        options: Arc<Options>,
+        events: EventSink,
+    ) -> Worker {
+        Worker {
+            this,
+            index: index as u32,
+            count: count as u32,
+            options,
+            connections: Vec::new(),
+            sockets: Vec::new(),
+            rooms: Rooms::default(),
+            deadlines: Deadlines::default(),
+            events,
+            pool: Pool::default(),
+            read_buffer: vec![0; READ_BUFFER],
+            dirty_sockets: Vec::new(),
+            dirty_polls: Vec::new(),
+            broadcast: 0,
+            now: Instant::now(),
+            armed: None,
+            rearm: Rc::default(),
+            resume: Rc::default(),
+        }
+    }
+
+    fn command_turn(&mut self, queue: &CommandQueue) -> After {
+        self.now = Instant::now();
+        let mut after = After::More;
+        for _ in 0..COMMANDS_PER_TURN {
+            match queue.pop() {
+                None => {
+                    after = After::Idle;
+                    break;
+                }
+                Some(Command::Shutdown) => return After::Shutdown,
+                Some(command) => self.execute(command),
+            }
+        }
+        self.finish_turn();
+        after
+    }
+
+    fn execute(&mut self, command: Command) {
+        match command {
+            Command::Batch(batch) => {
+                for op in batch.iter() {
+                    self.execute_op(op);
+                }
+            }
+            Command::Open(open) => self.open(*open),
+            Command::Upgrade { connection, socket } => self.upgrade(connection, socket),
+            Command::Post { connection, body } => self.on_post(connection, &body),
+            Command::PipeData { stream, mut data } => self.on_bytes(stream, &mut data),
+            Command::Resume => self.resume.notify_waiters(),
+            Command::Shutdown => {}
+        }
+    }
+
+    fn execute_op(&mut self, op: Op<'_>) {
+        match op {
+            Op::Send { connection, parcel, flags } => self.send(connection, parcel, flags),
+            Op::Multicast { connections, parcel, flags } => self.multicast(connections, parcel, flags),
+            Op::Broadcast { rooms, except, parcel, flags } => self.broadcast(rooms, except, parcel, flags),
+            Op::Room { room, connections } => {
+                let ours = connections.iter().copied().filter(|&id| self.is_ours(id)).collect();
+                self.rooms.create(room, ours);
+            }
+            Op::DropRoom { room } => self.rooms.remove(room),
+            Op::Join { room, connection } if self.is_ours(connection) => self.rooms.join(room, connection),
+            Op::Leave { room, connection } if self.is_ours(connection) => self.rooms.leave(room, connection),
+            Op::Close { connection, flags } => self.close(connection, flags.discard()),
+            Op::Poll { connection } => self.on_poll(connection),
+            Op::Drop { connection } => self.forget(connection),
+            Op::Alive { connection } => self.on_alive(connection),
+            Op::Watch { connection, flags } => {
+                if let Some(connection) = self.connection(connection) {
+                    connection.watch = flags.mask();
+                }
+            }
+            Op::PipeWritten { stream } => self.on_pipe_written(stream),
+            Op::PipeEnd { stream } => self.on_end_of_stream(stream),
+            Op::Join { .. } | Op::Leave { .. } => {}
+        }
+    }
+}
+
+/// Access to what lives here. Connections and streams that belong to other workers are not found.
+impl Worker {
+    fn is_ours(&self, id: u32) -> bool {
+        id % self.count == self.index
+    }
+
+    fn slot(&self, id: u32) -> Option<usize> {
+        self.is_ours(id).then_some((id / self.count) as usize)
+    }
+
+    fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        let slot = self.slot(id)?;
+        self.connections.get_mut(slot)?.as_deref_mut()
+    }
+
+    fn socket(&mut self, id: StreamId) -> Option<&mut WebSocket> {
+        let slot = self.slot(id)?;
+        self.sockets.get_mut(slot)?.as_deref_mut()
+    }
+
+    /// A connection together with what its session needs to act.
+    fn connection_turn(&mut self, id: ConnectionId) -> Option<(&mut Connection, Turn<'_>)> {
+        let slot = self.slot(id)?;
+        let connection = self.connections.get_mut(slot)?.as_deref_mut()?;
+        Some((connection, Turn { options: &self.options, now: self.now, deadlines: &mut self.deadlines }))
+    }
+
+    /// A socket together with the pool that its outbox draws from.
+    fn socket_and_pool(&mut self, id: StreamId) -> Option<(&mut WebSocket, &mut Pool)> {
+        let slot = self.slot(id)?;
+        Some((self.sockets.get_mut(slot)?.as_deref_mut()?, &mut self.pool))
+    }
+
+    fn mark_dirty(&mut self, id: StreamId) {
+        if let Some(socket) = self.socket(id) {
+            if !std::mem::replace(&mut socket.dirty, true) {
+                self.dirty_sockets.push(id);
+            }
+        }
+    }
+}
+
+/// Puts `value` into the slot, which is free: JavaScript numbers densely and reuses a number only when told so.
+fn put<T>(table: &mut Vec<Option<Box<T>>>, slot: usize, value: T) {
+    if table.len() <= slot {
+        table.resize_with(slot + 1, || None);
+    }
+    table[slot] = Some(Box::new(value));
+}

@@ -1,0 +1,351 @@
+//! What goes to clients: packets of the engine, messages of the application, broadcasts, and the bytes at the end of
+//! a turn.
+
+use bytes::Bytes;
+
+use super::command::{Flags, Parcel, Target};
+use super::event::Kind;
+use super::Worker;
+use crate::connection::ConnectionId;
+use crate::engine_io::packet::Type;
+use crate::session::outbox::SHARE_FROM;
+use crate::session::{State, StreamId};
+use crate::transport::frame;
+use crate::transport::polling::Outgoing;
+use crate::transport::websocket::{Phase, Stream};
+
+#[cfg(unix)]
+use {
+    super::Shared,
+    crate::stream::fd::FdStream,
+    std::io::{ErrorKind, IoSlice},
+    std::rc::Rc,
+};
+
+/// Pieces that one write hands to the kernel at the most.
+#[cfg(unix)]
+const SLICES: usize = 32;
+
+/// The task that writes to a socket whose buffer was full, until nothing waits.
+#[cfg(unix)]
+pub(super) async fn write(shared: Shared, id: StreamId, fd: Rc<FdStream>) {
+    loop {
+        let Ok(mut ready) = fd.writable().await else { return };
+        let mut worker = shared.borrow_mut();
+        match worker.write_socket(id, &fd) {
+            Wrote::Everything => {
+                if let Some(socket) = worker.socket(id) {
+                    socket.write_task = None;
+                }
+                worker.after_flush(id);
+                return worker.finish_turn();
+            }
+            Wrote::NotAll => ready.clear_ready(),
+            Wrote::Broken => {
+                worker.on_end_of_stream(id);
+                return worker.finish_turn();
+            }
+        }
+    }
+}
+
+/// How far a write came.
+#[cfg(unix)]
+enum Wrote {
+    Everything,
+    NotAll,
+    Broken,
+}
+
+/// A message in the forms that transports want, each made once.
+struct Encoded<'a> {
+    parcel: Parcel<'a>,
+    compress: bool,
+    frames: Vec<u8>,
+    shared: Option<Bytes>,
+    packets: Vec<Outgoing>,
+}
+
+impl<'a> Encoded<'a> {
+    fn new(parcel: Parcel<'a>, flags: Flags) -> Encoded<'a> {
+        Encoded { parcel, compress: flags.compress(), frames: Vec::new(), shared: None, packets: Vec::new() }
+    }
+
+    /// The message as WebSocket frames.
+    fn frames(&mut self) -> &[u8] {
+        if self.frames.is_empty() {
+            write_frames(&self.parcel, &mut self.frames);
+        }
+        &self.frames
+    }
+
+    /// The frames as bytes to share, if they are long enough to be worth it.
+    fn shared_frames(&mut self) -> Option<Bytes> {
+        if self.shared.is_none() && self.frames().len() >= SHARE_FROM {
+            self.shared = Some(Bytes::from(self.frames.clone()));
+        }
+        self.shared.clone()
+    }
+
+    /// The message as packets of a polling payload.
+    fn packets(&mut self) -> &[Outgoing] {
+        if self.packets.is_empty() {
+            let text = self.parcel.text.map(|text| Outgoing::Text(Type::Message, Bytes::copy_from_slice(text.as_bytes())));
+            let buffers = self.parcel.buffers.iter().map(|buffer| Outgoing::Binary(buffer.clone()));
+            self.packets = text.into_iter().chain(buffers).collect();
+        }
+        &self.packets
+    }
+}
+
+fn write_frames(parcel: &Parcel<'_>, out: &mut Vec<u8>) {
+    if let Some(text) = parcel.text {
+        frame::write_text(b"4", text.as_bytes(), out);
+    }
+    for buffer in parcel.buffers {
+        frame::write_binary(buffer, out);
+    }
+}
+
+impl Worker {
+    /// Sends a packet of the engine itself.
+    pub(super) fn send_packet(&mut self, id: ConnectionId, kind: Type, data: &[u8]) {
+        let Some(connection) = self.connection(id) else { return };
+        match (connection.session.state(), connection.polling.as_mut()) {
+            (State::WebSocket { stream }, _) => {
+                if let Some((socket, pool)) = self.socket_and_pool(stream) {
+                    socket.outbox.append(pool, |out| frame::write_text(&[kind as u8], data, out));
+                }
+                self.mark_dirty(stream);
+            }
+            (_, Some(polling)) => {
+                polling.push(Outgoing::Text(kind, Bytes::copy_from_slice(data)), true);
+                self.dirty_polls.push(id);
+            }
+            _ => {}
+        }
+    }
+
+    /// Sends a binary message that had waited for a GET.
+    pub(super) fn send_binary(&mut self, id: ConnectionId, data: &[u8]) {
+        let Some(connection) = self.connection(id) else { return };
+        if let State::WebSocket { stream } = connection.session.state() {
+            if let Some((socket, pool)) = self.socket_and_pool(stream) {
+                socket.outbox.append(pool, |out| frame::write_binary(data, out));
+            }
+            self.mark_dirty(stream);
+        }
+    }
+
+    /// A message for one client.
+    pub(super) fn send(&mut self, id: ConnectionId, parcel: Parcel<'_>, flags: Flags) {
+        let Some(connection) = self.connection(id) else { return };
+        if flags.notify() {
+            connection.notify += 1;
+        }
+        let State::WebSocket { stream } = connection.session.state() else {
+            return self.deliver(id, &mut Encoded::new(parcel, flags), flags);
+        };
+        // the common case frames straight into the outbox
+        if let Some((socket, pool)) = self.socket_and_pool(stream) {
+            if socket.phase == Phase::Open && !(flags.volatile() && !socket.outbox.is_empty()) {
+                socket.outbox.append(pool, |out| write_frames(&parcel, out));
+            }
+        }
+        self.mark_dirty(stream);
+    }
+
+    /// One message for several clients.
+    pub(super) fn multicast(&mut self, connections: &[ConnectionId], parcel: Parcel<'_>, flags: Flags) {
+        let mut encoded = Encoded::new(parcel, flags);
+        for &id in connections {
+            self.deliver(id, &mut encoded, flags);
+        }
+    }
+
+    /// A message for everybody in some rooms who is not in others.
+    pub(super) fn broadcast(&mut self, rooms: &[u32], except: &[u32], parcel: Parcel<'_>, flags: Flags) {
+        self.broadcast = self.broadcast.wrapping_add(1);
+        let mark = self.broadcast;
+        for &word in except {
+            self.for_each(Target::from_word(word), |worker, id| {
+                if let Some(connection) = worker.connection(id) {
+                    connection.mark = mark;
+                }
+            });
+        }
+        let mut encoded = Encoded::new(parcel, flags);
+        for &word in rooms {
+            self.for_each(Target::from_word(word), |worker, id| {
+                let new = worker.connection(id).is_some_and(|it| std::mem::replace(&mut it.mark, mark) != mark);
+                if new {
+                    worker.deliver(id, &mut encoded, flags);
+                }
+            });
+        }
+    }
+
+    /// Calls `visit` for every connection that a target stands for.
+    fn for_each(&mut self, target: Target, mut visit: impl FnMut(&mut Worker, ConnectionId)) {
+        match target {
+            Target::Connection(id) => visit(self, id),
+            Target::Room(room) => {
+                // membership changes by commands only, so the index can be moved out for the length of one
+                let rooms = std::mem::take(&mut self.rooms);
+                for &id in rooms.members(room) {
+                    visit(self, id);
+                }
+                self.rooms = rooms;
+            }
+        }
+    }
+
+    /// Queues an encoded message for one client.
+    fn deliver(&mut self, id: ConnectionId, encoded: &mut Encoded<'_>, flags: Flags) {
+        let Some(connection) = self.connection(id) else { return };
+        if !connection.session.is_open() {
+            return;
+        }
+        let state = connection.session.state();
+        if let State::WebSocket { stream } = state {
+            let Some((socket, pool)) = self.socket_and_pool(stream) else { return };
+            if flags.volatile() && !socket.outbox.is_empty() {
+                return;
+            }
+            match encoded.shared_frames() {
+                Some(bytes) => socket.outbox.append_shared(bytes),
+                None => socket.outbox.append(pool, |out| out.extend_from_slice(encoded.frames())),
+            }
+            self.mark_dirty(stream);
+        } else if let Some(polling) = connection.polling.as_mut() {
+            if flags.volatile() && !polling.is_writable() {
+                return;
+            }
+            let compress = encoded.compress;
+            for packet in encoded.packets() {
+                polling.push(packet.clone(), compress);
+            }
+            self.dirty_polls.push(id);
+        }
+    }
+
+    /// Writes what the turn produced and publishes its events.
+    pub(super) fn finish_turn(&mut self) {
+        while let Some(id) = self.dirty_polls.pop() {
+            self.answer_poll(id);
+        }
+        let mut dirty = std::mem::take(&mut self.dirty_sockets);
+        for id in dirty.drain(..) {
+            if let Some(socket) = self.socket(id) {
+                socket.dirty = false;
+                self.flush(id);
+            }
+        }
+        // flushing may have ended sessions, whose sockets are dirty again
+        let again = std::mem::replace(&mut self.dirty_sockets, dirty);
+        for id in again {
+            if let Some(socket) = self.socket(id) {
+                socket.dirty = false;
+                self.flush(id);
+            }
+        }
+        self.events.publish();
+    }
+
+    /// Answers the GET that waits, if there is something to answer it with.
+    pub(super) fn answer_poll(&mut self, id: ConnectionId) {
+        let Some(polling) = self.connection(id).and_then(|connection| connection.polling.as_mut()) else { return };
+        if polling.waiting && polling.has_packets() {
+            polling.waiting = false;
+            let (payload, compress) = polling.take_payload();
+            self.events.poll_answer(id, &payload, compress);
+            self.note_if_sent(id);
+        }
+    }
+
+    /// Writes as much of a socket's outbox as its stream takes.
+    pub(super) fn flush(&mut self, id: StreamId) {
+        let Some((socket, pool)) = self.socket_and_pool(id) else { return };
+        match &mut socket.stream {
+            Stream::Pipe(pipe) => {
+                if !pipe.writing && !socket.outbox.is_empty() {
+                    pipe.writing = true;
+                    let data = socket.outbox.take(pool);
+                    self.events.pipe_write(id, data);
+                } else if !pipe.writing {
+                    self.after_flush(id);
+                }
+            }
+            #[cfg(unix)]
+            Stream::Fd(fd) => {
+                if socket.write_task.is_some() {
+                    return;
+                }
+                let fd = fd.clone();
+                match self.write_socket(id, &fd) {
+                    Wrote::Everything => self.after_flush(id),
+                    Wrote::NotAll => self.start_writing(id, fd),
+                    Wrote::Broken => self.on_broken_pipe(id),
+                }
+            }
+        }
+    }
+
+    /// Writing failed: reading will report the end, after what the client has still sent.
+    #[cfg(unix)]
+    fn on_broken_pipe(&mut self, id: StreamId) {
+        if let Some((socket, pool)) = self.socket_and_pool(id) {
+            let _ = socket.outbox.take(pool);
+        }
+    }
+
+    #[cfg(unix)]
+    fn write_socket(&mut self, id: StreamId, fd: &FdStream) -> Wrote {
+        let Some((socket, pool)) = self.socket_and_pool(id) else { return Wrote::Everything };
+        while !socket.outbox.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let count = socket.outbox.slices(&mut slices);
+            match fd.write(&slices[..count]) {
+                Ok(taken) => socket.outbox.advance(taken, pool),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Wrote::NotAll,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return Wrote::Broken,
+            }
+        }
+        Wrote::Everything
+    }
+
+    /// Everything of a socket has been written.
+    fn after_flush(&mut self, id: StreamId) {
+        let Some(socket) = self.socket(id) else { return };
+        if let Phase::Lingering { finished: false } = socket.phase {
+            socket.phase = Phase::Lingering { finished: true };
+            match &socket.stream {
+                #[cfg(unix)]
+                Stream::Fd(fd) => fd.finish(),
+                Stream::Pipe(_) => self.events.simple(Kind::PipeEnd, id),
+            }
+        } else if let Some(owner) = socket.owner {
+            self.note_if_sent(owner);
+        }
+    }
+
+    /// Tells JavaScript that its sends have left, if it waits for that.
+    pub(super) fn note_if_sent(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connection(id) {
+            for _ in 0..std::mem::take(&mut connection.notify) {
+                self.events.simple(Kind::Sent, id);
+            }
+        }
+    }
+
+    /// JavaScript has written the bytes that it was given.
+    pub(super) fn on_pipe_written(&mut self, id: StreamId) {
+        if let Some(socket) = self.socket(id) {
+            if let Stream::Pipe(pipe) = &mut socket.stream {
+                pipe.writing = false;
+            }
+            self.flush(id);
+        }
+    }
+}
