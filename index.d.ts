@@ -235,7 +235,17 @@ declare class Server<
   private _corsMiddleware;
 
   /**
-   * Creates a server.
+   * Creates a server that is to be attached later.
+   *
+   * @example
+   * const io = new Server({ pingInterval: 10000 });
+   * io.attach(httpServer);
+   *
+   * @param opts - the options
+   */
+  constructor(opts?: Partial<ServerOptions>);
+  /**
+   * Creates a server and attaches it.
    *
    * @example
    * // beside an HTTP server
@@ -245,16 +255,16 @@ declare class Server<
    * // with an HTTP server of its own
    * const io = new Server(3000);
    *
-   * @example
-   * // to be attached later
-   * const io = new Server({ pingInterval: 10000 });
-   * io.attach(httpServer);
-   *
-   * @param srv - an HTTP server, or a port
+   * @param srv - an HTTP server, or a port for a new one
    * @param opts - the options
    */
-  constructor(opts?: Partial<ServerOptions>);
   constructor(srv?: AnyHttpServer | number, opts?: Partial<ServerOptions>);
+  /**
+   * Creates a server from whatever the other forms take.
+   *
+   * @param srv - an HTTP server, a port, or the options
+   * @param opts - the options, if they do not come first
+   */
   constructor(
     srv: undefined | Partial<ServerOptions> | AnyHttpServer | number,
     opts?: Partial<ServerOptions>,
@@ -264,13 +274,14 @@ declare class Server<
   get _opts(): Partial<ServerOptions>;
 
   /**
-   * Sets whether the browser client is served, or tells whether it is.
+   * Sets whether the browser client is served.
    *
    * @param v - whether to serve it
-   * @return the server when setting, the setting when asking
    */
   serveClient(v: boolean): this;
+  /** Whether the browser client is served. */
   serveClient(): boolean;
+  /** Sets whether the browser client is served, or tells whether it is. */
   serveClient(v?: boolean): this | boolean;
 
   /** @private */
@@ -281,35 +292,40 @@ declare class Server<
   ): void;
 
   /**
-   * Sets the path of the requests to answer, or tells it. It has to be set before the server is attached.
+   * Sets the path of the requests to answer. It has to be set before the server is attached.
    *
-   * @param v - the path, for example `"/socket.io"`
-   * @return the server when setting, the path when asking
+   * @example
+   * const io = new Server().path("/chat").attach(httpServer);
+   *
+   * @param v - the path, `"/socket.io"` by default
    */
   path(v: string): this;
+  /** The path of the requests to answer. */
   path(): string;
+  /** Sets the path of the requests to answer, or tells it. */
   path(v?: string): this | string;
 
   /**
-   * Sets how long a client may take to join its first namespace, or tells it.
+   * Sets how long a client may take to join its first namespace.
    *
    * @param v - the time in milliseconds
-   * @return the server when setting, the time when asking
    */
   connectTimeout(v: number): this;
+  /** How long a client may take to join its first namespace, in milliseconds. */
   connectTimeout(): number;
+  /** Sets how long a client may take to join its first namespace, or tells it. */
   connectTimeout(v?: number): this | number;
 
+  /** What creates the adapters of namespaces. */
+  adapter(): AdapterConstructor | undefined;
   /**
-   * Tells what creates the adapters of namespaces, or sets it, for the existing namespaces too.
+   * Sets what creates the adapters of namespaces. The existing namespaces get a new adapter.
    *
    * @example
    * io.adapter(createAdapter(pubClient, subClient));
    *
    * @param v - an adapter class, or a function that makes an adapter for a namespace
-   * @return the server when setting, the setting when asking
    */
-  adapter(): AdapterConstructor | undefined;
   adapter(v: AdapterConstructor): this;
 
   /**
@@ -1336,19 +1352,19 @@ type DisconnectReason =
   | "transport error"
   /** The client closed the connection, or lost the network. */
   | "transport close"
-  /** The connection was closed by force, for example because the client sent something malformed. */
+  /** The connection was closed on this side: by `socket.conn.close()`, or because of a malformed packet. */
   | "forced close"
   /** The client did not answer a ping in time. */
   | "ping timeout"
-  /** The client sent something that is no packet. */
+  /** The client sent something that is no packet of the transport layer. */
   | "parse error"
   /** The server was closed. */
   | "server shutting down"
-  /** The server closed the connection: `socket.disconnect(true)`, or no namespace joined in time. */
+  /** The server gave the connection up, for example because of a packet for a namespace that was not joined. */
   | "forced server close"
   /** The client left the namespace: `socket.disconnect()` over there. */
   | "client namespace disconnect"
-  /** The server made the client leave the namespace: `socket.disconnect()`. */
+  /** The server made the client leave: `socket.disconnect()`, or one of the `disconnectSockets()`. */
   | "server namespace disconnect";
 
 /** An event as the middleware functions of a socket see it: its name, then its arguments. */

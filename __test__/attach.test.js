@@ -40,7 +40,6 @@ test("new Server(httpServer)", async (t) => {
   const io = new sio.Server(httpServer);
   assert.equal(io.httpServer, httpServer);
   assert.equal(io.engine, io.eio);
-  assert.equal(io.engine.httpServer, httpServer);
   const server = adopt(t, io, await listening(t, httpServer));
   const { client } = await server.pair();
   assert.equal(client.connected, true);

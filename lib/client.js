@@ -1,6 +1,7 @@
 "use strict";
 
 const debug = require("debug")("socket.io:client");
+const { COMPRESS } = require("./commands");
 const packets = require("./packet");
 
 const { PacketType, parsePayload, withAttachments } = packets;
@@ -43,8 +44,9 @@ class Client {
     /** Where the client waits to join its first namespace, see {@link import("./connect-queue")}. */
     this._connectLine = undefined;
     this._isDestroyed = false;
-    /** Whether the connection calls the entry points, instead of emitting events. */
-    this._isDirect = server._parser === packets && typeof conn._bindClient === "function";
+    /** Whether the connection is one of our engine, and whether it calls the entry points, instead of emitting events. */
+    this._isNative = typeof conn._bindClient === "function";
+    this._isDirect = this._isNative && server._parser === packets;
     this.setup();
   }
 
@@ -203,16 +205,20 @@ class Client {
    * @param {object} opts
    */
   writeToEngine(encodedPackets, opts) {
+    if (this._isNative) {
+      this.conn._writePackets(encodedPackets, opts);
+      return;
+    }
     if (opts.volatile && !this.conn.transport.writable) {
       debug("dropping a volatile packet, the transport is not ready");
       return;
     }
     if (Array.isArray(encodedPackets)) {
       for (const encoded of encodedPackets) {
-        this._write(encoded, opts);
+        this.conn.write(encoded, opts);
       }
     } else {
-      this._write(encodedPackets, opts);
+      this.conn.write(encodedPackets, opts);
     }
   }
 
@@ -223,15 +229,11 @@ class Client {
    */
   _send(text) {
     if (this.conn.readyState === "open") {
-      this._write(text);
+      if (this._isNative) this.conn._write(text, COMPRESS);
+      else this.conn.write(text);
     } else if (debug.enabled) {
       debug("not sending %s, the connection is not open", text);
     }
-  }
-
-  /** The one place where messages leave for the engine. */
-  _write(encoded, opts) {
-    this.conn.write(encoded, opts);
   }
 
   /** Whether the short cut is the same as the long way: the parser is ours, and nobody has replaced a method. */

@@ -75,17 +75,17 @@ class Commands {
     this.words[at] = SEND | (flags << 8) | (1 << 16);
     this.words[at + 1] = connection;
     this.words[at + 2] = NO_TEXT;
-    this._addBuffers([buffer], 0);
+    this._addBuffer(buffer);
   }
 
-  /** A text with attachments for one connection. `packets`: the text, then the buffers. */
+  /** What a parser has made of a packet, for one connection: a text, then buffers; or buffers only. */
   sendPackets(connection, packets, flags) {
+    const texts = textsOf(packets);
     const at = this._begin(3, connection);
-    this.words[at] = SEND | (flags << 8) | ((packets.length - 1) << 16);
+    this.words[at] = SEND | (flags << 8) | ((packets.length - texts) << 16);
     this.words[at + 1] = connection;
-    this.words[at + 2] = packets[0].length;
-    this._addBuffers(packets, 1);
-    this._addText(packets[0]);
+    this.words[at + 2] = texts === 0 ? NO_TEXT : packets[0].length;
+    this._addPackets(packets, texts);
   }
 
   /**
@@ -100,36 +100,34 @@ class Commands {
       this.mask |= 1 << (connection % this.workers);
       return;
     }
+    const texts = textsOf(packets);
     const at = this._begin(4, connection);
-    this.words[at] = MULTICAST | (flags << 8) | ((packets.length - 1) << 16);
-    this.words[at + 1] = packets[0].length;
+    this.words[at] = MULTICAST | (flags << 8) | ((packets.length - texts) << 16);
+    this.words[at + 1] = texts === 0 ? NO_TEXT : packets[0].length;
     this.words[at + 2] = 1;
     this.words[at + 3] = connection;
     this._runPackets = packets;
     this._runCountAt = at + 2;
-    this._addBuffers(packets, 1);
-    const batch = this.number;
-    this._addText(packets[0]);
-    if (batch !== this.number) this._runPackets = undefined;
+    this._addPackets(packets, texts);
   }
 
   /**
    * A message for everybody in some rooms, but not in others.
-   * @param packets {Array} the text, then the buffers
-   * @param targets {number[]} the rooms to reach
-   * @param except {number[]} the rooms to spare
+   * @param packets {Array} a text, then buffers; or buffers only
+   * @param targets {number[]} the rooms and connections to reach
+   * @param except {number[]} the rooms and connections to spare
    */
   broadcast(packets, targets, except, flags) {
+    const texts = textsOf(packets);
     let at = this._begin(4 + targets.length + except.length, -1);
-    this.words[at] = BROADCAST | (flags << 8) | ((packets.length - 1) << 16);
-    this.words[at + 1] = packets[0].length;
+    this.words[at] = BROADCAST | (flags << 8) | ((packets.length - texts) << 16);
+    this.words[at + 1] = texts === 0 ? NO_TEXT : packets[0].length;
     this.words[at + 2] = targets.length;
     this.words[at + 3] = except.length;
     at += 4;
     for (let i = 0; i < targets.length; i++) this.words[at++] = targets[i];
     for (let i = 0; i < except.length; i++) this.words[at++] = except[i];
-    this._addBuffers(packets, 1);
-    this._addText(packets[0]);
+    this._addPackets(packets, texts);
   }
 
   /** Makes a room with the given connections in it. */
@@ -239,11 +237,19 @@ class Commands {
     if (this.text.length > TEXT_LIMIT) this.flush();
   }
 
-  _addBuffers(packets, from) {
-    if (packets.length === from) return;
-    this.buffers ??= [];
-    for (let i = from; i < packets.length; i++) this.buffers.push(toBuffer(packets[i]));
+  _addBuffer(data) {
+    (this.buffers ??= []).push(toBuffer(data));
   }
+
+  _addPackets(packets, texts) {
+    for (let i = texts; i < packets.length; i++) this._addBuffer(packets[i]);
+    if (texts !== 0) this._addText(packets[0]);
+  }
+}
+
+/** How many of the packets are text: the first, or none. */
+function textsOf(packets) {
+  return typeof packets[0] === "string" ? 1 : 0;
 }
 
 /** Any binary value as a Buffer over the same memory. */

@@ -64,7 +64,11 @@ class Conn extends EventEmitter {
   }
 
   on(event, listener) {
-    if (event === "heartbeat" || event === "packet") this.server._commands.watch(this._handle, WATCH_HEARTBEAT);
+    if (event === "heartbeat" || event === "packet") {
+      this.server._commands.watch(this._handle, WATCH_HEARTBEAT);
+    } else if (event === "packetCreate" || event === "flush" || event === "drain") {
+      this.server._hasPacketListeners = true;
+    }
     return super.on(event, listener);
   }
 
@@ -112,14 +116,40 @@ class Conn extends EventEmitter {
     if (this._polling === undefined || discard) this._finish("forced close");
   }
 
+  /** Makes messages go to a Socket.IO client without the detour over events. @private */
+  _bindClient(client) {
+    this._client = client;
+  }
+
   /** Sends a message that has been checked. @private */
   _write(data, flags) {
-    if (this._eventsCount !== 0 || this.server._isObserved()) {
+    if (this.server._isWatched()) {
       this._writeObserved(data, flags);
     } else if (typeof data === "string") {
       this.server._commands.send(this._handle, data, flags);
     } else {
       this.server._commands.sendBuffer(this._handle, data, flags);
+    }
+  }
+
+  /**
+   * Sends what a parser has made of a Socket.IO packet: one message after the other, or none if it is volatile.
+   * @private
+   */
+  _writePackets(packets, opts) {
+    if (this._readyState !== "open") return;
+    let flags = opts.compress === false ? 0 : COMPRESS;
+    if (opts.volatile) flags |= VOLATILE;
+    if (!Array.isArray(packets)) {
+      this._write(packets, flags);
+    } else if (this.server._isWatched()) {
+      if (opts.volatile && !this.transport.writable) return;
+      for (const packet of packets) this._writeObserved(packet, flags & ~VOLATILE);
+    } else if (opts.preEncoded) {
+      // an adapter hands the same array to all recipients of a broadcast
+      this.server._commands.sendShared(this._handle, packets, flags);
+    } else {
+      this.server._commands.sendPackets(this._handle, packets, flags);
     }
   }
 

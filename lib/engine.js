@@ -98,6 +98,8 @@ class Server extends EventEmitter {
     this._conns = new Slots(workers);
     this._streams = new Slots(workers);
     this._keepAlive = undefined;
+    /** Whether anybody has ever listened to what one session sends. */
+    this._hasPacketListeners = false;
     this._batch = new Batch();
     this._drain = drain.bind(undefined, this);
   }
@@ -196,10 +198,10 @@ class Server extends EventEmitter {
     return this;
   }
 
-  /** Whether somebody listens to what all sessions send. @private */
-  _isObserved() {
+  /** Whether somebody listens to every single message that is sent. @private */
+  _isWatched() {
     const events = this._events;
-    return events.flush !== undefined || events.drain !== undefined;
+    return this._hasPacketListeners || events.flush !== undefined || events.drain !== undefined;
   }
 
   /** Registers a connection under a free number. @private */

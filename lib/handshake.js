@@ -2,7 +2,6 @@
 
 const { randomBytes } = require("crypto");
 const createDebug = require("debug");
-const { serialize } = require("cookie");
 const { acceptKey } = require("../binding.js");
 const { Conn } = require("./conn");
 const { takeOver } = require("./takeover");
@@ -351,28 +350,6 @@ function refuseUpgrade(socket, code, context) {
   socket.destroy();
 }
 
-/**
- * Adds the headers of the answer to a request of a session.
- * @param conn {Conn}
- * @param req {IncomingMessage}
- * @param headers {object} to be completed
- * @returns {object} the same
- */
-function responseHeaders(conn, req, headers) {
-  const { server } = conn;
-  const agent = req.headers["user-agent"];
-  // without this, old Internet Explorers take the payload for a cross-site script
-  if (agent && (agent.includes(";MSIE") || agent.includes("Trident/"))) headers["X-XSS-Protection"] = "0";
-  headers["cache-control"] = "no-store";
-  if (!req._query.sid) {
-    const { cookie } = server.opts;
-    if (cookie) headers["Set-Cookie"] = [serialize(cookie.name, conn.id, cookie)];
-    server.emit("initial_headers", headers, req);
-  }
-  server.emit("headers", headers, req);
-  return headers;
-}
-
 /** As much of a `ServerResponse` as middlewares need of the answer to an upgrade request. */
 class UpgradeResponse {
   constructor(req, socket) {
@@ -405,4 +382,4 @@ class UpgradeResponse {
 
 function noop() {}
 
-module.exports = { errors, errorMessages, generateId, handleRequest, handleUpgrade, protocolOf, responseHeaders };
+module.exports = { errors, errorMessages, generateId, handleRequest, handleUpgrade, protocolOf };

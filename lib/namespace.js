@@ -38,6 +38,8 @@ class Namespace extends EventEmitter {
     this._fns = [];
     /** The next ack id: one counter for all, so that a broadcast can use one id for all its recipients. */
     this._ids = 0;
+    /** Whether a socket has ever had a listener for what it sends. */
+    this._hasOutgoingListeners = false;
     this.server = server;
     this.name = name;
     this._initAdapter();

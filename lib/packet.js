@@ -166,7 +166,8 @@ function encodeText(header, nsp, id, data, replacer) {
     text += id;
   }
   if (data != null) {
-    text += JSON.stringify(data, replacer);
+    text +=
+      (replacer === undefined && Array.isArray(data) && joinFlat(data)) || JSON.stringify(data, replacer);
   }
   return text;
 }
@@ -319,6 +320,31 @@ module.exports = {
   withAttachments,
   hasBinary,
 };
+
+/** What JSON.stringify would escape, or might: half of the surrogates are fine in pairs. */
+const NEEDS_ESCAPE = /["\\\u0000-\u001f\ud800-\udfff]/;
+
+/**
+ * The JSON of a list of plain strings and numbers, which most events are: in half the time that JSON.stringify takes to
+ * set about it (Node 20).
+ *
+ * @returns {string|undefined} undefined if there is anything else in the list
+ */
+function joinFlat(values) {
+  let text = "[";
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i];
+    const separator = i === 0 ? "" : ",";
+    if (typeof value === "string" && !NEEDS_ESCAPE.test(value)) {
+      text += separator + '"' + value + '"';
+    } else if (typeof value === "number" && Number.isFinite(value)) {
+      text += separator + value;
+    } else {
+      return undefined;
+    }
+  }
+  return text + "]";
+}
 
 /** As hasBinary(), without regard to a toJSON() on the value itself. */
 function hasBinaryFields(value) {

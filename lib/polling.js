@@ -2,8 +2,8 @@
 
 const zlib = require("zlib");
 const accepts = require("accepts");
+const { serialize } = require("cookie");
 const createDebug = require("debug");
-const handshake = require("./handshake");
 
 const debug = createDebug("engine:polling");
 
@@ -63,14 +63,14 @@ class Polling {
       compress && options && length >= options.threshold && accepts(req).encodings(["gzip", "deflate"]);
     if (encoding) {
       headers["Content-Encoding"] = encoding;
-      res.writeHead(200, handshake.responseHeaders(this.conn, req, headers));
+      res.writeHead(200, responseHeaders(this.conn, req, headers));
       const stream = COMPRESSORS[encoding](options);
       stream.on("error", () => res.end());
       stream.pipe(res);
       stream.end(payload);
     } else {
       headers["Content-Length"] = length;
-      res.writeHead(200, handshake.responseHeaders(this.conn, req, headers));
+      res.writeHead(200, responseHeaders(this.conn, req, headers));
       res.end(payload);
     }
   }
@@ -82,7 +82,7 @@ class Polling {
     this.post = undefined;
     // text/plain would make some browsers offer a download
     const headers = { "Content-Type": "text/html", "Content-Length": "2" };
-    post.res.writeHead(200, handshake.responseHeaders(this.conn, post.req, headers));
+    post.res.writeHead(200, responseHeaders(this.conn, post.req, headers));
     post.res.end("ok");
   }
 
@@ -131,6 +131,28 @@ function takeResponse(req) {
   const { res } = req;
   req.res = null;
   return res;
+}
+
+/**
+ * Adds the headers of the answer to a request of a session.
+ * @param conn {Conn}
+ * @param req {IncomingMessage}
+ * @param headers {object} to be completed
+ * @returns {object} the same
+ */
+function responseHeaders(conn, req, headers) {
+  const { server } = conn;
+  const agent = req.headers["user-agent"];
+  // without this, old Internet Explorers take the payload for a cross-site script
+  if (agent && (agent.includes(";MSIE") || agent.includes("Trident/"))) headers["X-XSS-Protection"] = "0";
+  headers["cache-control"] = "no-store";
+  if (!req._query.sid) {
+    const { cookie } = server.opts;
+    if (cookie) headers["Set-Cookie"] = [serialize(cookie.name, conn.id, cookie)];
+    server.emit("initial_headers", headers, req);
+  }
+  server.emit("headers", headers, req);
+  return headers;
 }
 
 /** A request that waits for its answer. */

@@ -4,13 +4,14 @@ const { EventEmitter } = require("node:events");
 const { createServer } = require("node:http");
 const cors = require("cors");
 const debug = require("debug")("socket.io:server");
-const { Adapter, SessionAwareAdapter } = require("./adapter");
+const { Adapter } = require("./adapter");
 const { Client } = require("./client");
 const clientBundle = require("./client-bundle");
 const { ConnectQueue } = require("./connect-queue");
 const engine = require("./engine");
 const { Namespace } = require("./namespace");
 const packets = require("./packet");
+const { SessionAwareAdapter } = require("./session-aware-adapter");
 const { ParentNamespace } = require("./parent-namespace");
 
 /**
@@ -191,7 +192,8 @@ class Server extends EventEmitter {
   /** @private */
   initEngine(srv, opts) {
     debug("creating the engine");
-    this.eio = engine.attach(srv, opts);
+    // a custom parser gets the messages as they are
+    this.eio = engine.attach(srv, { ...opts, parsePackets: this._parser === packets });
     if (this._serveClient) {
       this.attachServe(srv);
     }

@@ -832,6 +832,7 @@ class Socket extends EventEmitter {
    * @returns {this}
    */
   onAnyOutgoing(listener) {
+    this.nsp._hasOutgoingListeners = true;
     (this._anyOutgoingListeners ??= []).push(listener);
     return this;
   }
@@ -844,6 +845,7 @@ class Socket extends EventEmitter {
    * @returns {this}
    */
   prependAnyOutgoing(listener) {
+    this.nsp._hasOutgoingListeners = true;
     (this._anyOutgoingListeners ??= []).unshift(listener);
     return this;
   }

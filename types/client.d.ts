@@ -53,6 +53,7 @@ export declare class Client<
   private writeToEngine;
   private ondata;
   private ondecoded;
+  private _parseNamespace;
   private onerror;
   private onclose;
   private destroy;

@@ -77,7 +77,8 @@ export interface ServerOptions {
   upgradeTimeout?: number;
 
   /**
-   * The size of the largest message that a client may send, in bytes. A client that sends a larger one is closed.
+   * The size of the largest message that a client may send, in bytes. A WebSocket with a larger one is closed, a
+   * polling request with more than that is refused.
    *
    * @default 1e6 (1 MB)
    */
@@ -300,9 +301,13 @@ export declare class Server extends EventEmitter {
 
   /** The open sessions by their id. */
   protected clients: Record<string, Socket>;
+
+  /** The functions registered with {@link use}. */
   protected middlewares: Middleware[];
+
   private ws;
 
+  /** @private */
   constructor(opts?: ServerOptions);
 
   /** Calls `listener` each time that the event happens; see {@link ServerEvent}. */
@@ -437,6 +442,7 @@ export declare class Socket extends EventEmitter {
   private server;
   private writeBuffer;
 
+  /** @private */
   constructor(id: string, server: Server, transport: Transport, req: EngineRequest, protocol: number);
 
   /** How far the connection is in its life. */

@@ -191,10 +191,7 @@ export type ReservedOrUserListener<
   Ev extends EventNames<Reserved> ? Reserved[Ev] : Ev extends EventNames<User> ? User[Ev] : never
 >;
 
-/**
- * An untyped listener in place of `never`. An enum member as event name belongs to no key of an index signature as far
- * as the compiler is concerned, and would otherwise leave nothing that could be passed as a listener.
- */
+/** The listener, or an untyped one if the lookup came up empty: nobody could pass a `never`. */
 type ListenerOrUntyped<T> = [T] extends [never] ? (...args: any[]) => void | Promise<void> : T;
 
 /** Something with a typed `emit()`, whether or not one can listen to it. */

@@ -99,6 +99,8 @@ new Server<ClientToServer, ServerToClient>().on("connection", (socket) => {
   }
 
   // flags keep the type
+  expectType<Socket<ClientToServer, ServerToClient, DefaultEventsMap, any>>()(socket.volatile);
+  expectType<Socket<ClientToServer, ServerToClient, DefaultEventsMap, any>>()(socket.compress(false));
   socket.compress(false).volatile.emit("said", "me", "hello");
   socket.broadcast.compress(true).volatile.local.to("a").in("b").except(["c"]).emit("said", "me", "hello");
 });

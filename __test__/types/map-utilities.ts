@@ -1,5 +1,5 @@
 import { check } from "./helpers";
-import type { Equal, ServerToClient } from "./helpers";
+import type { ClientToServer, Equal, ServerToClient } from "./helpers";
 import type {
   AllButLast,
   DecorateAcknowledgements,
@@ -26,6 +26,8 @@ check<Equal<EventParams<ServerToClient, "said">, [from: string, text: string]>>(
 // with and without acknowledgement
 check<Equal<EventNamesWithAck<ServerToClient>, "ask" | "ping">>();
 check<Equal<EventNamesWithoutAck<ServerToClient>, "said" | "message">>();
+check<Equal<EventNamesWithAck<ClientToServer>, "save">>();
+check<Equal<EventNamesWithoutAck<ClientToServer>, "say" | "quit">>();
 check<Equal<keyof RemoveAcknowledgements<ServerToClient>, "said" | "message">>();
 check<Equal<EventNamesWithError<ServerToClient>, never>>();
 check<Equal<EventNamesWithError<DecorateAcknowledgements<ServerToClient>>, "ask" | "ping">>();

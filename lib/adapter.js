@@ -1,0 +1,186 @@
+"use strict";
+
+const { Adapter: InMemoryAdapter } = require("socket.io-adapter");
+const { COMPRESS, VOLATILE, TARGET_CONNECTION } = require("./commands");
+
+/** Rooms of up to this many members are named member by member; larger ones are mirrored to the workers. */
+const SMALL_ROOM = 8;
+
+/** Stands for all sockets of the namespace among the mirrored rooms. A symbol, as any string may be a room's name. */
+const EVERYBODY = Symbol("everybody");
+
+/** Numbers of rooms are unique within an engine, whichever namespace the room is in. */
+const kLastRoom = Symbol("lastRoom");
+
+/**
+ * The adapter of a single server. The Maps of `socket.io-adapter` are the truth about rooms; a room that has been
+ * broadcast to is mirrored to the native workers, so that the next broadcast is one command, whatever its size.
+ */
+class Adapter extends InMemoryAdapter {
+  /** @param nsp {Namespace} */
+  constructor(nsp) {
+    super(nsp);
+    /** The engine that the sockets of this namespace are on. */
+    this._engine = undefined;
+    /** Whether all sockets are on that engine. Once they are not, broadcasts go socket by socket. */
+    this._isNative = true;
+    /** Numbers of the mirrored rooms. */
+    this._mirrors = new Map();
+    /** Ids of the sockets that are in the mirrors of their rooms: those that are connected. */
+    this._mirrored = new Set();
+  }
+
+  addAll(id, rooms) {
+    if (this._mirrors.size === 0) {
+      super.addAll(id, rooms);
+      return;
+    }
+    const before = this.sids.get(id);
+    const added = before === undefined ? rooms : [...rooms].filter((room) => !before.has(room));
+    super.addAll(id, rooms);
+    const handle = this._handleOf(id);
+    // a socket that its middleware still holds back is not reached by broadcasts
+    if (handle === -1) return;
+    if (this._mirrored.has(id)) {
+      this._joinMirrors(handle, added);
+    } else {
+      this._mirrored.add(id);
+      this._join(handle, EVERYBODY);
+      this._joinMirrors(handle, this.sids.get(id));
+    }
+  }
+
+  del(id, room) {
+    if (this._mirrored.has(id) && this.sids.get(id)?.has(room)) this._leave(this._handleOf(id), room);
+    super.del(id, room);
+    this._forgetIfEmpty(room);
+  }
+
+  delAll(id) {
+    const rooms = this.sids.get(id);
+    if (rooms === undefined) return;
+    if (this._mirrored.delete(id)) {
+      const handle = this._handleOf(id);
+      this._leave(handle, EVERYBODY);
+      for (const room of rooms) this._leave(handle, room);
+    }
+    super.delAll(id);
+    if (this._mirrors.size !== 0) for (const room of rooms) this._forgetIfEmpty(room);
+  }
+
+  broadcast(packet, opts) {
+    const flags = opts.flags ?? {};
+    const engine = this._nativeEngine();
+    if (engine === undefined) {
+      super.broadcast(packet, opts);
+      return;
+    }
+    const targets = [];
+    if (opts.rooms.size === 0) {
+      this._addTargets(EVERYBODY, this.sids, targets);
+    } else {
+      for (const room of opts.rooms) this._addTargets(room, this.rooms.get(room), targets);
+    }
+    const except = [];
+    if (opts.except) for (const room of opts.except) this._addTargets(room, this.rooms.get(room), except);
+    if (!this._isNative) {
+      super.broadcast(packet, opts);
+      return;
+    }
+    packet.nsp = this.nsp.name;
+    const packets = this.encoder.encode(packet);
+    if (this.nsp._hasOutgoingListeners) {
+      this.apply(opts, (socket) => socket.notifyOutgoingListeners(packet));
+    }
+    if (targets.length === 0) return;
+    let bits = flags.compress === false ? 0 : COMPRESS;
+    if (flags.volatile) bits |= VOLATILE;
+    engine._commands.broadcast(packets, targets, except, bits);
+  }
+
+  close() {
+    for (const number of this._mirrors.values()) this._engine._commands.dropRoom(number);
+    this._mirrors.clear();
+    this._mirrored.clear();
+    return super.close();
+  }
+
+  /** The engine that can broadcast, unless somebody has to see every single message. @private */
+  _nativeEngine() {
+    if (this._engine === undefined) {
+      for (const id of this.sids.keys()) if (this._handleOf(id) !== -1) break;
+    }
+    return this._isNative && !this._engine?._isWatched() ? this._engine : undefined;
+  }
+
+  /** The number of a connected socket's connection, or -1. @private */
+  _handleOf(id) {
+    const conn = this.nsp.sockets.get(id)?.client.conn;
+    if (conn === undefined) return -1;
+    const handle = conn._handle;
+    if (handle === undefined || (this._engine !== undefined && conn.server !== this._engine)) {
+      this._isNative = false;
+      return -1;
+    }
+    this._engine ??= conn.server;
+    return handle;
+  }
+
+  /** Adds what a room is to the workers: its number, or its few members. @private */
+  _addTargets(room, members, targets) {
+    if (members === undefined) return;
+    let number = this._mirrors.get(room);
+    if (number === undefined && members.size > SMALL_ROOM) number = this._mirror(room, members);
+    if (number !== undefined) {
+      targets.push(number);
+      return;
+    }
+    for (const id of members.keys()) {
+      const handle = this._handleOf(id);
+      if (handle !== -1) targets.push((handle | TARGET_CONNECTION) >>> 0);
+    }
+  }
+
+  /** Mirrors a room. The first one makes known which sockets are connected. @private */
+  _mirror(room, members) {
+    const engine = this._engine;
+    if (this._mirrors.size === 0) {
+      this._mirrored.clear();
+      for (const id of this.sids.keys()) if (this._handleOf(id) !== -1) this._mirrored.add(id);
+    }
+    const number = (engine[kLastRoom] = (engine[kLastRoom] ?? 0) + 1);
+    this._mirrors.set(room, number);
+    const handles = [];
+    for (const id of members.keys()) if (this._mirrored.has(id)) handles.push(this._handleOf(id));
+    engine._commands.room(number, handles);
+    return number;
+  }
+
+  /** @private */
+  _joinMirrors(handle, rooms) {
+    for (const room of rooms) this._join(handle, room);
+  }
+
+  /** @private */
+  _join(handle, room) {
+    const number = this._mirrors.get(room);
+    if (number !== undefined) this._engine._commands.join(number, handle);
+  }
+
+  /** @private */
+  _leave(handle, room) {
+    const number = this._mirrors.get(room);
+    if (number !== undefined && handle !== -1) this._engine._commands.leave(number, handle);
+  }
+
+  /** @private */
+  _forgetIfEmpty(room) {
+    const number = this._mirrors.get(room);
+    if (number !== undefined && !this.rooms.has(room)) {
+      this._mirrors.delete(room);
+      this._engine._commands.dropRoom(number);
+    }
+  }
+}
+
+module.exports = { Adapter };
