@@ -491,10 +491,11 @@ declare class Server<
    * Emits an event to the other servers of the cluster. The adapter has to know how to reach them.
    *
    * @example
-   * io.serverSideEmit("hello", "world");
+   * io.serverSideEmit("reload", "settings");
    *
-   * io.on("hello", (arg) => {
-   *   console.log(arg); // on each of the other servers
+   * // on each of the other servers
+   * io.on("reload", (what) => {
+   *   console.log(`${what} changed`);
    * });
    *
    * @example
@@ -801,10 +802,11 @@ declare class Namespace<
    * Emits an event to the same namespace on the other servers of the cluster.
    *
    * @example
-   * io.of("/chat").serverSideEmit("hello", "world");
+   * io.of("/chat").serverSideEmit("reload", "topics");
    *
-   * io.of("/chat").on("hello", (arg) => {
-   *   console.log(arg); // on each of the other servers
+   * // on each of the other servers
+   * io.of("/chat").on("reload", (what) => {
+   *   console.log(`${what} changed`);
    * });
    *
    * @param ev - name of the event
@@ -1278,7 +1280,7 @@ declare class Socket<
    *
    * @example
    * socket.onAny((event, ...args) => {
-   *   console.log(`got ${event}`);
+   *   metrics.count("in", event, args.length);
    * });
    *
    * @param listener - takes the name of the event, then its arguments
@@ -1311,7 +1313,7 @@ declare class Socket<
    *
    * @example
    * socket.onAnyOutgoing((event, ...args) => {
-   *   console.log(`sent ${event}`);
+   *   metrics.count("out", event, args.length);
    * });
    *
    * @param listener - takes the name of the event, then its arguments

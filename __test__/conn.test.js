@@ -115,14 +115,14 @@ test("close hands over a reason and a description", async (t) => {
   assert.equal(description.message, "invalid heartbeat direction");
 });
 
-test("the client's close code is the description of a transport close", async (t) => {
+test("a close frame of the client is answered with the same code and reason", async (t) => {
   const server = await serve(t);
   const { ws, closed } = await server.rawSession();
   ws.frame({ opcode: 8, payload: Buffer.from([0x0f, 0xa1, 0x68, 0x69]) });
   const [reason] = await closed;
   assert.equal(reason, "transport close");
   const { code, reason: text } = await ws.closed();
-  assert.deepEqual([code, text], [4001, ""]);
+  assert.deepEqual([code, text], [4001, "hi"]);
 });
 
 test("conn.send and conn.write speak Engine.IO", async (t) => {

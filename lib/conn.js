@@ -144,7 +144,7 @@ class Conn extends EventEmitter {
       this._write(packets, flags);
     } else if (this.server._isWatched()) {
       if (opts.volatile && !this.transport.writable) return;
-      for (const packet of packets) this._writeObserved(packet, flags & ~VOLATILE);
+      for (const packet of packets) this._writeObserved(packet, flags & ~VOLATILE, opts);
     } else if (opts.preEncoded) {
       // an adapter hands the same array to all recipients of a broadcast
       this.server._commands.sendShared(this._handle, packets, flags);
@@ -154,8 +154,9 @@ class Conn extends EventEmitter {
   }
 
   /** Sends a message while somebody may listen to what is sent. @private */
-  _writeObserved(data, flags) {
-    const packet = { type: "message", options: { compress: (flags & COMPRESS) !== 0 }, data };
+  _writeObserved(data, flags, options = {}) {
+    options.compress = (flags & COMPRESS) !== 0;
+    const packet = { type: "message", options, data };
     this.emit("packetCreate", packet);
     const { server } = this;
     this.emit("flush", [packet]);

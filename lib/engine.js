@@ -6,6 +6,7 @@ const os = require("os");
 const createDebug = require("debug");
 const { NativeEngine, drainCapacity } = require("../binding.js");
 const { Commands } = require("./commands");
+const events = require("./event-queue");
 const handshake = require("./handshake");
 
 const debug = createDebug("engine");
@@ -43,6 +44,10 @@ const PIPE_WRITE = 11;
 const PIPE_END = 12;
 const SENT = 13;
 const CHECK_ALIVE = 14;
+
+/** The bits of a first word that hold the kind, and the one that says that a message begins another read. */
+const KIND = 0x7f;
+const FRESH = 0x80;
 
 const NO_ID = 0xffffffff;
 
@@ -316,20 +321,11 @@ function wake(server) {
  * socket; the rest of the batch is delivered in another tick.
  */
 function drain(server) {
-  const { _native: native, _commands: commands, _batch: batch } = server;
-  let budget = WORDS_PER_TURN;
+  const { _commands: commands } = server;
   let completed = false;
   commands.held = true;
   try {
-    for (;;) {
-      while (batch.at < batch.end) dispatch(server, batch);
-      if (budget <= 0) {
-        setImmediate(server._drain);
-        break;
-      }
-      if (!batch.fetch(native)) break;
-      budget -= batch.words[0];
-    }
+    events.runBatch(workThrough, server);
     completed = true;
   } finally {
     commands.held = false;
@@ -338,12 +334,28 @@ function drain(server) {
   }
 }
 
-/** Handles the next event of a batch. The batch has moved on before any listener is called. */
+function workThrough(server) {
+  const { _native: native, _batch: batch } = server;
+  let budget = WORDS_PER_TURN;
+  for (;;) {
+    while (batch.at < batch.end) dispatch(server, batch);
+    events.flush();
+    if (budget <= 0) {
+      setImmediate(server._drain);
+      return;
+    }
+    if (!batch.fetch(native)) return;
+    budget -= batch.words[0];
+  }
+}
+
+/** Handles the next event of a batch. The batch has moved on before any listener of that event is called. */
 function dispatch(server, batch) {
   const { words, at } = batch;
   const first = words[at];
   const subject = words[at + 1];
-  switch (first & 0xff) {
+  if ((first & FRESH) !== 0) events.flush();
+  switch (first & KIND) {
     case PACKET: {
       batch.at = at + 5;
       const start = batch.textAt;
@@ -378,6 +390,7 @@ function dispatch(server, batch) {
       break;
     }
     case CLOSED: {
+      events.flush();
       batch.at = at + 4;
       const reason = batch.takeText(words[at + 2]);
       const description = batch.takeText(words[at + 3]);

@@ -1,14 +1,13 @@
 "use strict";
 
 /**
- * Events that have come in wait here until the packets that came with them are dealt with; then their listeners are
- * called. So a DISCONNECT right behind an event is seen first, and the event ignored, and what a listener does to its
- * socket cannot get between the packets that are being read.
+ * Events that have come in wait here until the packets that came with them, in one read of the socket or one request,
+ * are dealt with; then their listeners are called. So a DISCONNECT right behind an event is seen first and the event
+ * ignored, and what a listener does to its socket cannot get between the packets that are being read.
  *
- * All events of a batch share one tick, since a tick each would cost as much as all the rest of their journey in
- * JavaScript. What a tick each would also bring is kept: a listener that throws does not take along the events behind it,
- * and one that enters an asynchronous context (`AsyncLocalStorage#enterWith()`) does not leave it to the next, which may
- * well be about another user.
+ * A batch of the engine holds what many sockets have read. What a tick for each of them would bring is kept: a listener
+ * that throws does not take along the events behind it, and one that enters an asynchronous context
+ * (`AsyncLocalStorage#enterWith()`) does not leave it to the next, which may well be about another user.
  */
 
 const { AsyncLocalStorage, AsyncResource } = require("node:async_hooks");
@@ -19,8 +18,11 @@ const debug = require("debug")("socket.io:socket");
 const STRIDE = 3;
 let waiting = [];
 
+/** Whether a batch of the engine is being worked through: it flushes the queue where that is due. */
+let isInBatch = false;
+
 /**
- * Has the listeners of an event called in the next tick.
+ * Has the listeners of an event called when the packets that came with it are dealt with.
  *
  * @private
  * @param {import("./socket").Socket} socket
@@ -28,80 +30,86 @@ let waiting = [];
  * @param {Error} [err] - from a middleware: the event is dropped, and this is emitted as "error"
  */
 function enqueue(socket, event, err) {
-  if (waiting.length === 0) {
-    process.nextTick(drain);
+  if (waiting.length === 0 && !isInBatch) {
+    process.nextTick(flush);
   }
   waiting.push(socket, event, err);
 }
 
-module.exports = { enqueue };
-
-function drain() {
-  const events = waiting;
-  waiting = [];
-  if (events.length === STRIDE) {
-    // the context of this tick is nobody else's
-    callListeners(events[0], events[1], events[2]);
+/**
+ * Calls the listeners of the events that wait. If one throws, the rest waits for the next call, which is seen to.
+ *
+ * @private
+ */
+function flush() {
+  if (waiting.length === 0) {
     return;
   }
-  const cursor = { at: 0 };
+  const events = waiting;
+  waiting = [];
+  let at = 0;
   try {
-    if (isContextOnResource) {
-      callInRecordedScope(events, cursor);
-    } else {
-      callInScopes(events, cursor);
+    while (at < events.length) {
+      const i = at;
+      at += STRIDE;
+      if (isContextOnResource) {
+        callListeners(events[i], events[i + 1], events[i + 2]);
+        scope.restore();
+      } else {
+        scope.runInAsyncScope(callListeners, undefined, events[i], events[i + 1], events[i + 2]);
+      }
     }
   } finally {
-    if (cursor.at < events.length) {
-      // a listener has thrown: the rest has the next tick, which may be waited for by others already
+    if (at < events.length) {
+      scope.restore();
+      // a tick may be waited for by events that came meanwhile
       if (waiting.length === 0) {
-        process.nextTick(drain);
+        process.nextTick(flush);
       }
-      waiting = events.slice(cursor.at).concat(waiting);
+      waiting = events.slice(at).concat(waiting);
     }
   }
 }
 
-/** With the context in a register: leaving a scope is enough to be rid of what has been entered in it. */
-function callInScopes(events, cursor) {
-  const scope = new AsyncResource(SCOPE_TYPE);
-  while (cursor.at < events.length) {
-    const i = cursor.at;
-    cursor.at += STRIDE;
-    scope.runInAsyncScope(callListeners, undefined, events[i], events[i + 1], events[i + 2]);
+/**
+ * Works through a batch of the engine, which calls `flush()` wherever the packets of another read begin.
+ *
+ * @private
+ * @param {(subject: any) => void} work
+ * @param {any} subject
+ */
+function runBatch(work, subject) {
+  isInBatch = true;
+  try {
+    if (isContextOnResource) {
+      scope.run(work, subject);
+    } else {
+      work(subject);
+    }
+  } finally {
+    isInBatch = false;
   }
 }
 
-/** With the context on the resource: one scope for all, and what a listener has entered is put back. */
-function callInRecordedScope(events, cursor) {
-  const scope = new RecordedScope();
-  scope.run(() => {
-    while (cursor.at < events.length) {
-      const i = cursor.at;
-      cursor.at += STRIDE;
-      callListeners(events[i], events[i + 1], events[i + 2]);
-      if (scope.overwritten.size !== 0) {
-        scope.restore();
-      }
-    }
-  });
-}
+module.exports = { enqueue, flush, runBatch };
 
-const SCOPE_TYPE = "SOCKET_IO_EVENTS";
-
-/** A scope that notices when a context is entered. */
+/** A scope that notices when a context is entered, and can leave it. */
 class RecordedScope extends AsyncResource {
   constructor() {
-    super(SCOPE_TYPE);
+    super("SOCKET_IO_EVENTS");
     /** The properties that have been changed, as they were. */
     this.overwritten = new Map();
+    this.recorder = new Proxy(this, RECORDER);
   }
 
-  run(fn) {
-    this.runInAsyncScope.call(new Proxy(this, RECORDER), fn);
+  run(fn, subject) {
+    this.runInAsyncScope.call(this.recorder, fn, undefined, subject);
   }
 
   restore() {
+    if (this.overwritten.size === 0) {
+      return;
+    }
     for (const [key, value] of this.overwritten) {
       this[key] = value;
     }
@@ -119,15 +127,17 @@ const RECORDER = {
   },
 };
 
+const scope = new RecordedScope();
+
 /** Where Node keeps the current context: in properties of the resource being executed, or (from 24 on) in a register. */
 const isContextOnResource = findWhereContextIs();
 
 function findWhereContextIs() {
   const storage = new AsyncLocalStorage();
-  const scope = new RecordedScope();
-  scope.run(() => storage.run(true, () => {}));
+  const probe = new RecordedScope();
+  probe.run(() => storage.run(true, () => {}));
   storage.disable();
-  return scope.overwritten.size !== 0;
+  return probe.overwritten.size !== 0;
 }
 
 function callListeners(socket, event, err) {

@@ -1,9 +1,9 @@
 /**
  * The machinery behind typed events.
  *
- * An events map is an interface whose keys are event names and whose values are listeners. Everything in this file
- * is a question asked of such a map ("which events carry an acknowledgement?") or a map derived from another one
- * ("what does the sender see once `timeout()` was called?").
+ * The keys of an events map are event names, its values are listeners. Everything in this file is a question asked of
+ * such a map ("which events carry an acknowledgement?") or a map derived from another one ("what does the sender see
+ * once `timeout()` was called?").
  */
 import { EventEmitter } from "events";
 

@@ -119,6 +119,7 @@ impl Worker {
             return;
         }
         let mut reader = mem::take(&mut socket.reader);
+        self.events.begin_read();
         let result = reader.feed(bytes, max_payload, |incoming| self.on_incoming(id, incoming));
         if let Some(socket) = self.socket(id) {
             socket.reader = reader;
@@ -252,6 +253,7 @@ impl Worker {
     /// The body of a POST.
     pub(super) fn on_post(&mut self, id: ConnectionId, body: &str) {
         let mut parts = payload::decode(body);
+        self.events.begin_read();
         // the answer to the POST comes before the news that its packets have ended the session
         let ending = loop {
             let flow = match parts.next() {

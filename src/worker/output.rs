@@ -231,9 +231,11 @@ impl Worker {
 
     /// Writes what the turn produced and publishes its events.
     pub(super) fn finish_turn(&mut self) {
-        while let Some(id) = self.dirty_polls.pop() {
+        let mut polls = std::mem::take(&mut self.dirty_polls);
+        for id in polls.drain(..) {
             self.answer_poll(id);
         }
+        self.dirty_polls = polls;
         let mut dirty = std::mem::take(&mut self.dirty_sockets);
         for id in dirty.drain(..) {
             if let Some(socket) = self.socket(id) {

@@ -1,0 +1,210 @@
+"use strict";
+
+// What a client may do wrong on a long-polling session, and the exact answers.
+
+const test = require("node:test");
+const assert = require("node:assert/strict");
+const { serve, once, bystander, eventually, within, request, SEPARATOR } = require("./support/harness");
+
+let server;
+let stillServed;
+
+test.before(async () => {
+  server = await serve(test);
+  stillServed = await bystander(server);
+});
+
+test.afterEach(() => stillServed());
+
+const pollOpen = (conn) => eventually(() => conn.transport.writable, "a poll is open");
+
+/** A session, and what its "close" event says. */
+async function session() {
+  const { polling, conn, closed } = await server.pollingSession();
+  return { polling, conn, closed: closed.then(([reason, error]) => [reason, error?.message]) };
+}
+
+async function assertAlive(polling, conn) {
+  conn.send("alive");
+  assert.equal(await polling.next(), "4alive");
+}
+
+for (const method of ["PUT", "DELETE", "PATCH", "OPTIONS"]) {
+  test(`${method} on a live session: 500, and the session lives`, async () => {
+    const { polling, conn } = await session();
+    const answer = await request(server, { method, path: polling.url });
+    assert.deepEqual([answer.status, answer.body], [500, ""]);
+    await assertAlive(polling, conn);
+  });
+}
+
+test("two polls at once: the first ends with a close packet, the second with 400", async () => {
+  const { polling, conn, closed } = await session();
+  const first = polling.poll();
+  await pollOpen(conn);
+  const second = await polling.poll();
+  assert.deepEqual([second.status, second.body], [400, ""]);
+  const answer = await first;
+  assert.deepEqual([answer.status, answer.body], [200, "1"]);
+  assert.deepEqual(await closed, ["transport error", "overlap from client"]);
+});
+
+test("two data requests at once: the first is dropped, the second gets 400", async () => {
+  const { polling, closed } = await session();
+  const first = server.startRequest({ method: "POST", path: polling.url });
+  const dropped = once(first, "error");
+  first.write("4");
+  // the server has the head of the first one when it answers a request that was sent later
+  await request(server, { path: "/socket.io/?EIO=4&transport=nope" });
+  const second = await polling.post("4hello");
+  assert.deepEqual([second.status, second.body], [400, ""]);
+  assert.deepEqual(await closed, ["transport error", "data request overlap from client"]);
+  assert.equal((await dropped)[0].code, "ECONNRESET");
+});
+
+test("a data request that is cut", async () => {
+  const { polling, closed } = await session();
+  const req = server.startRequest({
+    method: "POST",
+    path: polling.url,
+    headers: { "Content-Length": "100" },
+  });
+  req.write("4only the beginning");
+  await request(server, { path: "/socket.io/?EIO=4&transport=nope" });
+  req.destroy();
+  assert.deepEqual(await closed, ["transport error", "data request connection closed prematurely"]);
+});
+
+test("a poll that is cut", async () => {
+  const { polling, conn, closed } = await session();
+  const req = server.startRequest({ path: polling.url });
+  req.end();
+  await pollOpen(conn);
+  req.destroy();
+  assert.deepEqual(await closed, ["transport error", "poll connection closed prematurely"]);
+});
+
+test("a data request of a binary type", async () => {
+  const { polling, closed } = await session();
+  const answer = await polling.post("4x", { "Content-Type": "application/octet-stream" });
+  assert.deepEqual([answer.status, answer.body], [400, ""]);
+  assert.deepEqual(await closed, ["transport error", "invalid content"]);
+});
+
+test("a body over the limit: 413, and the session survives", async (t) => {
+  const small = await serve(t, { maxHttpBufferSize: 1000 });
+  const { polling, conn } = await small.pollingSession();
+  const byLength = await polling.post(`4${"x".repeat(1000)}`);
+  assert.deepEqual([byLength.status, byLength.body], [413, ""]);
+  await assertAlive(polling, conn);
+  const chunked = await polling.post(`4${"x".repeat(1000)}`, { "Transfer-Encoding": "chunked" });
+  assert.deepEqual([chunked.status, chunked.body], [413, ""]);
+  await assertAlive(polling, conn);
+  // bytes are counted, not characters
+  const wide = await polling.post(`4${"é".repeat(500)}`);
+  assert.deepEqual([wide.status, wide.body], [413, ""]);
+  await assertAlive(polling, conn);
+});
+
+test("a body of exactly the limit is accepted", async (t) => {
+  const small = await serve(t, { maxHttpBufferSize: 1000 });
+  const { polling, conn } = await small.pollingSession();
+  for (const body of [`4${"x".repeat(999)}`, `4x${"é".repeat(499)}`]) {
+    const data = once(conn, "data");
+    assert.deepEqual((await polling.post(body)).status, 200);
+    assert.equal((await data)[0], body.slice(1));
+  }
+});
+
+for (const [name, body] of [
+  ["empty", ""],
+  ["9", "9"],
+  ["x", "x"],
+  ["a separator alone", SEPARATOR],
+  ["a separator at the end", `6${SEPARATOR}`],
+  ["a separator at the beginning", `${SEPARATOR}6`],
+  ["a byte order mark", "\ufeff6"],
+  ["a space before the packet", " 6"],
+  ["invalid UTF-8", Buffer.from([0xff, 0x36])],
+  ["JSON", '{"a":1}'],
+]) {
+  test(`a body that is no packet, ${name}: 200, then parse error`, async () => {
+    const { polling, closed } = await session();
+    const answer = await polling.post(body);
+    assert.deepEqual([answer.status, answer.body], [200, "ok"]);
+    assert.deepEqual(await closed, ["parse error", undefined]);
+    assert.deepEqual((await polling.poll()).json, { code: 1, message: "Session ID unknown" });
+  });
+}
+
+test("packets before a broken one are delivered", async () => {
+  const { polling, conn, closed } = await session();
+  const seen = [];
+  conn.on("data", (data) => seen.push(data));
+  await polling.post(["4one", "4two", "9", "4three"].join(SEPARATOR));
+  assert.deepEqual(await closed, ["parse error", undefined]);
+  assert.deepEqual(seen, ["one", "two"]);
+});
+
+test("a parse error while a poll is open answers that poll", async () => {
+  const { polling, conn, closed } = await session();
+  const poll = polling.poll();
+  await pollOpen(conn);
+  await polling.post("9");
+  assert.deepEqual(await closed, ["parse error", undefined]);
+  assert.deepEqual((await within(poll, "the poll")).packets, ["1"]);
+});
+
+test("a ping from the client: invalid heartbeat direction", async () => {
+  for (const body of ["2", "2probe"]) {
+    const { polling, closed } = await session();
+    const answer = await polling.post(body);
+    assert.deepEqual([answer.status, answer.body], [200, "ok"]);
+    assert.deepEqual(await closed, ["transport error", "invalid heartbeat direction"]);
+  }
+});
+
+test("a close packet: transport close", async () => {
+  const { polling, conn, closed } = await session();
+  const poll = polling.poll();
+  await pollOpen(conn);
+  const answer = await polling.post("1");
+  assert.deepEqual([answer.status, answer.body], [200, "ok"]);
+  assert.deepEqual(await closed, ["transport close", undefined]);
+  assert.deepEqual((await poll).packets, ["6"]);
+});
+
+test("packets that mean nothing here are ignored", async () => {
+  const { polling, conn } = await session();
+  for (const body of ["0", "3", "3probe", "5", "6", "0{}"]) {
+    const answer = await polling.post(body);
+    assert.deepEqual([body, answer.status, answer.body], [body, 200, "ok"]);
+  }
+  assert.equal(conn.readyState, "open");
+  await assertAlive(polling, conn);
+});
+
+test("text that is not valid UTF-8 gets replacement characters", async () => {
+  const { polling, conn } = await session();
+  const data = once(conn, "data");
+  await polling.post(Buffer.from([0x34, 0x61, 0xff, 0x62]));
+  assert.deepEqual(await data, ["a\ufffdb"]);
+});
+
+test("base64 that is none decodes as far as it goes", async () => {
+  const { polling, conn } = await session();
+  const data = once(conn, "data");
+  await polling.post("b!!!AQI=***");
+  assert.deepEqual(await data, [Buffer.from([1, 2])]);
+});
+
+test("requests for a session that is gone", async () => {
+  const { polling, closed } = await session();
+  await polling.post("1");
+  await closed;
+  const unknown = { code: 1, message: "Session ID unknown" };
+  const poll = await polling.poll();
+  assert.deepEqual([poll.status, poll.json], [400, unknown]);
+  const post = await polling.post("4x");
+  assert.deepEqual([post.status, post.json], [400, unknown]);
+});
