@@ -352,10 +352,9 @@ declare class Server<
   attach(srv: AnyHttpServer | number, opts?: Partial<ServerOptions>): this;
 
   /**
-   * Attaches the server to an app of uWebSockets.js.
+   * Throws: the transport is native already, and does without uWebSockets.js.
    *
-   * @param app - the app
-   * @param opts - options, which do not replace those given to the constructor
+   * @deprecated use {@link attach} or {@link listen}
    */
   attachApp(app: any, opts?: Partial<ServerOptions>): void;
 

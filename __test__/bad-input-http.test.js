@@ -4,14 +4,25 @@
 
 const test = require("node:test");
 const assert = require("node:assert/strict");
-const { serve, once, record, bystander, request, RawPolling, RawWebSocket, RawConnection, upgradeRequest } =
-  require("./support/harness");
+const {
+  serve,
+  fileScope,
+  once,
+  record,
+  bystander,
+  request,
+  RawPolling,
+  RawWebSocket,
+  RawConnection,
+  upgradeRequest,
+} = require("./support/harness");
 
+const file = fileScope(test);
 let server;
 let stillServed;
 
 test.before(async () => {
-  server = await serve(test, { destroyUpgradeTimeout: 100 });
+  server = await serve(file, { destroyUpgradeTimeout: 100 });
   stillServed = await bystander(server);
 });
 
@@ -213,7 +224,12 @@ test("an upgrade on another path is silent and ended", async () => {
 });
 
 test("what is not HTTP at all", async () => {
-  for (const garbage of ["\0\0\0\0", "GET\r\n\r\n", "GET /socket.io/ HTTP/9.9\r\n\r\n", "x".repeat(100_000)]) {
+  for (const garbage of [
+    "\0\0\0\0",
+    "GET\r\n\r\n",
+    "GET /socket.io/ HTTP/9.9\r\n\r\n",
+    "x".repeat(100_000),
+  ]) {
     const connection = server.keep(new RawConnection(server));
     connection.write(garbage);
     const end = await connection.ended();

@@ -4,13 +4,23 @@
 
 const test = require("node:test");
 const assert = require("node:assert/strict");
-const { serve, once, bystander, eventually, within, request, SEPARATOR } = require("./support/harness");
+const {
+  serve,
+  fileScope,
+  once,
+  bystander,
+  eventually,
+  within,
+  request,
+  SEPARATOR,
+} = require("./support/harness");
 
+const file = fileScope(test);
 let server;
 let stillServed;
 
 test.before(async () => {
-  server = await serve(test);
+  server = await serve(file);
   stillServed = await bystander(server);
 });
 
@@ -20,8 +30,11 @@ const pollOpen = (conn) => eventually(() => conn.transport.writable, "a poll is 
 
 /** A session, and what its "close" event says. */
 async function session() {
-  const { polling, conn, closed } = await server.pollingSession();
-  return { polling, conn, closed: closed.then(([reason, error]) => [reason, error?.message]) };
+  const { polling, conn } = await server.pollingSession();
+  const closed = new Promise((resolve) => {
+    conn.once("close", (reason, error) => resolve([reason, error?.message]));
+  });
+  return { polling, conn, closed };
 }
 
 async function assertAlive(polling, conn) {
@@ -109,10 +122,10 @@ test("a body over the limit: 413, and the session survives", async (t) => {
 test("a body of exactly the limit is accepted", async (t) => {
   const small = await serve(t, { maxHttpBufferSize: 1000 });
   const { polling, conn } = await small.pollingSession();
-  for (const body of [`4${"x".repeat(999)}`, `4x${"é".repeat(499)}`]) {
-    const data = once(conn, "data");
+  for (const body of [`6${"x".repeat(999)}`, `6x${"é".repeat(499)}`]) {
+    const packet = once(conn, "packet");
     assert.deepEqual((await polling.post(body)).status, 200);
-    assert.equal((await data)[0], body.slice(1));
+    assert.equal((await packet)[0].data, body.slice(1));
   }
 });
 
@@ -137,13 +150,17 @@ for (const [name, body] of [
   });
 }
 
-test("packets before a broken one are delivered", async () => {
+test("packets before a broken one are handled, those after it are not", async () => {
   const { polling, conn, closed } = await session();
   const seen = [];
-  conn.on("data", (data) => seen.push(data));
-  await polling.post(["4one", "4two", "9", "4three"].join(SEPARATOR));
+  conn.on("packet", ({ type, data }) => seen.push([type, data]));
+  await polling.post(["6one", "3two", "9", "6three"].join(SEPARATOR));
   assert.deepEqual(await closed, ["parse error", undefined]);
-  assert.deepEqual(seen, ["one", "two"]);
+  assert.deepEqual(seen, [
+    ["noop", "one"],
+    ["pong", "two"],
+    ["error", "parser error"],
+  ]);
 });
 
 test("a parse error while a poll is open answers that poll", async () => {
@@ -186,16 +203,16 @@ test("packets that mean nothing here are ignored", async () => {
 
 test("text that is not valid UTF-8 gets replacement characters", async () => {
   const { polling, conn } = await session();
-  const data = once(conn, "data");
-  await polling.post(Buffer.from([0x34, 0x61, 0xff, 0x62]));
-  assert.deepEqual(await data, ["a\ufffdb"]);
+  const packet = once(conn, "packet");
+  await polling.post(Buffer.from([0x36, 0x61, 0xff, 0x62]));
+  assert.equal((await packet)[0].data, "a\ufffdb");
 });
 
 test("base64 that is none decodes as far as it goes", async () => {
-  const { polling, conn } = await session();
-  const data = once(conn, "data");
-  await polling.post("b!!!AQI=***");
-  assert.deepEqual(await data, [Buffer.from([1, 2])]);
+  const { polling, socket } = await server.pollingPair();
+  const got = once(socket, "ev");
+  await polling.post(`451-["ev",{"_placeholder":true,"num":0}]${SEPARATOR}b!!!AQI=***`);
+  assert.deepEqual(await got, [Buffer.from([1, 2])]);
 });
 
 test("requests for a session that is gone", async () => {

@@ -45,10 +45,6 @@ const PIPE_END = 12;
 const SENT = 13;
 const CHECK_ALIVE = 14;
 
-/** The bits of a first word that hold the kind, and the one that says that a message begins another read. */
-const KIND = 0x7f;
-const FRESH = 0x80;
-
 const NO_ID = 0xffffffff;
 
 /** Words that one turn of the event loop takes at the most, so that other things get their turn. */
@@ -282,6 +278,8 @@ class Batch {
     this.bytes = Buffer.from(this.words.buffer);
     this.text = "";
     this.buffers = undefined;
+    /** The connection whose packets are being handled. */
+    this.subject = -1;
     this.at = 0;
     this.end = 0;
     this.textAt = 0;
@@ -340,6 +338,7 @@ function workThrough(server) {
   for (;;) {
     while (batch.at < batch.end) dispatch(server, batch);
     events.flush();
+    batch.subject = -1;
     if (budget <= 0) {
       setImmediate(server._drain);
       return;
@@ -354,8 +353,13 @@ function dispatch(server, batch) {
   const { words, at } = batch;
   const first = words[at];
   const subject = words[at + 1];
-  if ((first & FRESH) !== 0) events.flush();
-  switch (first & KIND) {
+  const kind = first & 0xff;
+  if (kind <= CLOSED && (subject !== batch.subject || kind === CLOSED)) {
+    // as if each client's packets had been read from its socket by JavaScript: see event-queue.js
+    events.flush();
+    batch.subject = subject;
+  }
+  switch (kind) {
     case PACKET: {
       batch.at = at + 5;
       const start = batch.textAt;
@@ -390,7 +394,6 @@ function dispatch(server, batch) {
       break;
     }
     case CLOSED: {
-      events.flush();
       batch.at = at + 4;
       const reason = batch.takeText(words[at + 2]);
       const description = batch.takeText(words[at + 3]);

@@ -1,11 +1,11 @@
 "use strict";
 
 /**
- * Events that have come in wait here until the packets that came with them, in one read of the socket or one request,
- * are dealt with; then their listeners are called. So a DISCONNECT right behind an event is seen first and the event
- * ignored, and what a listener does to its socket cannot get between the packets that are being read.
+ * Events that have come in wait here until the packets of the same client that came with them are dealt with; then
+ * their listeners are called. So a DISCONNECT right behind an event is seen first and the event ignored, and what a
+ * listener does to its socket cannot get between the packets that are being read.
  *
- * A batch of the engine holds what many sockets have read. What a tick for each of them would bring is kept: a listener
+ * A batch of the engine holds the packets of many clients. What a tick for each of them would bring is kept: a listener
  * that throws does not take along the events behind it, and one that enters an asynchronous context
  * (`AsyncLocalStorage#enterWith()`) does not leave it to the next, which may well be about another user.
  */
@@ -72,7 +72,7 @@ function flush() {
 }
 
 /**
- * Works through a batch of the engine, which calls `flush()` wherever the packets of another read begin.
+ * Works through a batch of the engine, which calls `flush()` wherever the packets of another client begin.
  *
  * @private
  * @param {(subject: any) => void} work

@@ -48,8 +48,8 @@ export interface AttachOptions {
 /** The options of the transport layer. */
 export interface ServerOptions {
   /**
-   * How many native threads carry the connections. A connection stays on one thread for life. One is plenty for most
-   * applications, and more than the machine has cores are of no use.
+   * How many native threads carry the connections, from 1 to 31. A connection stays on one thread for life. One is
+   * plenty for most applications, and more than the machine has cores are of no use.
    *
    * @default one per core left over from the JavaScript thread: at least 1, at most 4
    */
@@ -132,9 +132,7 @@ export interface ServerOptions {
    */
   httpCompression?: boolean | object;
 
-  /**
-   * A WebSocket server class to use instead of the built-in one, with the interface of `Server` from the `ws` package.
-   */
+  /** Accepted for compatibility. WebSockets are native here, whatever is given. */
   wsEngine?: any;
 
   /** A packet that each client gets together with the one that opens its session, which saves a round trip. */
@@ -442,8 +440,7 @@ export declare class Socket extends EventEmitter {
   private server;
   private writeBuffer;
 
-  /** @private */
-  constructor(id: string, server: Server, transport: Transport, req: EngineRequest, protocol: number);
+  private constructor();
 
   /** How far the connection is in its life. */
   get readyState(): ReadyState;
@@ -474,14 +471,6 @@ export declare class Socket extends EventEmitter {
    */
   close(discard?: boolean): void;
 }
-
-/** A request as the engine sees it, its query parsed. */
-export type EngineRequest = IncomingMessage & {
-  _query: Record<string, string>;
-  res?: ServerResponse;
-  cleanup?: Function;
-  websocket?: any;
-};
 
 /** How the messages of a connection travel. */
 export declare abstract class Transport extends EventEmitter {

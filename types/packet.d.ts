@@ -40,7 +40,7 @@ export interface Decoder {
 
 /** The two halves of a packet format, as given to the `parser` option. */
 export interface Parser {
-  Encoder: new () => Encoder;
-  Decoder: new () => Decoder;
+  Encoder: new (...args: any[]) => Encoder;
+  Decoder: new (...args: any[]) => Decoder;
   [key: string]: any;
 }

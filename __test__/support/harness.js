@@ -40,26 +40,41 @@ setTimeout(() => {
   process.exit(1);
 }, FILE_LIMIT).unref();
 
-/** What must be closed when a test ends, last opened first. */
+/** What must be closed at the end of a test or of a file. */
 const closers = new WeakMap();
 
+/** Closes what was registered, last opened first. */
+async function closeAll(scope) {
+  const list = closers.get(scope);
+  while (list.length) {
+    await list.pop()();
+  }
+}
+
 /**
- * Registers something to be closed at the end of a test (or of a file, if `t` is the module `node:test`).
+ * Registers something to be closed at the end.
  *
- * @param {{ after: Function }} t
+ * @param {{ after?: Function }} t the test, or the scope of a file
  * @param {() => any} close
  */
 function atEnd(t, close) {
-  let list = closers.get(t);
-  if (!list) {
-    closers.set(t, (list = []));
-    t.after(async () => {
-      while (list.length) {
-        await list.pop()();
-      }
-    });
+  if (!closers.has(t)) {
+    closers.set(t, []);
+    t.after(() => closeAll(t));
   }
-  list.push(close);
+  closers.get(t).push(close);
+}
+
+/**
+ * A scope for what all tests of a file share, to be given to {@link serve} in place of a test.
+ *
+ * @param {typeof import("node:test")} test
+ */
+function fileScope(test) {
+  const scope = {};
+  closers.set(scope, []);
+  test.after(() => closeAll(scope));
+  return scope;
 }
 
 let certificate;
@@ -293,6 +308,7 @@ module.exports = {
   SocketDuplex,
   selfSigned,
   atEnd,
+  fileScope,
   listen,
   serve,
   adopt,

@@ -14,7 +14,7 @@ function within(promise, what, ms = LIMIT) {
   // created here, so that the stack of the error shows the test's line
   const error = new Error(`${what}: nothing within ${ms} ms`);
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(error), ms);
+    const timer = setTimeout(() => reject(error), ms).unref();
     promise.then(
       (value) => {
         clearTimeout(timer);
@@ -37,11 +37,11 @@ function within(promise, what, ms = LIMIT) {
  * @returns {Promise<any[]>}
  */
 function once(emitter, event, ms) {
-  return within(
-    new Promise((resolve) => emitter.once(event, (...args) => resolve(args))),
-    `event "${event}"`,
-    ms,
-  );
+  const seen = new Promise((resolve) => emitter.once(event, (...args) => resolve(args)));
+  const promise = within(seen, `event "${event}"`, ms);
+  // who never awaits it does not need the event
+  promise.catch(() => {});
+  return promise;
 }
 
 /**

@@ -283,7 +283,7 @@ mod tests {
                         }),
                         Timer::Upgrade => self.session.is_upgrade_overdue(at).then_some("upgrade timeout"),
                         Timer::Close => (self.session.state() == State::Closing { until: at }).then_some("close timeout"),
-                        Timer::Check | Timer::Linger => None,
+                        Timer::FirstCheck | Timer::Check | Timer::Linger => None,
                     };
                     self.log.extend(what);
                 }

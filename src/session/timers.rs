@@ -11,7 +11,11 @@ use std::time::{Duration, Instant};
 /// client's Close frame or the end of its bytes.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// During an upgrade, a waiting GET is answered this often.
+/// How long after the probe a waiting GET is answered for the first time: the client, which stops polling when it has
+/// the answer to its probe, should have that first.
+pub const FIRST_CHECK: Duration = Duration::from_millis(10);
+
+/// How often a waiting GET is answered from then on, until the client has switched.
 pub const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A kind of timer.
@@ -23,7 +27,9 @@ pub enum Timer {
     Pong,
     /// The upgrade takes too long. Named by connection.
     Upgrade,
-    /// A waiting GET is to be answered during an upgrade. Named by connection.
+    /// A waiting GET is to be answered during an upgrade, for the first time. Named by connection.
+    FirstCheck,
+    /// A waiting GET is to be answered during an upgrade, once more. Named by connection.
     Check,
     /// The client of a closing session does not poll any more. Named by connection.
     Close,
@@ -31,7 +37,15 @@ pub enum Timer {
     Linger,
 }
 
-const KINDS: [Timer; 6] = [Timer::Ping, Timer::Pong, Timer::Upgrade, Timer::Check, Timer::Close, Timer::Linger];
+const KINDS: [Timer; 7] = [
+    Timer::Ping,
+    Timer::Pong,
+    Timer::Upgrade,
+    Timer::FirstCheck,
+    Timer::Check,
+    Timer::Close,
+    Timer::Linger,
+];
 
 /// The armed timers, one queue a kind.
 #[derive(Debug, Default)]

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::timers::{Timer, CHECK_INTERVAL};
+use super::timers::{Timer, CHECK_INTERVAL, FIRST_CHECK};
 use super::{Session, State, StreamId, Turn};
 
 /// What a packet on a probing WebSocket asks for.
@@ -56,12 +56,13 @@ impl Session {
         matches!(self.state, State::Probing { until, .. } if until == at)
     }
 
-    /// Arms the timer at which a waiting GET is answered, so that the client can switch. `false` if there is no
-    /// upgrade under way.
-    pub fn arm_check(&self, turn: &mut Turn<'_>) -> bool {
+    /// Arms the timer at which a waiting GET is answered, so that the client can switch: `Timer::FirstCheck` when the
+    /// probe has been answered, `Timer::Check` from then on. `false` if there is no upgrade under way.
+    pub fn arm_check(&self, timer: Timer, turn: &mut Turn<'_>) -> bool {
         let probing = matches!(self.state, State::Probing { .. });
         if probing {
-            turn.arm(Timer::Check, CHECK_INTERVAL, self.id);
+            let after = if timer == Timer::FirstCheck { FIRST_CHECK } else { CHECK_INTERVAL };
+            turn.arm(timer, after, self.id);
         }
         probing
     }

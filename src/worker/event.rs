@@ -4,10 +4,7 @@
 //! the events of a batch stand one behind the other in its text, and their lengths are in UTF-16 units, so that
 //! JavaScript slices one string. `lib/engine.js` reads what this file writes:
 //!
-//! The first word of an event holds its kind in the lowest seven bits. The eighth is set for a message that begins
-//! another read or request: packets that came together are dealt with before the listeners of any are called.
-//!
-//! | event | words |
+//! | event | words (the first holds the kind in its lowest byte) |
 //! |---|---|
 //! | `PACKET` | kind, type << 8, namespace length << 16; connection; acknowledgement id; text length; start of the JSON |
 //! | `TEXT` | kind; connection; text length |
@@ -52,9 +49,6 @@ pub enum Kind {
     CheckAlive = 14,
     Defect = 15,
 }
-
-/// The bit of a first word that says that a message begins another read.
-const FRESH: u32 = 0x80;
 
 /// The word that stands for "no acknowledgement id".
 pub const NO_ID: u32 = u32::MAX;
@@ -161,13 +155,12 @@ impl Inbox {
 pub struct EventSink {
     inbox: Arc<Inbox>,
     batch: EventBatch,
-    fresh: bool,
 }
 
 impl EventSink {
     /// The end of one worker.
     pub fn new(inbox: Arc<Inbox>) -> EventSink {
-        EventSink { inbox, batch: EventBatch::default(), fresh: false }
+        EventSink { inbox, batch: EventBatch::default() }
     }
 
     /// Whether JavaScript has fallen so far behind that nothing more should be read.
@@ -182,16 +175,6 @@ impl EventSink {
         }
     }
 
-    /// What follows comes from another read or request.
-    pub fn begin_read(&mut self) {
-        self.fresh = true;
-    }
-
-    /// The first word of a message.
-    fn message(&mut self, kind: Kind) -> u32 {
-        kind as u32 | if std::mem::take(&mut self.fresh) { FRESH } else { 0 }
-    }
-
     /// A text message. With `parse`, Socket.IO headers of the usual form are taken apart.
     pub fn text(&mut self, connection: ConnectionId, text: &str, parse: bool) {
         let length = utf16_length(text);
@@ -199,20 +182,16 @@ impl EventSink {
             Some(header) if header.namespace.len() <= 0xffff => {
                 let namespace = utf16_length(&text[header.namespace]);
                 let body = if namespace == 0 { header.body as u32 } else { utf16_length(&text[..header.body]) };
-                let first = self.message(Kind::Packet) | u32::from(header.kind) << 8 | namespace << 16;
+                let first = Kind::Packet as u32 | u32::from(header.kind) << 8 | namespace << 16;
                 self.push(&[first, connection, header.id.unwrap_or(NO_ID), length, body], text);
             }
-            _ => {
-                let first = self.message(Kind::Text);
-                self.push(&[first, connection, length], text);
-            }
+            _ => self.push(&[Kind::Text as u32, connection, length], text),
         }
     }
 
     /// A binary message.
     pub fn binary(&mut self, connection: ConnectionId, data: Vec<u8>) {
-        let first = self.message(Kind::Binary);
-        self.push_buffer(first, connection, data);
+        self.push_buffer(Kind::Binary, connection, data);
     }
 
     /// The session is over.
@@ -231,7 +210,7 @@ impl EventSink {
 
     /// Bytes for a stream in JavaScript.
     pub fn pipe_write(&mut self, stream: StreamId, data: Vec<u8>) {
-        self.push_buffer(Kind::PipeWrite as u32, stream, data);
+        self.push_buffer(Kind::PipeWrite, stream, data);
     }
 
     /// An event of a kind that has nothing but a subject.
@@ -244,8 +223,8 @@ impl EventSink {
         self.push(&[Kind::Defect as u32, utf16_length(message)], message);
     }
 
-    fn push_buffer(&mut self, first: u32, subject: u32, data: Vec<u8>) {
-        self.push(&[first, subject], "");
+    fn push_buffer(&mut self, kind: Kind, subject: u32, data: Vec<u8>) {
+        self.push(&[kind as u32, subject], "");
         self.batch.weight += data.len();
         self.batch.buffers.push(data);
     }
@@ -316,11 +295,10 @@ mod tests {
     #[test]
     fn a_packet_is_described_in_utf16_units() {
         let (mut sink, inbox, _) = sink(1 << 20);
-        sink.begin_read();
         sink.text(5, "2/é😀,7[\"ü\"]", true);
         sink.publish();
         let (batch, _) = inbox.take().unwrap();
-        assert_eq!(batch.words, [FRESH | 2 << 8 | 4 << 16, 5, 7, 12, 7]);
+        assert_eq!(batch.words, [2 << 8 | 4 << 16, 5, 7, 12, 7]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::connection::ConnectionId;
 use crate::engine_io::packet::{self, Type};
 use crate::engine_io::payload::{self, Part};
 use crate::error::{Ending, Violation};
-use crate::session::{ProbeStep, State, StreamId, Verdict};
+use crate::session::{ProbeStep, State, StreamId, Timer, Verdict};
 use crate::transport::frame::{self, Flow, Incoming};
 use crate::transport::websocket::Phase;
 use crate::worker::event::Kind;
@@ -119,7 +119,6 @@ impl Worker {
             return;
         }
         let mut reader = mem::take(&mut socket.reader);
-        self.events.begin_read();
         let result = reader.feed(bytes, max_payload, |incoming| self.on_incoming(id, incoming));
         if let Some(socket) = self.socket(id) {
             socket.reader = reader;
@@ -198,7 +197,8 @@ impl Worker {
         let Some((connection, mut turn)) = self.connection_turn(owner) else { return };
         match connection.session.on_probe_packet(text) {
             ProbeStep::Confirm => {
-                connection.session.arm_check(&mut turn);
+                connection.session.arm_check(Timer::FirstCheck, &mut turn);
+                self.rearm_if_earlier();
                 if let Some((socket, pool)) = self.socket_and_pool(id) {
                     socket.outbox.append(pool, |out| frame::write_text(b"3", b"probe", out));
                 }
@@ -253,7 +253,6 @@ impl Worker {
     /// The body of a POST.
     pub(super) fn on_post(&mut self, id: ConnectionId, body: &str) {
         let mut parts = payload::decode(body);
-        self.events.begin_read();
         // the answer to the POST comes before the news that its packets have ended the session
         let ending = loop {
             let flow = match parts.next() {

@@ -264,7 +264,7 @@ impl Worker {
                 Timer::Ping => self.on_ping_due(id, at),
                 Timer::Pong => self.on_pong_due(id, at),
                 Timer::Upgrade => self.on_upgrade_due(id, at),
-                Timer::Check => self.on_check_due(id),
+                Timer::FirstCheck | Timer::Check => self.on_check_due(id),
                 Timer::Close => {
                     let closing = self.connection(id).map(|connection| connection.session.state());
                     if closing == Some(State::Closing { until: at }) {
@@ -344,7 +344,7 @@ impl Worker {
     /// Answers the GET that waits while the client wants to switch, so that it can.
     fn on_check_due(&mut self, id: ConnectionId) {
         let Some((connection, mut turn)) = self.connection_turn(id) else { return };
-        if !connection.session.arm_check(&mut turn) {
+        if !connection.session.arm_check(Timer::Check, &mut turn) {
             return;
         }
         if connection.polling.as_ref().is_some_and(|polling| polling.is_writable()) {
