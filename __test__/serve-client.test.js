@@ -24,7 +24,8 @@ function original(file) {
   return fs.readFileSync(path.join(directory, "dist", file));
 }
 
-const { version } = isStock ? require("socket.io/package.json") : require("../package.json");
+// the served files are those of socket.io-client, and so is their version
+const { version } = require("socket.io-client/package.json");
 const ETAG = `"${version}"`;
 
 for (const [file, type] of FILES) {

@@ -308,7 +308,8 @@ class Client {
     if (this._isDestroyed) {
       return;
     }
-    this.ondata(data);
+    // Engine.IO has no empty messages, only messages without data
+    this.ondata(data === "" ? undefined : data);
     const packet = this._decoded;
     if (packet !== undefined) {
       this._decoded = undefined;

@@ -7,8 +7,12 @@ const { Polling } = require("./polling");
 
 const debug = createDebug("engine:socket");
 
-/** The bit that asks for an event at each heartbeat; see `watch` in src/connection.rs. */
-const WATCH_HEARTBEAT = 1;
+/** Bits that ask for an event at each packet received, or sent, that is not a message; see src/connection.rs. */
+const WATCH_RECEIVED = 1;
+const WATCH_SENT = 2;
+
+/** Names of packets by the digit that stands for them on the wire (Engine.IO protocol v4, "Packet encoding"). */
+const PACKET_NAMES = ["open", "close", "ping", "pong", "message", "upgrade", "noop"];
 
 /**
  * An Engine.IO session, as applications see it: `socket.conn`. The session itself lives in a native worker.
@@ -36,11 +40,12 @@ class Conn extends EventEmitter {
     this._handle = server._register(this);
     /** The Socket.IO client that messages go to directly. */
     this._client = null;
-    /** Byte streams that belong to this session. */
-    this._streams = 0;
+    /** The byte stream of the WebSocket that was opened last. */
+    this._stream = undefined;
     this._polling = transport === "polling" ? new Polling(this) : undefined;
     this._transport = undefined;
     this._callbacks = undefined;
+    this._watched = 0;
   }
 
   /** "open", "closing" or "closed". */
@@ -58,15 +63,16 @@ class Conn extends EventEmitter {
     return (this._transport ??= new Transport(this, this._polling === undefined ? "websocket" : "polling"));
   }
 
-  /** Packets that wait for the transport. They wait in the worker, so there are never any here. */
+  /** Packets that wait for a GET of the client. What waits for a WebSocket does so in the worker. */
   get writeBuffer() {
-    return [];
+    return this._polling?.waiting ?? [];
   }
 
   on(event, listener) {
     if (event === "heartbeat" || event === "packet") {
-      this.server._commands.watch(this._handle, WATCH_HEARTBEAT);
+      this._watch(WATCH_RECEIVED);
     } else if (event === "packetCreate" || event === "flush" || event === "drain") {
+      this._watch(WATCH_SENT);
       this.server._hasPacketListeners = true;
     }
     return super.on(event, listener);
@@ -116,6 +122,13 @@ class Conn extends EventEmitter {
     if (this._polling === undefined || discard) this._finish("forced close");
   }
 
+  /** @private */
+  _watch(bit) {
+    if ((this._watched & bit) !== 0) return;
+    this._watched |= bit;
+    this.server._commands.watch(this._handle, this._watched);
+  }
+
   /** Makes messages go to a Socket.IO client without the detour over events. @private */
   _bindClient(client) {
     this._client = client;
@@ -123,7 +136,7 @@ class Conn extends EventEmitter {
 
   /** Sends a message that has been checked. @private */
   _write(data, flags) {
-    if (this.server._isWatched()) {
+    if (this._polling !== undefined || this.server._isWatched()) {
       this._writeObserved(data, flags);
     } else if (typeof data === "string") {
       this.server._commands.send(this._handle, data, flags);
@@ -142,7 +155,7 @@ class Conn extends EventEmitter {
     if (opts.volatile) flags |= VOLATILE;
     if (!Array.isArray(packets)) {
       this._write(packets, flags);
-    } else if (this.server._isWatched()) {
+    } else if (this._polling !== undefined || this.server._isWatched()) {
       if (opts.volatile && !this.transport.writable) return;
       for (const packet of packets) this._writeObserved(packet, flags & ~VOLATILE, opts);
     } else if (opts.preEncoded) {
@@ -158,13 +171,23 @@ class Conn extends EventEmitter {
     options.compress = (flags & COMPRESS) !== 0;
     const packet = { type: "message", options, data };
     this.emit("packetCreate", packet);
-    const { server } = this;
-    this.emit("flush", [packet]);
-    server.emit("flush", this, [packet]);
-    if (typeof packet.data === "string") server._commands.send(this._handle, packet.data, flags);
-    else server._commands.sendBuffer(this._handle, packet.data, flags);
+    const { _commands: commands } = this.server;
+    if (typeof packet.data === "string") commands.send(this._handle, packet.data, flags);
+    else commands.sendBuffer(this._handle, packet.data, flags);
+    if (this._polling === undefined || this._polling.isWritable) {
+      if (this._polling !== undefined) this._polling.isAnswered = true;
+      this._emitFlush(packet);
+    } else {
+      this._polling.waiting.push(packet);
+    }
+  }
+
+  /** Tells whoever listens that packets have left. @private */
+  _emitFlush(...packets) {
+    this.emit("flush", packets);
+    this.server.emit("flush", this, packets);
     this.emit("drain");
-    server.emit("drain", this);
+    this.server.emit("drain", this);
   }
 
   /** A Socket.IO packet whose header the worker has read. @private */
@@ -180,6 +203,8 @@ class Conn extends EventEmitter {
   /** A message that is not a Socket.IO packet of the usual form. @private */
   _onMessage(data) {
     if (this._readyState !== "open") return;
+    // a packet that is nothing but its type has no data
+    if (data === "") data = undefined;
     this._emitMessage(data, () => this._client?._onRaw(data));
   }
 
@@ -191,11 +216,19 @@ class Conn extends EventEmitter {
     this.emit("message", data);
   }
 
-  /** @private */
-  _onHeartbeat() {
+  /** A packet other than a message was received or sent, and somebody may listen. @private */
+  _onControl(digit, data, sent) {
     if (this._readyState !== "open") return;
-    this.emit("packet", { type: "pong" });
-    this.emit("heartbeat");
+    const packet = { type: PACKET_NAMES[digit] };
+    if (data !== "") packet.data = data;
+    if (sent) {
+      packet.options = { compress: true };
+      this.emit("packetCreate", packet);
+      this._emitFlush(packet);
+    } else {
+      this.emit("packet", packet);
+      if (packet.type === "pong") this.emit("heartbeat");
+    }
   }
 
   /** @private */
@@ -229,9 +262,11 @@ class Conn extends EventEmitter {
     this.upgrading = false;
     if (this._readyState === "closed") return;
     this.upgraded = true;
+    const { waiting } = this._polling;
     this._polling = undefined;
     this._transport = new Transport(this, "websocket");
     this.emit("upgrade", this._transport);
+    if (waiting.length !== 0) this._emitFlush(...waiting);
   }
 
   /** The WebSocket did not take over. @private */
@@ -293,10 +328,16 @@ class Transport {
     return this._conn.readyState;
   }
 
+  /** The WebSocket, of which only what concerns the connection below it is known here. */
+  get socket() {
+    const socket = this.name === "websocket" ? this._conn._stream?.socket : undefined;
+    return socket && { _socket: socket, bufferedAmount: 0 };
+  }
+
   /** Whether a packet that is sent now leaves at once. */
   get writable() {
     const conn = this._conn;
-    return conn._readyState === "open" && (conn._polling === undefined || conn._polling.isWaiting);
+    return conn._readyState === "open" && (conn._polling === undefined || conn._polling.isWritable);
   }
 }
 

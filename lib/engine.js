@@ -36,7 +36,7 @@ const CLOSED = 3;
 const RELEASED = 4;
 const POLL_ANSWER = 5;
 const POST_DONE = 6;
-const HEARTBEAT = 7;
+const CONTROL = 7;
 const UPGRADING = 8;
 const UPGRADED = 9;
 const UPGRADE_FAILED = 10;
@@ -422,10 +422,13 @@ function dispatch(server, batch) {
       batch.at = at + 2;
       server._conns.items[subject]._polling.onPosted();
       break;
-    case HEARTBEAT:
-      batch.at = at + 2;
-      server._conns.items[subject]._onHeartbeat();
+    case CONTROL: {
+      batch.at = at + 3;
+      const data = batch.takeText(words[at + 2]);
+      const type = String.fromCharCode((first >>> 8) & 0xff);
+      server._conns.items[subject]?._onControl(type, data, first >>> 16 !== 0);
       break;
+    }
     case UPGRADING:
       batch.at = at + 2;
       server._conns.items[subject]._onUpgrading();

@@ -45,6 +45,14 @@ function flush() {
   if (waiting.length === 0) {
     return;
   }
+  if (isInBatch || !isContextOnResource) {
+    callWaiting();
+  } else {
+    scope.run(callWaiting);
+  }
+}
+
+function callWaiting() {
   const events = waiting;
   waiting = [];
   let at = 0;
@@ -63,7 +71,7 @@ function flush() {
     if (at < events.length) {
       scope.restore();
       // a tick may be waited for by events that came meanwhile
-      if (waiting.length === 0) {
+      if (waiting.length === 0 && !isInBatch) {
         process.nextTick(flush);
       }
       waiting = events.slice(at).concat(waiting);
@@ -88,6 +96,10 @@ function runBatch(work, subject) {
     }
   } finally {
     isInBatch = false;
+    // a listener has thrown, or let go of an event that a middleware had held back
+    if (waiting.length !== 0) {
+      process.nextTick(flush);
+    }
   }
 }
 

@@ -35,6 +35,9 @@ const kTaken = Symbol("taken");
 /** A Close frame without a status (RFC 6455 section 5.5.1). */
 const CLOSE_FRAME = Buffer.from([0x88, 0x00]);
 
+/** Milliseconds that a client has to hang up after a Close frame. */
+const HANGUP_TIMEOUT = 30000;
+
 /** RFC 6455 section 4.1: 16 bytes in base64. */
 const KEY = /^[+/0-9A-Za-z]{22}==$/;
 
@@ -111,7 +114,7 @@ function handleUpgrade(server, req, socket, head) {
     const response = switchProtocols(server, req, socket);
     if (response === undefined) return;
     if (req._query.transport !== "websocket") {
-      socket.end(Buffer.concat([Buffer.from(response), CLOSE_FRAME]));
+      endWith(socket, Buffer.concat([Buffer.from(response), CLOSE_FRAME]));
     } else if (req._query.sid) {
       upgradeSession(server, req, socket, head, response);
     } else {
@@ -138,7 +141,7 @@ function upgradeSession(server, req, socket, head, response) {
   const conn = server.clients[req._query.sid];
   if (conn === undefined || conn.upgrading || conn.upgraded || conn.transport.name !== "polling") {
     debug("the session cannot be upgraded (any more)");
-    socket.end(Buffer.concat([Buffer.from(response), CLOSE_FRAME]));
+    endWith(socket, Buffer.concat([Buffer.from(response), CLOSE_FRAME]));
     return;
   }
   debug("upgrading existing transport");
@@ -325,6 +328,14 @@ function abortHandshake(socket, status, statusText, message, headers = "") {
       `Content-Length: ${Buffer.byteLength(message)}\r\n${headers}\r\n${message}`,
   );
   return undefined;
+}
+
+/** Ends a connection with these bytes, and waits for the client to hang up too. */
+function endWith(socket, bytes) {
+  socket.on("error", noop);
+  socket.resume();
+  socket.end(bytes);
+  setTimeout(() => socket.destroy(), HANGUP_TIMEOUT).unref();
 }
 
 function reportError(server, req, code, context) {

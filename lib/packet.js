@@ -42,6 +42,12 @@ const { Blob: BlobClass, File: FileClass } = globalThis;
 /** More attachments than this in one packet are refused. */
 const MAX_ATTACHMENTS = 10;
 
+/**
+ * So are more arguments than this: listeners get them on the stack, and a packet of a hundred kilobytes could overflow it,
+ * which would be an uncaught exception.
+ */
+const MAX_ARGUMENTS = 16_384;
+
 class Encoder {
   /**
    * @param {Function} [replacer] - second argument for `JSON.stringify`
@@ -410,10 +416,10 @@ function isPayloadValid(type, payload) {
   switch (type) {
     case EVENT:
     case BINARY_EVENT:
-      return Array.isArray(payload) && isEventName(payload[0]);
+      return isList(payload) && isEventName(payload[0]);
     case ACK:
     case BINARY_ACK:
-      return Array.isArray(payload);
+      return isList(payload);
     case CONNECT:
       return isObject(payload);
     case CONNECT_ERROR:
@@ -422,6 +428,10 @@ function isPayloadValid(type, payload) {
     default:
       return false;
   }
+}
+
+function isList(payload) {
+  return Array.isArray(payload) && payload.length <= MAX_ARGUMENTS;
 }
 
 function isEventName(name) {

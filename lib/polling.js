@@ -19,13 +19,17 @@ class Polling {
     this.conn = conn;
     /** The GET that waits. */
     this.get = undefined;
+    /** Whether something has been sent since the GET came: it is on its way through the worker. */
+    this.isAnswered = false;
     /** The POST that is being received or handled. */
     this.post = undefined;
+    /** Packets that have been sent while no GET waited, as `conn.writeBuffer` shows them. */
+    this.waiting = [];
   }
 
-  /** Whether a GET waits. */
-  get isWaiting() {
-    return this.get !== undefined;
+  /** Whether a packet that is sent now leaves at once: a GET waits, and nothing has been sent to answer it. */
+  get isWritable() {
+    return this.get !== undefined && !this.isAnswered;
   }
 
   /** A request of the session. */
@@ -42,6 +46,7 @@ class Polling {
   /** Keeps a GET until there is something to answer. */
   hold(req) {
     this.get = new Request(this, req, onGetClosed);
+    this.isAnswered = false;
   }
 
   /**
@@ -55,6 +60,11 @@ class Polling {
     debug('writing "%s"', payload);
     this.get = undefined;
     get.detach();
+    const { waiting } = this;
+    if (waiting.length !== 0) {
+      this.waiting = [];
+      this.conn._emitFlush(...waiting);
+    }
     const { req, res } = get;
     const headers = { "Content-Type": "text/plain; charset=UTF-8" };
     const length = Buffer.byteLength(payload);

@@ -21,7 +21,7 @@ function takeOver(server, conn, socket, head, give) {
   const fd = descriptorOf(socket);
   const stream = fd === -1 ? new Pipe(server, socket) : new TakenSocket(server, socket);
   stream.id = server._registerStream(stream, conn._handle);
-  conn._streams++;
+  conn._stream = stream;
   try {
     socket.setTimeout?.(0);
     socket.setNoDelay?.(true);

@@ -11,8 +11,10 @@ pub type ConnectionId = u32;
 
 /// What JavaScript wants to hear of beyond messages, as bits of a mask.
 pub mod watch {
-    /// Every heartbeat.
-    pub const HEARTBEAT: u8 = 1;
+    /// Every packet received that is not a message.
+    pub const RECEIVED: u8 = 1;
+    /// Every packet sent that is not a message.
+    pub const SENT: u8 = 2;
 }
 
 /// One client.

@@ -33,8 +33,8 @@ pub enum Incoming<'a> {
     Ping(&'a [u8]),
     /// A pong that nobody asked for.
     Pong,
-    /// The client's Close frame with its status, if it has one.
-    Close(Option<u16>),
+    /// The payload of the client's Close frame: empty, or a valid status and reason.
+    Close(&'a [u8]),
 }
 
 /// Whether the receiver of a message wants the next one.
@@ -212,7 +212,10 @@ impl FrameReader {
             }
             OpCode::Control(Control::Ping) => Ok(deliver(Incoming::Ping(payload))),
             OpCode::Control(Control::Pong) => Ok(deliver(Incoming::Pong)),
-            OpCode::Control(_) => Ok(deliver(Incoming::Close(close_status(payload)?))),
+            OpCode::Control(_) => {
+                check_close(payload)?;
+                Ok(deliver(Incoming::Close(payload)))
+            }
         }
     }
 }
@@ -230,16 +233,14 @@ fn deliver_message(
     }
 }
 
-/// The status of a Close frame's payload (RFC 6455 sections 5.5.1 and 7.4).
-fn close_status(payload: &[u8]) -> Result<Option<u16>, Violation> {
-    let [high, low, reason @ ..] = payload else { return Ok(None) };
+/// Checks the payload of a Close frame (RFC 6455 sections 5.5.1 and 7.4).
+fn check_close(payload: &[u8]) -> Result<(), Violation> {
+    let [high, low, reason @ ..] = payload else { return Ok(()) };
     let code = u16::from_be_bytes([*high, *low]);
-    let allowed = matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
-    if !allowed {
+    if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
         return Err(Violation::CloseCode(code));
     }
-    std::str::from_utf8(reason).map_err(|_| Violation::Utf8)?;
-    Ok(Some(code))
+    std::str::from_utf8(reason).map(|_| ()).map_err(|_| Violation::Utf8)
 }
 
 /// Removes the client's mask (RFC 6455 section 5.3), eight bytes at a time.
@@ -271,12 +272,9 @@ pub fn write_pong(data: &[u8], out: &mut Vec<u8>) {
     write_frame(OpCode::Control(Control::Pong), &[], data, out);
 }
 
-/// Appends a Close frame, empty or with a status.
-pub fn write_close(code: Option<u16>, out: &mut Vec<u8>) {
-    match code {
-        Some(code) => write_frame(OpCode::Control(Control::Close), &[], &code.to_be_bytes(), out),
-        None => write_frame(OpCode::Control(Control::Close), &[], &[], out),
-    }
+/// Appends a Close frame; the payload is empty, or a status and a reason.
+pub fn write_close(payload: &[u8], out: &mut Vec<u8>) {
+    write_frame(OpCode::Control(Control::Close), &[], payload, out);
 }
 
 fn write_frame(opcode: OpCode, prefix: &[u8], payload: &[u8], out: &mut Vec<u8>) {
@@ -353,7 +351,7 @@ mod tests {
         let whole = read(&[&bytes]);
         assert_eq!(whole.0.len(), 5);
         assert_eq!(whole.0[3], r#"Text("é!")"#);
-        assert_eq!(whole.0[4], "Close(Some(1001))");
+        assert_eq!(whole.0[4], "Close([3, 233])");
         for at in 0..bytes.len() {
             assert_eq!(read(&[&bytes[..at], &bytes[at..]]), whole);
         }
@@ -450,8 +448,8 @@ mod tests {
         write_binary(&vec![0; 65_536], &mut out);
         assert_eq!(out[..10], [0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
         out.clear();
-        write_close(None, &mut out);
-        write_close(Some(1002), &mut out);
+        write_close(&[], &mut out);
+        write_close(&1002u16.to_be_bytes(), &mut out);
         write_pong(b"x", &mut out);
         assert_eq!(out, [0x88, 0, 0x88, 2, 0x03, 0xea, 0x8a, 1, b'x']);
     }

@@ -77,17 +77,31 @@ impl WebSocket {
         }
     }
 
-    /// Queues our Close frame and waits for the client's. Does nothing if that has happened before.
-    pub fn close(&mut self, code: Option<u16>, pool: &mut Pool) {
+    /// Queues our Close frame, without a status, and waits for the client's. Does nothing if that has happened before.
+    pub fn close(&mut self, pool: &mut Pool) {
+        self.send_close(&[], pool);
+    }
+
+    /// Queues a Close frame with a status because of what the client did, and listens no more.
+    pub fn fail(&mut self, code: u16, pool: &mut Pool) {
+        self.send_close(&code.to_be_bytes(), pool);
+        self.linger();
+    }
+
+    /// The client's Close frame has come: it is answered with the same, unless it is an answer, and nothing may follow.
+    pub fn answer_close(&mut self, payload: &[u8], pool: &mut Pool) {
+        self.send_close(payload, pool);
+        self.linger();
+    }
+
+    fn send_close(&mut self, payload: &[u8], pool: &mut Pool) {
         if self.phase == Phase::Open {
-            self.outbox.append(pool, |out| frame::write_close(code, out));
+            self.outbox.append(pool, |out| frame::write_close(payload, out));
             self.phase = Phase::Closing;
         }
     }
 
-    /// Queues a Close frame, unless ours is queued already, and listens no more.
-    pub fn finish(&mut self, code: Option<u16>, pool: &mut Pool) {
-        self.close(code, pool);
+    fn linger(&mut self) {
         if self.phase == Phase::Closing {
             self.phase = Phase::Lingering { finished: false };
             self.reader = FrameReader::default();

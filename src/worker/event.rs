@@ -12,7 +12,8 @@
 //! | `CLOSED` | kind; connection; length of the reason; length of the description |
 //! | `RELEASED` | kind; stream |
 //! | `POLL_ANSWER` | kind, compress << 8; connection; text length |
-//! | `POST_DONE`, `HEARTBEAT`, `UPGRADING`, `UPGRADED`, `UPGRADE_FAILED`, `SENT`, `CHECK_ALIVE` | kind; connection |
+//! | `CONTROL` | kind, packet type << 8, sent << 16; connection; text length |
+//! | `POST_DONE`, `UPGRADING`, `UPGRADED`, `UPGRADE_FAILED`, `SENT`, `CHECK_ALIVE` | kind; connection |
 //! | `PIPE_WRITE` | kind; stream (takes the next buffer) |
 //! | `PIPE_END` | kind; stream |
 //! | `DEFECT` | kind; text length |
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::connection::ConnectionId;
+use crate::engine_io::packet::Type;
 use crate::error::Ending;
 use crate::session::StreamId;
 use crate::socket_io::header;
@@ -39,7 +41,7 @@ pub enum Kind {
     Released = 4,
     PollAnswer = 5,
     PostDone = 6,
-    Heartbeat = 7,
+    Control = 7,
     Upgrading = 8,
     Upgraded = 9,
     UpgradeFailed = 10,
@@ -206,6 +208,12 @@ impl EventSink {
     pub fn poll_answer(&mut self, connection: ConnectionId, payload: &str, compress: bool) {
         let first = Kind::PollAnswer as u32 | u32::from(compress) << 8;
         self.push(&[first, connection, utf16_length(payload)], payload);
+    }
+
+    /// A packet other than a message was received, or sent, on a connection that is watched.
+    pub fn control(&mut self, connection: ConnectionId, kind: Type, data: &str, sent: bool) {
+        let first = Kind::Control as u32 | (kind as u32) << 8 | u32::from(sent) << 16;
+        self.push(&[first, connection, utf16_length(data)], data);
     }
 
     /// Bytes for a stream in JavaScript.

@@ -3,7 +3,7 @@
 use std::mem;
 
 use super::Worker;
-use crate::connection::ConnectionId;
+use crate::connection::{watch, ConnectionId};
 use crate::engine_io::packet::{self, Type};
 use crate::engine_io::payload::{self, Part};
 use crate::error::{Ending, Violation};
@@ -150,8 +150,8 @@ impl Worker {
                 self.mark_dirty(id);
                 Flow::Continue
             }
-            (Incoming::Close(code), _) => {
-                socket.finish(code, pool);
+            (Incoming::Close(payload), _) => {
+                socket.answer_close(payload, pool);
                 self.detach(id, None);
                 if let Some(owner) = owner {
                     self.on_peer_close(id, owner);
@@ -223,11 +223,12 @@ impl Worker {
                 self.events.text(id, data, parse);
             }
             Verdict::Heartbeat => {
-                self.note_heartbeat(id);
+                self.note_control(id, kind, data, watch::RECEIVED);
                 self.rearm_if_earlier();
             }
-            Verdict::Ignore => {}
+            Verdict::Ignore => self.note_control(id, kind, data, watch::RECEIVED),
             Verdict::End(ending) => {
+                self.note_control(id, kind, data, watch::RECEIVED);
                 self.end_session(id, ending);
                 return Flow::Stop;
             }

@@ -141,7 +141,9 @@ impl Worker {
     /// The application closes a session.
     pub(super) fn close(&mut self, id: ConnectionId, discard: bool) {
         let Some((connection, mut turn)) = self.connection_turn(id) else { return };
-        let get_waits = connection.polling.as_ref().is_some_and(|polling| polling.waiting);
+        // packets that wait leave with the GET at hand, and the close packet with the next: a client would otherwise
+        // see the end of the session before it has looked at them
+        let get_waits = connection.polling.as_ref().is_some_and(|polling| polling.is_writable());
         let before = connection.session.state();
         let step = connection.session.close(get_waits, discard, &mut turn);
         if let (State::Probing { stream, .. }, true) = (before, step != CloseStep::Nothing) {
@@ -150,7 +152,7 @@ impl Worker {
         match step {
             CloseStep::CloseWebSocket(stream) => {
                 if let Some((socket, pool)) = self.socket_and_pool(stream) {
-                    socket.close(None, pool);
+                    socket.close(pool);
                 }
                 self.orphan(stream);
                 self.announce_end(id, Ending::ForcedClose);
@@ -160,7 +162,10 @@ impl Worker {
                 self.answer_poll(id);
                 self.announce_end(id, Ending::ForcedClose);
             }
-            CloseStep::Forget => self.announce_end(id, Ending::ForcedClose),
+            CloseStep::Forget => {
+                self.answer_poll(id);
+                self.announce_end(id, Ending::ForcedClose);
+            }
             CloseStep::Wait | CloseStep::Nothing => {}
         }
     }
@@ -222,8 +227,8 @@ impl Worker {
     pub(super) fn detach(&mut self, stream: StreamId, code: Option<u16>) {
         if let Some((socket, pool)) = self.socket_and_pool(stream) {
             match code {
-                None => socket.close(None, pool),
-                Some(code) => socket.finish(Some(code), pool),
+                None => socket.close(pool),
+                Some(code) => socket.fail(code, pool),
             }
         }
         self.orphan(stream);
@@ -289,6 +294,7 @@ impl Worker {
             .is_some_and(|(connection, mut turn)| connection.session.on_ping_due(at, &mut turn));
         if due {
             self.send_packet(id, Type::Ping, &[]);
+            self.note_control(id, Type::Ping, "", watch::SENT);
         }
     }
 
@@ -359,10 +365,11 @@ impl Worker {
         }
     }
 
-    /// Tells JavaScript of a heartbeat if it listens.
-    pub(super) fn note_heartbeat(&mut self, id: ConnectionId) {
-        if self.connection(id).is_some_and(|connection| connection.watch & watch::HEARTBEAT != 0) {
-            self.events.simple(Kind::Heartbeat, id);
+    /// Tells JavaScript, if it listens, of a packet other than a message that was received (`watch::RECEIVED`) or sent
+    /// (`watch::SENT`).
+    pub(super) fn note_control(&mut self, id: ConnectionId, kind: Type, data: &str, bit: u8) {
+        if self.connection(id).is_some_and(|connection| connection.watch & bit != 0) {
+            self.events.control(id, kind, data, bit == watch::SENT);
         }
     }
 
