@@ -127,6 +127,8 @@ class Conn extends EventEmitter {
     if ((this._watched & bit) !== 0) return;
     this._watched |= bit;
     this.server._commands.watch(this._handle, this._watched);
+    // what the client sends from now on is to be seen
+    this.server._commands.flush();
   }
 
   /** Makes messages go to a Socket.IO client without the detour over events. @private */
@@ -278,6 +280,9 @@ class Conn extends EventEmitter {
   /** The session has ended in the worker. @private */
   _onNativeClose(reason, message) {
     let description;
+    if (reason === "parse error" && this._readyState === "open") {
+      this.emit("packet", { type: "error", data: "parser error" });
+    }
     if (reason === "transport error") {
       description = new Error(message);
       if (message !== "invalid heartbeat direction") description.type = "TransportError";

@@ -401,6 +401,7 @@ function dispatch(server, batch) {
       try {
         conn._onNativeClose(reason, description);
       } finally {
+        conn._polling?.settle();
         server._conns.remove(subject);
       }
       break;

@@ -88,12 +88,18 @@ class Polling {
   /** The worker has handled the body of the POST. */
   onPosted() {
     const { post } = this;
-    if (post === undefined) return;
+    if (post === undefined || !post.isComplete) return;
     this.post = undefined;
     // text/plain would make some browsers offer a download
     const headers = { "Content-Type": "text/html", "Content-Length": "2" };
     post.res.writeHead(200, responseHeaders(this.conn, post.req, headers));
     post.res.end("ok");
+  }
+
+  /** The session has ended: requests that crossed its end in the worker are answered from here. */
+  settle() {
+    this.answer("1", false);
+    this.onPosted();
   }
 
   /** The session has failed: nothing more will be said. */
@@ -194,6 +200,7 @@ class Post extends Request {
   constructor(polling, req) {
     super(polling, req, onPostClosed);
     this.body = "";
+    this.isComplete = false;
     this.length = 0;
     req.setEncoding("utf8");
     req.on("data", (chunk) => this._onData(chunk));
@@ -217,6 +224,7 @@ class Post extends Request {
     const { polling, body } = this;
     if (polling.post !== this) return;
     this.detach();
+    this.isComplete = true;
     const { conn } = polling;
     debug('received "%s"', body);
     conn.server._commands.flush();

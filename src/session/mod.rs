@@ -40,8 +40,8 @@ pub enum State {
     Probing { stream: StreamId, until: Instant },
     /// Packets leave through a WebSocket.
     WebSocket { stream: StreamId },
-    /// The session ends with the next GET, or at `until`.
-    Closing { until: Instant },
+    /// The session ends with the next GET, when the WebSocket that probes takes over, or at `until`.
+    Closing { until: Instant, probe: Option<StreamId> },
     /// The session is over.
     Closed,
 }
@@ -156,6 +156,19 @@ impl Session {
         }
     }
 
+    /// The WebSocket that the session has, or that probes.
+    pub fn socket(&self) -> Option<StreamId> {
+        match self.state {
+            State::WebSocket { stream } => Some(stream),
+            _ => self.probe(),
+        }
+    }
+
+    /// Whether the session is closing since the timer for `at` was armed.
+    pub fn is_close_overdue(&self, at: Instant) -> bool {
+        matches!(self.state, State::Closing { until, .. } if until == at)
+    }
+
     /// Whether packets leave through GET answers.
     pub fn is_polling(&self) -> bool {
         matches!(self.state, State::Polling | State::Probing { .. } | State::Closing { .. })
@@ -200,7 +213,8 @@ impl Session {
             }
             State::Polling | State::Probing { .. } => {
                 let until = turn.arm(Timer::Close, timers::CLOSE_TIMEOUT, self.id);
-                self.state = State::Closing { until };
+                // a client in the middle of an upgrade may not poll again before that is completed
+                self.state = State::Closing { until, probe: self.probe() };
                 CloseStep::Wait
             }
             State::Closing { .. } | State::Closed => CloseStep::Nothing,
@@ -282,7 +296,7 @@ mod tests {
                             "timeout"
                         }),
                         Timer::Upgrade => self.session.is_upgrade_overdue(at).then_some("upgrade timeout"),
-                        Timer::Close => (self.session.state() == State::Closing { until: at }).then_some("close timeout"),
+                        Timer::Close => self.session.is_close_overdue(at).then_some("close timeout"),
                         Timer::FirstCheck | Timer::Check | Timer::Linger => None,
                     };
                     self.log.extend(what);
@@ -394,6 +408,17 @@ mod tests {
         assert_eq!(simulation.session.state(), State::WebSocket { stream: 9 });
         simulation.pass(200);
         assert!(simulation.log.is_empty());
+    }
+
+    #[test]
+    fn an_upgrade_is_completed_while_closing() {
+        let mut simulation = Simulation::polling();
+        simulation.begin_upgrade(9);
+        assert_eq!(simulation.close(false, false), CloseStep::Wait);
+        assert_eq!(simulation.session.probe(), Some(9));
+        assert_eq!(simulation.session.on_probe_packet("2probe"), ProbeStep::Confirm);
+        assert_eq!(simulation.session.on_probe_packet("5"), ProbeStep::CompleteToClose);
+        assert_eq!(simulation.session.state(), State::WebSocket { stream: 9 });
     }
 
     #[test]

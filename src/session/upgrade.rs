@@ -13,6 +13,8 @@ pub enum ProbeStep {
     Confirm,
     /// The WebSocket is the session's transport now.
     Complete,
+    /// The same, and the session, which was closing, is to be closed now.
+    CompleteToClose,
     /// Close the WebSocket; the session goes on polling.
     Abort,
 }
@@ -28,14 +30,28 @@ impl Session {
         true
     }
 
+    /// The WebSocket that probes, if there is one.
+    pub fn probe(&self) -> Option<StreamId> {
+        match self.state {
+            State::Probing { stream, .. } => Some(stream),
+            State::Closing { probe, .. } => probe,
+            _ => None,
+        }
+    }
+
     /// Judges a text packet that came over the probing WebSocket.
     pub fn on_probe_packet(&mut self, packet: &str) -> ProbeStep {
-        let State::Probing { stream, .. } = self.state else { return ProbeStep::Abort };
+        let Some(stream) = self.probe() else { return ProbeStep::Abort };
         match packet.as_bytes() {
             b"2probe" => ProbeStep::Confirm,
             [b'5', ..] => {
+                let closing = !self.is_open();
                 self.state = State::WebSocket { stream };
-                ProbeStep::Complete
+                if closing {
+                    ProbeStep::CompleteToClose
+                } else {
+                    ProbeStep::Complete
+                }
             }
             _ => {
                 self.abort_upgrade();
@@ -46,8 +62,10 @@ impl Session {
 
     /// The probing WebSocket failed; the session goes on polling.
     pub fn abort_upgrade(&mut self) {
-        if let State::Probing { .. } = self.state {
-            self.state = State::Polling;
+        match &mut self.state {
+            State::Probing { .. } => self.state = State::Polling,
+            State::Closing { probe, .. } => *probe = None,
+            _ => {}
         }
     }
 

@@ -131,11 +131,8 @@ impl Worker {
     fn on_violation(&mut self, id: StreamId, violation: Violation) {
         let owner = self.socket(id).and_then(|socket| socket.owner);
         self.detach(id, Some(violation.close_code()));
-        let Some(owner) = owner else { return };
-        match self.connection(owner).map(|connection| connection.session.state()) {
-            Some(State::Probing { stream, .. }) if stream == id => self.abort_upgrade(owner, id),
-            Some(_) => self.end_session(owner, Ending::WebSocketViolation(violation)),
-            None => {}
+        if let Some(owner) = owner {
+            self.on_socket_lost(id, owner, Ending::WebSocketViolation(violation));
         }
     }
 
@@ -154,20 +151,11 @@ impl Worker {
                 socket.answer_close(payload, pool);
                 self.detach(id, None);
                 if let Some(owner) = owner {
-                    self.on_peer_close(id, owner);
+                    self.on_socket_lost(id, owner, Ending::TransportClose);
                 }
                 Flow::Stop
             }
             (Incoming::Pong, _) | (_, None) => Flow::Continue,
-        }
-    }
-
-    /// The client has closed the WebSocket that carries, or was to carry, a session.
-    fn on_peer_close(&mut self, id: StreamId, owner: ConnectionId) {
-        match self.connection(owner).map(|connection| connection.session.state()) {
-            Some(State::Probing { stream, .. }) if stream == id => self.abort_upgrade(owner, id),
-            Some(_) => self.end_session(owner, Ending::TransportClose),
-            None => {}
         }
     }
 
@@ -188,9 +176,7 @@ impl Worker {
     }
 
     fn is_probing(&mut self, owner: ConnectionId, id: StreamId) -> bool {
-        self.connection(owner).is_some_and(
-            |connection| matches!(connection.session.state(), State::Probing { stream, .. } if stream == id),
-        )
+        self.connection(owner).is_some_and(|connection| connection.session.probe() == Some(id))
     }
 
     fn on_probe(&mut self, id: StreamId, owner: ConnectionId, text: &str) {
@@ -206,6 +192,10 @@ impl Worker {
                 self.events.simple(Kind::Upgrading, owner);
             }
             ProbeStep::Complete => self.complete_upgrade(owner),
+            ProbeStep::CompleteToClose => {
+                self.complete_upgrade(owner);
+                self.close(owner, false);
+            }
             ProbeStep::Abort => self.abort_upgrade(owner, id),
         }
     }

@@ -144,9 +144,9 @@ impl Worker {
         // packets that wait leave with the GET at hand, and the close packet with the next: a client would otherwise
         // see the end of the session before it has looked at them
         let get_waits = connection.polling.as_ref().is_some_and(|polling| polling.is_writable());
-        let before = connection.session.state();
+        let probe = connection.session.probe();
         let step = connection.session.close(get_waits, discard, &mut turn);
-        if let (State::Probing { stream, .. }, true) = (before, step != CloseStep::Nothing) {
+        if let (Some(stream), CloseStep::AnswerPoll | CloseStep::Forget) = (probe, step) {
             self.detach(stream, None);
         }
         match step {
@@ -187,14 +187,12 @@ impl Worker {
     /// The session is over for a reason that arose here: the client is told as far as the transport allows.
     pub(super) fn end_session(&mut self, id: ConnectionId, ending: Ending) {
         let Some(connection) = self.connection(id) else { return };
-        let state = connection.session.state();
+        let socket = connection.session.socket();
         if !connection.session.end() {
             return;
         }
-        match state {
-            State::WebSocket { stream } => self.detach(stream, None),
-            State::Probing { stream, .. } => self.detach(stream, None),
-            _ => {}
+        if let Some(stream) = socket {
+            self.detach(stream, None);
         }
         if let Some(polling) = self.connection(id).and_then(|connection| connection.polling.as_mut()) {
             if std::mem::take(&mut polling.waiting) {
@@ -208,9 +206,9 @@ impl Worker {
     /// JavaScript has ended the session by itself.
     pub(super) fn forget(&mut self, id: ConnectionId) {
         let Some(connection) = self.connection(id) else { return };
-        let state = connection.session.state();
+        let socket = connection.session.socket();
         connection.session.end();
-        if let State::WebSocket { stream } | State::Probing { stream, .. } = state {
+        if let Some(stream) = socket {
             self.detach(stream, None);
         }
         self.announce_end(id, Ending::ForcedClose);
@@ -252,12 +250,16 @@ impl Worker {
         let Some(socket) = self.sockets.get_mut(slot).and_then(Option::take) else { return };
         self.events.simple(Kind::Released, stream);
         let Some(owner) = socket.owner else { return };
-        match self.connection(owner).map(|connection| connection.session.state()) {
-            Some(State::Probing { stream: probing, .. }) if probing == stream => self.abort_upgrade(owner, stream),
-            Some(State::WebSocket { stream: own }) if own == stream => {
-                self.end_session(owner, Ending::TransportClose);
-            }
-            _ => {}
+        self.on_socket_lost(stream, owner, Ending::TransportClose);
+    }
+
+    /// The WebSocket that carries, or was to carry, a session is of no use any more.
+    pub(super) fn on_socket_lost(&mut self, stream: StreamId, owner: ConnectionId, ending: Ending) {
+        let Some(connection) = self.connection(owner) else { return };
+        if connection.session.probe() == Some(stream) {
+            self.abort_upgrade(owner, stream);
+        } else if connection.session.socket() == Some(stream) {
+            self.end_session(owner, ending);
         }
     }
 
@@ -271,8 +273,7 @@ impl Worker {
                 Timer::Upgrade => self.on_upgrade_due(id, at),
                 Timer::FirstCheck | Timer::Check => self.on_check_due(id),
                 Timer::Close => {
-                    let closing = self.connection(id).map(|connection| connection.session.state());
-                    if closing == Some(State::Closing { until: at }) {
+                    if self.connection(id).is_some_and(|connection| connection.session.is_close_overdue(at)) {
                         self.end_session(id, Ending::ForcedClose);
                     }
                 }
