@@ -4,7 +4,6 @@
 
 const test = require("node:test");
 const assert = require("node:assert/strict");
-const zlib = require("node:zlib");
 const {
   serve,
   fileScope,
@@ -35,8 +34,8 @@ test.before(async () => {
 test.afterEach(() => stillServed());
 
 /** Sends `bytes` on a fresh connection and asserts how it ends. */
-async function assertClosed(bytes, code, on = server, options = undefined) {
-  const { ws, log, disconnected } = await on.rawPair(options);
+async function assertClosed(bytes, code, on = server) {
+  const { ws, log, disconnected } = await on.rawPair();
   ws.write(bytes);
   const [reason, description] = await disconnected;
   assert.equal(reason, "transport error");
@@ -243,48 +242,6 @@ test("the end of TCP inside a frame is a transport close", async () => {
   ws.write(frame({ payload: '42["ev"]' }).subarray(0, 5));
   ws.socket.end();
   assert.equal((await disconnected)[0], "transport close");
-});
-
-// without context the server leaves short messages as they are
-const DEFLATE = {
-  headers: { "Sec-WebSocket-Extensions": "permessage-deflate; server_no_context_takeover" },
-};
-
-/** A compressed message, as the extension wants it. */
-function deflated(data) {
-  const bytes = zlib.deflateRawSync(data, { finishFlush: zlib.constants.Z_SYNC_FLUSH });
-  return bytes.subarray(0, bytes.length - 4);
-}
-
-test("with compression: a message is inflated", async (t) => {
-  const compressing = await serve(t, { perMessageDeflate: true });
-  const { ws, socket } = await compressing.rawPair(DEFLATE);
-  assert.match(ws.headers["sec-websocket-extensions"], /^permessage-deflate/);
-  const got = once(socket, "ev");
-  ws.frame({ payload: deflated('42["ev","aé語😀"]'), rsv: 4 });
-  assert.deepEqual(await got, ["aé語😀"]);
-});
-
-test("with compression: a bomb gets 1009", async (t) => {
-  const compressing = await serve(t, { perMessageDeflate: true, maxHttpBufferSize: LIMIT });
-  const bomb = deflated(Buffer.alloc(200_000, "6"));
-  assert.ok(bomb.length < LIMIT);
-  await assertClosed(frame({ payload: bomb, rsv: 4 }), 1009, compressing, DEFLATE);
-});
-
-test("with compression: garbage gets 1007", async (t) => {
-  const compressing = await serve(t, { perMessageDeflate: true });
-  await assertClosed(frame({ payload: "\xff\xff\xff\xff garbage", rsv: 4 }), 1007, compressing, DEFLATE);
-});
-
-test("with compression: RSV1 on a continuation or a control frame gets 1002", async (t) => {
-  const compressing = await serve(t, { perMessageDeflate: true });
-  await assertClosed(frame({ opcode: PING, rsv: 4 }), 1002, compressing, DEFLATE);
-  const bytes = Buffer.concat([
-    frame({ payload: "6", fin: false }),
-    frame({ opcode: CONTINUATION, payload: "6", rsv: 4 }),
-  ]);
-  await assertClosed(bytes, 1002, compressing, DEFLATE);
 });
 
 test("a protocol error before CONNECT", async () => {

@@ -4,6 +4,8 @@ const { EventEmitter } = require("events");
 const createDebug = require("debug");
 const { VOLATILE, COMPRESS, NOTIFY } = require("./commands");
 const { Polling } = require("./polling");
+const { parseQuery } = require("./query");
+const { remakeRequest } = require("./takeover");
 
 const debug = createDebug("engine:socket");
 
@@ -20,7 +22,7 @@ const PACKET_NAMES = ["open", "close", "ping", "pong", "message", "upgrade", "no
  * Emits `packet`, `packetCreate`, `data`, `message`, `heartbeat`, `upgrading`, `upgrade`, `flush`, `drain` and
  * `close` (reason, description).
  */
-class Conn extends EventEmitter {
+class Conn {
   /**
    * @param id {string} the session id
    * @param server {Server}
@@ -28,10 +30,11 @@ class Conn extends EventEmitter {
    * @param transport {string} "polling" or "websocket"
    */
   constructor(id, server, req, transport) {
-    super();
     this.id = id;
     this.server = server;
-    this.request = req;
+    /** The request that the session began with; undefined once it was dropped, to be made again from `_rawRequest`. */
+    this._request = req;
+    this._rawRequest = undefined;
     this.protocol = 4;
     this.remoteAddress = req.socket.remoteAddress;
     this.upgrading = false;
@@ -46,6 +49,21 @@ class Conn extends EventEmitter {
     this._transport = undefined;
     this._callbacks = undefined;
     this._watched = 0;
+  }
+
+  /** The request that the session began with. */
+  get request() {
+    if (this._request === undefined) {
+      this._request = remakeRequest(this._rawRequest, this._stream.socket);
+      this._request._query = parseQuery(this._request.url);
+      this._rawRequest = undefined;
+    }
+    return this._request;
+  }
+
+  set request(req) {
+    this._request = req;
+    this._rawRequest = undefined;
   }
 
   /** "open", "closing" or "closed". */
@@ -196,7 +214,9 @@ class Conn extends EventEmitter {
   _onPacket(text, start, end, body, type, namespace, id) {
     if (this._readyState !== "open") return;
     if (this._eventsCount !== 0) {
-      this._emitMessage(text.slice(start, end), () => this._client?._onText(type, namespace, id, text.slice(body, end)));
+      this._emitMessage(text.slice(start, end), () =>
+        this._client?._onText(type, namespace, id, text.slice(body, end)),
+      );
     } else {
       this._client?._onText(type, namespace, id, text.slice(body, end));
     }
@@ -319,6 +339,9 @@ class Conn extends EventEmitter {
     this.emit("close", reason, description);
   }
 }
+
+// not by "extends": an emitter that nobody has listened to needs nothing of its own
+Object.setPrototypeOf(Conn.prototype, EventEmitter.prototype);
 
 /** The transport of a session, as applications see it: `socket.conn.transport`. */
 class Transport {

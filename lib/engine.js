@@ -205,6 +205,18 @@ class Server extends EventEmitter {
     return this._hasPacketListeners || events.flush !== undefined || events.drain !== undefined;
   }
 
+  /** Whether the application gets to see the requests of WebSockets. @private */
+  _showsRequests() {
+    const { _events: events, opts } = this;
+    return (
+      this.middlewares.length !== 0 ||
+      opts.allowRequest !== undefined ||
+      events.headers !== undefined ||
+      events.initial_headers !== undefined ||
+      this.generateId !== generateId
+    );
+  }
+
   /** Registers a connection under a free number. @private */
   _register(conn) {
     const id = this._conns.add(conn);
@@ -235,6 +247,8 @@ class Server extends EventEmitter {
     }
   }
 }
+
+const { generateId } = Server.prototype;
 
 Server.errors = handshake.errors;
 Server.errorMessages = handshake.errorMessages;

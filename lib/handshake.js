@@ -4,7 +4,8 @@ const { randomBytes } = require("crypto");
 const createDebug = require("debug");
 const { acceptKey } = require("../binding.js");
 const { Conn } = require("./conn");
-const { takeOver } = require("./takeover");
+const { parseQuery } = require("./query");
+const { isTaken, takeOver } = require("./takeover");
 
 const debug = createDebug("engine");
 
@@ -25,12 +26,6 @@ const errorMessages = {
   4: "Forbidden",
   5: "Unsupported protocol version",
 };
-
-/** Headers that middlewares set on the answer to an upgrade request. */
-const kHeaders = Symbol("headers");
-
-/** Marks a socket that a WebSocket handshake has been made on. */
-const kTaken = Symbol("taken");
 
 /** A Close frame without a status (RFC 6455 section 5.5.1). */
 const CLOSE_FRAME = Buffer.from([0x88, 0x00]);
@@ -84,11 +79,16 @@ function handleRequest(server, req, res) {
     } else if (req._query.sid) {
       server.clients[req._query.sid]._polling.onRequest(req);
     } else {
-      openSession(server, req, (refusal) => refuse(res, refusal), (id) => {
-        const conn = new Conn(id, server, req, "polling");
-        conn._openPolling(req);
-        return conn;
-      });
+      openSession(
+        server,
+        req,
+        (refusal) => refuse(res, refusal),
+        (id) => {
+          const conn = new Conn(id, server, req, "polling");
+          conn._openPolling(req);
+          return conn;
+        },
+      );
     }
   });
 }
@@ -111,7 +111,7 @@ function handleUpgrade(server, req, socket, head) {
     }
     // some middlewares add their headers when this is called
     res.writeHead();
-    const response = switchProtocols(server, req, socket);
+    const response = switchProtocols(server, req, socket, res);
     if (response === undefined) return;
     if (req._query.transport !== "websocket") {
       endWith(socket, Buffer.concat([Buffer.from(response), CLOSE_FRAME]));
@@ -129,7 +129,7 @@ function handleUpgrade(server, req, socket, head) {
 
 function openWebSocket(server, req, socket, head, response, id) {
   const conn = new Conn(id, server, req, "websocket");
-  const opened = takeOver(server, conn, socket, head, (stream, fd, rest) => {
+  const opened = takeOver(server, conn, req, socket, head, (stream, fd, rest) => {
     const { initialPacket } = server.opts;
     const initial = typeof initialPacket === "string" ? initialPacket : undefined;
     server._native.openWebsocket(conn._handle, stream, fd, response, rest, id, initial);
@@ -146,7 +146,7 @@ function upgradeSession(server, req, socket, head, response) {
   }
   debug("upgrading existing transport");
   conn._beginUpgrade(req);
-  const begun = takeOver(server, conn, socket, head, (stream, fd, rest) => {
+  const begun = takeOver(server, conn, req, socket, head, (stream, fd, rest) => {
     server._native.upgrade(conn._handle, stream, fd, response, rest);
   });
   if (!begun) conn._onUpgradeFailed();
@@ -154,7 +154,7 @@ function upgradeSession(server, req, socket, head, response) {
 
 /** Parses the query, unless somebody (connect, a test) has done so. */
 function prepare(req) {
-  req._query ??= Object.fromEntries(new URL(req.url, "https://socket.io").searchParams.entries());
+  req._query ??= parseQuery(req.url);
 }
 
 /** Runs the middlewares and the checks; `callback` gets an error code and its context, or nothing. */
@@ -170,6 +170,8 @@ function check(server, req, res, upgrade, callback) {
 
 function runMiddlewares(server, req, res, callback) {
   const { middlewares } = server;
+  if (middlewares.length === 0) return callback();
+  seen.add(req);
   let at = 0;
   const next = (err) => {
     if (err || at === middlewares.length) return callback(err);
@@ -184,13 +186,15 @@ function verify(server, req, upgrade, callback) {
     debug('unknown transport "%s"', transport);
     return callback(errors.UNKNOWN_TRANSPORT, { transport });
   }
-  const { origin } = req.headers;
+  const origin = headerOf(req, "origin");
   if (origin !== undefined && INVALID_VALUE.test(origin)) {
     req.headers.origin = null;
     debug("origin header invalid");
     return callback(errors.BAD_REQUEST, { name: "INVALID_ORIGIN", origin });
   }
-  return sid ? verifySession(server, req, upgrade, callback) : verifyHandshake(server, req, upgrade, callback);
+  return sid
+    ? verifySession(server, req, upgrade, callback)
+    : verifyHandshake(server, req, upgrade, callback);
 }
 
 /** Checks a request that names a session. */
@@ -225,6 +229,7 @@ function verifyHandshake(server, req, upgrade, callback) {
     return callback(errors.BAD_REQUEST, { name: "TRANSPORT_HANDSHAKE_ERROR" });
   }
   if (!server.opts.allowRequest) return callback();
+  seen.add(req);
   server.opts.allowRequest(req, (message, success) => {
     if (success) callback();
     else callback(errors.FORBIDDEN, { message });
@@ -276,14 +281,14 @@ function openSession(server, req, refuseWith, open) {
  * Checks the WebSocket part of an upgrade request (RFC 6455 section 4.2.1).
  * @returns {string|undefined} the answer that switches protocols; nothing if the request has been refused
  */
-function switchProtocols(server, req, socket) {
-  const { headers } = req;
-  const version = Number(headers["sec-websocket-version"]);
-  const key = headers["sec-websocket-key"];
-  const protocols = headers["sec-websocket-protocol"];
+function switchProtocols(server, req, socket, res) {
+  const upgrade = headerOf(req, "upgrade");
+  const version = Number(headerOf(req, "sec-websocket-version"));
+  const key = headerOf(req, "sec-websocket-key");
+  const protocols = headerOf(req, "sec-websocket-protocol");
   if (req.method !== "GET") return abortHandshake(socket, 405, "Method Not Allowed", "Invalid HTTP method");
   const bad = (message, more) => abortHandshake(socket, 400, "Bad Request", message, more);
-  if (headers.upgrade === undefined || headers.upgrade.toLowerCase() !== "websocket") {
+  if (upgrade === undefined || upgrade.toLowerCase() !== "websocket") {
     return bad("Invalid Upgrade header");
   }
   if (key === undefined || !KEY.test(key)) return bad("Missing or invalid Sec-WebSocket-Key header");
@@ -303,21 +308,42 @@ function switchProtocols(server, req, socket) {
     socket.destroy();
     return undefined;
   }
-  if (socket[kTaken]) {
+  if (isTaken(socket)) {
     throw new Error("handleUpgrade() was called more than once with the same socket");
   }
-  socket[kTaken] = true;
   let response =
     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
     `Sec-WebSocket-Accept: ${acceptKey(key)}\r\n`;
   if (protocol) response += `Sec-WebSocket-Protocol: ${protocol}\r\n`;
-  const additional = req[kHeaders] ?? {};
-  delete req[kHeaders];
+  const additional = res.headers;
   if (!req._query.sid) server.emit("initial_headers", additional, req);
   server.emit("headers", additional, req);
   for (const name of Object.keys(additional)) response += `${name}: ${additional[name]}\r\n`;
   return response + "\r\n";
 }
+
+/**
+ * A header of a request. Looked up among the raw ones, because making `req.headers` costs more than the whole handshake
+ * in memory, and most applications never look at it.
+ */
+function headerOf(req, name) {
+  const { rawHeaders } = req;
+  // a middleware, or whoever has made the request, may have changed what there is
+  if (seen.has(req) || !Array.isArray(rawHeaders) || rawHeaders.length === 0) return req.headers[name];
+  let value;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const candidate = rawHeaders[i];
+    if (candidate.length === name.length && candidate.toLowerCase() === name) {
+      // what several headers of one name mean is Node's business
+      if (value !== undefined) return req.headers[name];
+      value = rawHeaders[i + 1];
+    }
+  }
+  return value;
+}
+
+/** Requests that code of the application has had in its hands, and whose headers it may have changed. */
+const seen = new WeakSet();
 
 /** Refuses a WebSocket handshake. */
 function abortHandshake(socket, status, statusText, message, headers = "") {
@@ -366,19 +392,19 @@ class UpgradeResponse {
   constructor(req, socket) {
     this.req = req;
     this.socket = socket;
-    req[kHeaders] = {};
+    this.headers = {};
   }
 
   setHeader(name, value) {
-    this.req[kHeaders][name] = value;
+    this.headers[name] = value;
   }
 
   getHeader(name) {
-    return this.req[kHeaders][name];
+    return this.headers[name];
   }
 
   removeHeader(name) {
-    delete this.req[kHeaders][name];
+    delete this.headers[name];
   }
 
   write() {}
@@ -393,4 +419,4 @@ class UpgradeResponse {
 
 function noop() {}
 
-module.exports = { errors, errorMessages, generateId, handleRequest, handleUpgrade, protocolOf };
+module.exports = { errors, errorMessages, generateId, handleRequest, handleUpgrade };

@@ -1,7 +1,15 @@
 "use strict";
 
+const { EventEmitter } = require("events");
+const { IncomingMessage } = require("http");
 const net = require("net");
+const diagnostics = require("diagnostics_channel");
 const { Pipe } = require("./pipe");
+
+/** Node tells of every accepted socket here. */
+const acceptedSockets = diagnostics.channel("net.server.socket");
+
+const kStream = Symbol("stream");
 
 /**
  * Takes a connection from Node's HTTP server and gives it to the native engine, after its upgrade request has been
@@ -11,13 +19,14 @@ const { Pipe } = require("./pipe");
  *
  * @param server {Server}
  * @param conn {Conn} whom the connection belongs to
+ * @param req {IncomingMessage} the upgrade request
  * @param socket {Duplex}
  * @param head {Buffer} what came behind the request
  * @param give {function(number, number, Buffer)} gets the stream's number, the descriptor (-1: none) and what has
  *   already been read
  * @returns {boolean} whether that worked; if not, the connection has been destroyed
  */
-function takeOver(server, conn, socket, head, give) {
+function takeOver(server, conn, req, socket, head, give) {
   const fd = descriptorOf(socket);
   const stream = fd === -1 ? new Pipe(server, socket) : new TakenSocket(server, socket);
   stream.id = server._registerStream(stream, conn._handle);
@@ -35,8 +44,14 @@ function takeOver(server, conn, socket, head, give) {
     conn._abandon();
     return false;
   }
-  stream.start();
+  socket[kStream] = stream;
+  stream.start(conn, req);
   return true;
+}
+
+/** Whether a socket has been given to an engine. */
+function isTaken(socket) {
+  return socket[kStream] !== undefined;
 }
 
 /** The descriptor that can be taken over, or -1. */
@@ -60,37 +75,129 @@ function alreadyRead(socket, head) {
   return chunks.length > 1 ? Buffer.concat(chunks) : chunks[0];
 }
 
-/** A `net.Socket` whose descriptor the engine has. */
+/**
+ * A `net.Socket` whose descriptor the engine has.
+ *
+ * Node's objects for the connection and its request are most of what an idle client would cost in memory. Where nobody
+ * can have seen them they are dropped, and made again from what is remembered of them when somebody asks.
+ */
 class TakenSocket {
   constructor(server, socket) {
     this.server = server;
-    this.socket = socket;
     this.id = -1;
+    /** The `net.Socket`, unless it was dropped. */
+    this._socket = socket;
+    this._httpServer = socket.server;
+    this._remoteAddress = undefined;
+    this._remotePort = 0;
+    this._localAddress = undefined;
+    this._localPort = 0;
+  }
+
+  /** The `net.Socket` of the connection. */
+  get socket() {
+    return (this._socket ??= this._remakeSocket());
   }
 
   /** Lets go of Node's handle. */
-  start() {
-    const { socket } = this;
-    // these are asked of the handle and then remembered
-    void socket.remoteAddress;
-    void socket.localAddress;
+  start(conn, req) {
+    const socket = this._socket;
+    // these are asked of the handle
+    this._remoteAddress = conn.remoteAddress;
+    this._remotePort = socket.remotePort;
+    this._localAddress = sameAsBefore(socket.localAddress);
+    this._localPort = socket.localPort;
     const handle = socket._handle;
     handle.readStop();
     handle.close();
     socket._handle = null;
-    socket[kStream] = this;
-    socket.on("error", noop);
-    socket.on("close", onSocketClose);
+    if (isUnseen(this.server, req, socket)) {
+      conn._request = undefined;
+      conn._rawRequest = memorize(req);
+      this._socket = undefined;
+    } else {
+      watchSocket(socket);
+    }
   }
 
   /** The engine has closed its descriptor. */
   onReleased() {
     this.id = -1;
+    // the HTTP server counts its connections by the destruction of their sockets
     this.socket.destroy();
+  }
+
+  /** @private */
+  _remakeSocket() {
+    const socket = new net.Socket();
+    socket.server = socket._server = this._httpServer;
+    socket._peername = nameOf(this._remoteAddress, this._remotePort);
+    socket._sockname = nameOf(this._localAddress, this._localPort);
+    socket[kStream] = this;
+    watchSocket(socket);
+    return socket;
   }
 }
 
-const kStream = Symbol("stream");
+/**
+ * Whether nobody but Node can have a reference to the request or the socket.
+ */
+function isUnseen(server, req, socket) {
+  const httpServer = socket.server;
+  return (
+    !server._showsRequests() &&
+    httpServer !== undefined &&
+    httpServer.emit === EventEmitter.prototype.emit &&
+    httpServer.listenerCount("connection") === 1 &&
+    httpServer.listenerCount("upgrade") === 1 &&
+    !acceptedSockets.hasSubscribers &&
+    Object.getPrototypeOf(req) === IncomingMessage.prototype &&
+    req.httpVersion === "1.1"
+  );
+}
+
+/** What `remakeRequest` needs, as one text: neither a URL nor a header can have a line break. */
+function memorize(req) {
+  return [req.url, ...req.rawHeaders].join("\n");
+}
+
+/**
+ * Makes an upgrade request again from what `memorize` has made of it.
+ * @param raw {string}
+ * @param socket {net.Socket}
+ * @returns {IncomingMessage}
+ */
+function remakeRequest(raw, socket) {
+  const [url, ...rawHeaders] = raw.split("\n");
+  const req = new IncomingMessage(socket);
+  req.httpVersionMajor = 1;
+  req.httpVersionMinor = 1;
+  req.httpVersion = "1.1";
+  req.method = "GET";
+  req.url = url;
+  req.rawHeaders = rawHeaders;
+  req.upgrade = true;
+  req.complete = true;
+  return req;
+}
+
+function nameOf(address, port) {
+  return address === undefined ? {} : { address, family: address.includes(":") ? "IPv6" : "IPv4", port };
+}
+
+let lastAddress;
+
+/** The same text for connections to the same address. */
+function sameAsBefore(address) {
+  if (address !== lastAddress) lastAddress = address;
+  return lastAddress;
+}
+
+/** Follows a socket that the application can get hold of. */
+function watchSocket(socket) {
+  socket.on("error", noop);
+  socket.on("close", onSocketClose);
+}
 
 /** The application destroyed the socket, or the engine is done with it. */
 function onSocketClose() {
@@ -109,4 +216,4 @@ function reportOnce(error) {
 
 function noop() {}
 
-module.exports = { takeOver };
+module.exports = { isTaken, remakeRequest, takeOver };

@@ -4,33 +4,20 @@ const assert = require("node:assert/strict");
 const http = require("node:http");
 const https = require("node:https");
 const net = require("node:net");
-const path = require("node:path");
 const { once: onceEvent } = require("node:events");
 const { io: connect, Manager } = require("socket.io-client");
 const { selfSigned } = require("./certificate");
 const { SocketDuplex } = require("./duplex");
 const { request, startRequest, RawPolling, SEPARATOR } = require("./raw-polling");
 const rawWebSocket = require("./raw-websocket");
+const { target, sio, isStock } = require("./target");
 const waiting = require("./waiting");
 
 const { within, once } = waiting;
 const { RawWebSocket } = rawWebSocket;
 
-/**
- * The package under test. `SIO_TARGET=socket.io node --test` runs the same tests against stock, and
- * `SIO_STREAM=https` or `SIO_STREAM=duplex` runs them over streams without a plain descriptor.
- */
-const target = resolveTarget(process.env.SIO_TARGET);
+/** `SIO_STREAM=https` or `SIO_STREAM=duplex` runs the tests over streams without a plain descriptor. */
 const defaultStream = process.env.SIO_STREAM || "http";
-const sio = require(target);
-const isStock = /[\\/]node_modules[\\/]socket\.io[\\/]/.test(require.resolve(target));
-
-function resolveTarget(name) {
-  if (!name) {
-    return path.join(__dirname, "..", "..", "index.js");
-  }
-  return name.startsWith(".") ? path.resolve(name) : name;
-}
 
 /** No file takes this long, not even on a busy machine: whoever reaches it hangs. */
 const FILE_LIMIT = 120_000;

@@ -1,0 +1,116 @@
+"use strict";
+
+// The event loop is blocked for twice pingInterval + pingTimeout: stock loses every client, we lose none.
+
+const test = require("node:test");
+const assert = require("node:assert/strict");
+const { isStock, target, within, RawWebSocket } = require("./support/harness");
+const { startChild } = require("./support/child");
+
+const PING_INTERVAL = 200;
+const PING_TIMEOUT = 200;
+const BLOCKED_MS = 2 * (PING_INTERVAL + PING_TIMEOUT);
+const CLIENTS = 20;
+
+async function server({ args, sio, listen, send, block, inbox }) {
+  const httpServer = await listen();
+  const io = new sio.Server(httpServer, args);
+  const reasons = [];
+  io.on("connection", (socket) => {
+    socket.on("echo", (value, ack) => ack(value));
+    socket.on("disconnect", (reason) => reasons.push(reason));
+  });
+  inbox.on("block", ({ ms }) => {
+    send("blocking");
+    setImmediate(() => {
+      block(ms);
+      send("unblocked");
+    });
+  });
+  inbox.on("state", () => send("state", { reasons, connected: io.sockets.sockets.size }));
+  send("listening", { port: httpServer.address().port });
+}
+
+/** Stock clients in a process of their own: in the server's they would be blocked as well. */
+async function clients({ args, connect, send, inbox }) {
+  const reasons = [];
+  const sockets = Array.from({ length: args.count }, () =>
+    connect(`http://127.0.0.1:${args.port}`, {
+      transports: ["websocket"],
+      forceNew: true,
+      reconnection: false,
+    }),
+  );
+  await Promise.all(sockets.map((socket) => new Promise((resolve) => socket.on("connect", resolve))));
+  sockets.forEach((socket) => socket.on("disconnect", (reason) => reasons.push(reason)));
+  inbox.on("echo", async () => {
+    const answers = await Promise.allSettled(
+      sockets.map((socket, i) => (socket.connected ? socket.timeout(5000).emitWithAck("echo", i) : -1)),
+    );
+    send("echo", { answers: answers.map(({ value }) => value), reasons });
+  });
+  send("connected");
+  setInterval(() => {}, 1000);
+}
+
+/** Blocks a server with connected clients and tells what was left of them. */
+async function blocked(t, serverTarget) {
+  const options = { pingInterval: PING_INTERVAL, pingTimeout: PING_TIMEOUT };
+  const serverChild = startChild(t, server, options, { target: serverTarget });
+  const { port } = await serverChild.message("listening");
+  const clientChild = startChild(t, clients, { port, count: CLIENTS });
+  await clientChild.message("connected");
+  serverChild.send("block", { ms: BLOCKED_MS });
+  await serverChild.message("blocking");
+  await serverChild.message("unblocked");
+  const { answers, reasons: seenByClients } = await clientChild.ask("echo");
+  const { reasons: seenByServer, connected } = await serverChild.ask("state");
+  return { answers, seenByClients, seenByServer, connected };
+}
+
+test("no client is lost", { skip: isStock && "stock loses them: see below" }, async (t) => {
+  const result = await blocked(t, target);
+  assert.deepEqual(result, {
+    answers: Array.from({ length: CLIENTS }, (_, i) => i),
+    seenByClients: [],
+    seenByServer: [],
+    connected: CLIENTS,
+  });
+});
+
+test("in contrast: with stock all of them are", async (t) => {
+  const { answers, seenByClients } = await blocked(t, "socket.io");
+  assert.deepEqual(answers, Array(CLIENTS).fill(-1));
+  assert.equal(seenByClients.length, CLIENTS);
+});
+
+for (const [name, serverTarget, lives] of [
+  ["a process that was stopped reads what came in before it gives anybody up", target, !isStock],
+  ["in contrast: stock gives up first", "socket.io", false],
+]) {
+  test(name, { skip: !lives && serverTarget === target && "stock gives up first" }, async (t) => {
+    const child = startChild(t, server, { pingInterval: 100, pingTimeout: 200 }, { target: serverTarget });
+    const { port } = await child.message("listening");
+    const ws = await RawWebSocket.connect({
+      port,
+      secure: false,
+      keep: (one) => t.after(() => one.destroy()),
+    });
+    assert.equal(await ws.next(), "2");
+    child.process.kill("SIGSTOP");
+    ws.text("3");
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    child.process.kill("SIGCONT");
+    if (lives) {
+      ws.text('427["echo",1]');
+      const messages = [await ws.next(), await ws.next()];
+      assert.ok(messages.includes("437[1]"), `${messages}`);
+      const { reasons } = await child.ask("state");
+      assert.deepEqual(reasons, []);
+    } else {
+      await within(ws.closed(), "the end");
+      const { reasons } = await child.ask("state");
+      assert.deepEqual(reasons, ["ping timeout"]);
+    }
+  });
+}
