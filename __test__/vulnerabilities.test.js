@@ -102,7 +102,9 @@ for (const prefix of ["45", "42", "42/", "43", "451-"]) {
       await packet;
       // what is behind it is answered when it was dealt with
       ws.frame({ opcode: PING });
-      await ws.changes.until(() => ws.end !== null || ws.frames.some(({ opcode }) => opcode === PONG || opcode === 8));
+      await ws.changes.until(
+        () => ws.end !== null || ws.frames.some(({ opcode }) => opcode === PONG || opcode === 8),
+      );
       return performance.now() - started;
     };
     const ms = await took(999_000);
@@ -169,6 +171,7 @@ test("CVE-2022-41940: upgrades with a bad transport, sid or path, then a reset",
     "/socket.io/?EIO=3&transport=websocket",
     "/socket.io/?EIO=4&transport=websocket",
   ].map((path) => upgradeRequest(path));
+  const before = server.io.engine.clientsCount;
   for (let round = 0; round < 100; round++) {
     await Promise.all(
       Array.from({ length: 30 }, async (_, i) => {
@@ -182,7 +185,7 @@ test("CVE-2022-41940: upgrades with a bad transport, sid or path, then a reset",
       }),
     );
   }
-  await eventually(() => server.io.sockets.sockets.size === 1, "only the bystander is connected");
+  await eventually(() => server.io.engine.clientsCount === before, "no session of them is left");
 });
 
 test("CVE-2023-31125: parameters given twice, or named like parts of every object", async () => {
@@ -225,7 +228,20 @@ for (const body of ['[{"toString":"foo"}]', '[["a"]]', "[null]", "[{}]", "[true]
 
 test("CVE-2024-38355: bad packets to a server that listens to nothing at all", async (t) => {
   const silent = await serve(t);
-  for (const packet of ["4x", "42{}", '42["a"', "40[]", "41{}", "431{}", "45-", "4511-[]", "4", "44[]", "9", "2"]) {
+  for (const packet of [
+    "4x",
+    "42{}",
+    '42["a"',
+    "40[]",
+    "41{}",
+    "431{}",
+    "45-",
+    "4511-[]",
+    "4",
+    "44[]",
+    "9",
+    "2",
+  ]) {
     const ws = await RawWebSocket.connect(silent);
     ws.text(packet);
     assert.equal((await ws.closed()).end, "FIN");
@@ -367,28 +383,32 @@ async function deafClient(t) {
   return { child, target, ws };
 }
 
-test("a flood of pings from a client that never reads", {
-  skip: isStock && "stock grows by hundreds of megabytes",
-}, async (t) => {
-  const { child, target, ws } = await deafClient(t);
-  const before = child.residentMemory();
-  const pings = Buffer.concat(Array(2000).fill(frame({ opcode: PING, payload: "x".repeat(125) })));
-  // 100 MB of pings, or as many as the server takes
-  for (let i = 0; i < 400; i++) {
-    if (!ws.socket.write(pings)) {
-      const drained = await Promise.race([
-        once(ws.socket, "drain").then(() => true),
-        new Promise((resolve) => setTimeout(resolve, 500, false)),
-      ]);
-      if (!drained) {
-        break;
+test(
+  "a flood of pings from a client that never reads",
+  {
+    skip: isStock && "stock grows by hundreds of megabytes",
+  },
+  async (t) => {
+    const { child, target, ws } = await deafClient(t);
+    const before = child.residentMemory();
+    const pings = Buffer.concat(Array(2000).fill(frame({ opcode: PING, payload: "x".repeat(125) })));
+    // 100 MB of pings, or as many as the server takes
+    for (let i = 0; i < 400; i++) {
+      if (!ws.socket.write(pings)) {
+        const drained = await Promise.race([
+          once(ws.socket, "drain").then(() => true),
+          new Promise((resolve) => setTimeout(resolve, 500, false)),
+        ]);
+        if (!drained) {
+          break;
+        }
       }
     }
-  }
-  const growth = child.residentMemory() - before;
-  assert.ok(growth < 50 * MB, `${Math.round(growth / MB)} MB`);
-  assert.ok((await RawWebSocket.connect(target)).id);
-});
+    const growth = child.residentMemory() - before;
+    assert.ok(growth < 50 * MB, `${Math.round(growth / MB)} MB`);
+    assert.ok((await RawWebSocket.connect(target)).id);
+  },
+);
 
 test("small binary messages do not keep large buffers alive", async (t) => {
   const child = startChild(

@@ -99,6 +99,7 @@ class Server extends EventEmitter {
     this._conns = new Slots(workers);
     this._streams = new Slots(workers);
     this._keepAlive = undefined;
+    this._isClosed = false;
     /** Whether anybody has ever listened to what one session sends. */
     this._hasPacketListeners = false;
     this._batch = new Batch();
@@ -196,6 +197,8 @@ class Server extends EventEmitter {
   close() {
     debug("closing all open clients");
     for (const sid of Object.keys(this.clients)) this.clients[sid].close(true);
+    this._isClosed = true;
+    this._restIfClosed();
     return this;
   }
 
@@ -219,6 +222,7 @@ class Server extends EventEmitter {
 
   /** Registers a connection under a free number. @private */
   _register(conn) {
+    this._isClosed = false;
     const id = this._conns.add(conn);
     this.clients[conn.id] = conn;
     this.clientsCount++;
@@ -244,7 +248,13 @@ class Server extends EventEmitter {
     if (this._streams.size === 0) {
       clearInterval(this._keepAlive);
       this._keepAlive = undefined;
+      this._restIfClosed();
     }
+  }
+
+  /** Ends the threads of a closed server when the last client has hung up. A new client starts them again. @private */
+  _restIfClosed() {
+    if (this._isClosed && this._conns.size === 0 && this._streams.size === 0) this._native.stop();
   }
 }
 
@@ -417,6 +427,7 @@ function dispatch(server, batch) {
       } finally {
         conn._polling?.settle();
         server._conns.remove(subject);
+        server._restIfClosed();
       }
       break;
     }

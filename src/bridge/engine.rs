@@ -175,6 +175,12 @@ impl NativeEngine {
         self.push(stream, Command::PipeData { stream, data: data.to_vec() })
     }
 
+    /// Ends the worker threads, which have no connections any more. They start again with the next one.
+    #[napi]
+    pub fn stop(&mut self) {
+        self.workers.iter_mut().for_each(WorkerHandle::stop);
+    }
+
     /// Takes a batch of events: their words into `words` (the bytes of a `Uint32Array` of `drainCapacity()` words;
     /// two words that count them and the buffers come first), their texts as the string that is returned. No words:
     /// there are no more events, and `wake` is called for the next.

@@ -76,14 +76,21 @@ impl WorkerHandle {
     }
 }
 
-impl Drop for WorkerHandle {
-    /// Ends the thread and waits for it: its code must not be unloaded under it.
-    fn drop(&mut self) {
+impl WorkerHandle {
+    /// Ends the thread, which starts again with the next command, and waits for it: its code must not be unloaded
+    /// under it. Connections that it still has are dropped.
+    pub fn stop(&mut self) {
         if let Some(thread) = self.thread.take() {
             self.queue.push(Command::Shutdown);
             // a panic of the thread has been reported by the panic hook
             let _ = thread.join();
         }
+    }
+}
+
+impl Drop for WorkerHandle {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 
