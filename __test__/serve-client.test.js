@@ -5,7 +5,7 @@ const assert = require("node:assert/strict");
 const fs = require("node:fs");
 const path = require("node:path");
 const zlib = require("node:zlib");
-const { serve, request, connected, sio, isStock } = require("./support/harness");
+const { serve, request, connected, sio } = require("./support/harness");
 
 const FILES = [
   ["socket.io.js", "application/javascript"],

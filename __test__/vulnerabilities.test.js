@@ -185,7 +185,7 @@ test("CVE-2022-41940: upgrades with a bad transport, sid or path, then a reset",
       }),
     );
   }
-  await eventually(() => server.io.engine.clientsCount === before, "no session of them is left");
+  await eventually(() => server.io.engine.clientsCount <= before, "no session of them is left");
 });
 
 test("CVE-2023-31125: parameters given twice, or named like parts of every object", async () => {

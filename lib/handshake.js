@@ -40,7 +40,6 @@ const KEY = /^[+/0-9A-Za-z]{22}==$/;
 const TOKEN_LIST = /^[\t ]*[!#$%&'*+\-.^_`|~0-9A-Za-z]+[\t ]*$/;
 
 /** Bytes that may not stand in a header's value: control characters other than the tab, and DEL. */
-// eslint-disable-next-line no-control-regex
 const INVALID_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
 
 /** Random bytes are drawn for many ids at once: a call to the generator costs more than the bytes. */

@@ -1,6 +1,6 @@
 //! The native engine of sockeye.io.
 #![warn(missing_docs)]
-mod bridge;
+pub mod bridge;
 mod connection;
 mod engine_io;
 mod error;

@@ -74,8 +74,9 @@ impl NativeEngine {
             }),
         ));
         let count = options.workers.max(1) as usize;
-        let workers =
-            (0..count).map(|index| WorkerHandle::new(index, count, settings.clone(), inbox.clone())).collect();
+        let workers = (0..count)
+            .map(|index| WorkerHandle::new(index, count, settings.clone(), inbox.clone()))
+            .collect();
         Ok(NativeEngine { workers, inbox, options: settings, buffers: Vec::new() })
     }
 
@@ -93,7 +94,8 @@ impl NativeEngine {
         buffers: Option<Vec<BufferSlice<'_>>>,
         mask: u32,
     ) -> Result<()> {
-        let buffers = buffers.unwrap_or_default().iter().map(|buffer| Bytes::copy_from_slice(buffer)).collect();
+        let buffers =
+            buffers.unwrap_or_default().iter().map(|buffer| Bytes::copy_from_slice(buffer)).collect();
         let words = &words[..words.len().min(count as usize)];
         let batch = Arc::new(OpBatch::new(words, text, buffers));
         for (index, worker) in self.workers.iter_mut().enumerate() {

@@ -1,3 +1,3 @@
 //! Everything that N-API sees.
 
-mod engine;
+pub mod engine;

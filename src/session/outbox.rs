@@ -26,7 +26,10 @@ impl Pool {
     }
 
     fn give_back(&mut self, mut buffer: Vec<u8>) {
-        if buffer.capacity() > 0 && buffer.capacity() <= POOLED_CAPACITY && self.buffers.len() < POOLED_BUFFERS {
+        if buffer.capacity() > 0
+            && buffer.capacity() <= POOLED_CAPACITY
+            && self.buffers.len() < POOLED_BUFFERS
+        {
             buffer.clear();
             self.buffers.push(buffer);
         }

@@ -37,15 +37,8 @@ pub enum Timer {
     Linger,
 }
 
-const KINDS: [Timer; 7] = [
-    Timer::Ping,
-    Timer::Pong,
-    Timer::Upgrade,
-    Timer::FirstCheck,
-    Timer::Check,
-    Timer::Close,
-    Timer::Linger,
-];
+const KINDS: [Timer; 7] =
+    [Timer::Ping, Timer::Pong, Timer::Upgrade, Timer::FirstCheck, Timer::Check, Timer::Close, Timer::Linger];
 
 /// The armed timers, one queue a kind.
 #[derive(Debug, Default)]

@@ -66,7 +66,9 @@ mod tests {
 
     #[test]
     fn leaves_the_unusual_to_the_decoder() {
-        for packet in ["", "7[]", "x", "51-[]", "2/admin", "2 [\"a\"]", "2[", "212345678901[\"a\"]", "2true", "2-1"] {
+        for packet in
+            ["", "7[]", "x", "51-[]", "2/admin", "2 [\"a\"]", "2[", "212345678901[\"a\"]", "2true", "2-1"]
+        {
             let header = parse(packet);
             assert!(header.is_none() || packet == "2[", "{packet}");
         }

@@ -109,7 +109,12 @@ impl FrameReader {
                 break;
             }
             let (head, payload) = bytes[at..end].split_at_mut(header_length + 4);
-            let mask = [head[header_length], head[header_length + 1], head[header_length + 2], head[header_length + 3]];
+            let mask = [
+                head[header_length],
+                head[header_length + 1],
+                head[header_length + 2],
+                head[header_length + 3],
+            ];
             unmask(payload, mask);
             if self.frame(header.opcode, header.is_final, payload, deliver)? == Flow::Stop {
                 return Ok(bytes.len());
@@ -121,7 +126,11 @@ impl FrameReader {
 
     /// Reads a frame's header: the header, the payload's length and the header's own length without the mask.
     /// What can be refused is refused on the first two bytes, and a length on the header alone.
-    fn header(&self, bytes: &[u8], max_payload: usize) -> Result<Option<(FrameHeader, usize, usize)>, Violation> {
+    fn header(
+        &self,
+        bytes: &[u8],
+        max_payload: usize,
+    ) -> Result<Option<(FrameHeader, usize, usize)>, Violation> {
         let [first, second, ..] = *bytes else { return Ok(None) };
         self.check_first_bytes(first, second)?;
         // tungstenite reports a length only together with the mask, so the mask bit is hidden from it

@@ -329,11 +329,25 @@ mod tests {
     fn operations_pick_their_texts_and_buffers() {
         let buffers = vec![Bytes::from_static(b"1"), Bytes::from_static(b"2"), Bytes::from_static(b"3")];
         let words = [
-            SEND | 1 << 8 | 1 << 16, 10, 2,
-            JOIN, 4, 10,
-            BROADCAST | 1 << 16, 3, 1, 1, 4, TARGET_CONNECTION | 10,
-            MULTICAST | 1 << 16, NO_TEXT, 2, 10, 11,
-            CLOSE | 1 << 8, 10,
+            SEND | 1 << 8 | 1 << 16,
+            10,
+            2,
+            JOIN,
+            4,
+            10,
+            BROADCAST | 1 << 16,
+            3,
+            1,
+            1,
+            4,
+            TARGET_CONNECTION | 10,
+            MULTICAST | 1 << 16,
+            NO_TEXT,
+            2,
+            10,
+            11,
+            CLOSE | 1 << 8,
+            10,
         ];
         let batch = OpBatch::new(&words, "abcde".into(), buffers);
         let ops: Vec<Op> = batch.iter().collect();

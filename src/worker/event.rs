@@ -183,7 +183,8 @@ impl EventSink {
         match if parse { header::parse(text) } else { None } {
             Some(header) if header.namespace.len() <= 0xffff => {
                 let namespace = utf16_length(&text[header.namespace]);
-                let body = if namespace == 0 { header.body as u32 } else { utf16_length(&text[..header.body]) };
+                let body =
+                    if namespace == 0 { header.body as u32 } else { utf16_length(&text[..header.body]) };
                 let first = Kind::Packet as u32 | u32::from(header.kind) << 8 | namespace << 16;
                 self.push(&[first, connection, header.id.unwrap_or(NO_ID), length, body], text);
             }

@@ -58,8 +58,9 @@ impl Worker {
     /// A WebSocket wants to take over from polling.
     pub(super) fn upgrade(&mut self, id: ConnectionId, takeover: Takeover) {
         let stream = takeover.stream;
-        let allowed =
-            self.connection_turn(id).is_some_and(|(connection, mut turn)| connection.session.begin_upgrade(stream, &mut turn));
+        let allowed = self
+            .connection_turn(id)
+            .is_some_and(|(connection, mut turn)| connection.session.begin_upgrade(stream, &mut turn));
         let head = self.adopt(id, takeover);
         if allowed {
             self.on_head(stream, head);
@@ -172,8 +173,10 @@ impl Worker {
 
     /// The client of a closing session has sent the GET that was waited for.
     pub(super) fn close_over_poll(&mut self, id: ConnectionId) {
-        let has_packets =
-            self.connection(id).and_then(|connection| connection.polling.as_ref()).is_some_and(|it| it.has_packets());
+        let has_packets = self
+            .connection(id)
+            .and_then(|connection| connection.polling.as_ref())
+            .is_some_and(|it| it.has_packets());
         if has_packets {
             self.answer_poll(id);
             return;
@@ -312,7 +315,9 @@ impl Worker {
             return;
         }
         #[cfg(unix)]
-        if let Some(State::WebSocket { stream }) = self.connection(id).map(|connection| connection.session.state()) {
+        if let Some(State::WebSocket { stream }) =
+            self.connection(id).map(|connection| connection.session.state())
+        {
             if matches!(self.socket(stream), Some(WebSocket { stream: Stream::Fd(_), .. })) {
                 self.read_socket(stream);
                 if self.is_pong_overdue(id, at) {

@@ -131,7 +131,8 @@ fn run(index: usize, count: usize, options: Arc<Options>, events: EventSink, que
         Err(error) => return report_start_failure(events, index, &error),
     };
     LocalSet::new().block_on(&runtime, async {
-        let shared = Rc::new_cyclic(|this| RefCell::new(Worker::new(this.clone(), index, count, options, events)));
+        let shared =
+            Rc::new_cyclic(|this| RefCell::new(Worker::new(this.clone(), index, count, options, events)));
         serve(&shared, queue).await;
     });
 }

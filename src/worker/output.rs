@@ -90,7 +90,10 @@ impl<'a> Encoded<'a> {
     /// The message as packets of a polling payload.
     fn packets(&mut self) -> &[Outgoing] {
         if self.packets.is_empty() {
-            let text = self.parcel.text.map(|text| Outgoing::Text(Type::Message, Bytes::copy_from_slice(text.as_bytes())));
+            let text = self
+                .parcel
+                .text
+                .map(|text| Outgoing::Text(Type::Message, Bytes::copy_from_slice(text.as_bytes())));
             let buffers = self.parcel.buffers.iter().map(|buffer| Outgoing::Binary(buffer.clone()));
             self.packets = text.into_iter().chain(buffers).collect();
         }
@@ -148,7 +151,7 @@ impl Worker {
         };
         // the common case frames straight into the outbox
         if let Some((socket, pool)) = self.socket_and_pool(stream) {
-            if socket.phase == Phase::Open && !(flags.volatile() && !socket.outbox.is_empty()) {
+            if socket.phase == Phase::Open && (!flags.volatile() || socket.outbox.is_empty()) {
                 socket.outbox.append(pool, |out| write_frames(&parcel, out));
             }
         }
@@ -177,7 +180,8 @@ impl Worker {
         let mut encoded = Encoded::new(parcel, flags);
         for &word in rooms {
             self.for_each(Target::from_word(word), |worker, id| {
-                let new = worker.connection(id).is_some_and(|it| std::mem::replace(&mut it.mark, mark) != mark);
+                let new =
+                    worker.connection(id).is_some_and(|it| std::mem::replace(&mut it.mark, mark) != mark);
                 if new {
                     worker.deliver(id, &mut encoded, flags);
                 }
@@ -256,7 +260,9 @@ impl Worker {
 
     /// Answers the GET that waits, if there is something to answer it with.
     pub(super) fn answer_poll(&mut self, id: ConnectionId) {
-        let Some(polling) = self.connection(id).and_then(|connection| connection.polling.as_mut()) else { return };
+        let Some(polling) = self.connection(id).and_then(|connection| connection.polling.as_mut()) else {
+            return;
+        };
         if polling.waiting && polling.has_packets() {
             polling.waiting = false;
             let (payload, compress) = polling.take_payload();
