@@ -485,6 +485,14 @@ test("the handshake is that of the time of the connection", async (t) => {
   assert.equal(socket.handshake, socket.handshake);
 });
 
+test("the handshake outlives the request", async () => {
+  const { conn, client, socket } = await connected();
+  client._keepHandshakes();
+  conn.request = null;
+  assert.equal(socket.request, null);
+  assert.deepEqual(socket.handshake.headers, { origin: "o" });
+});
+
 test("what nobody has asked for is made when it is asked for, and can be replaced", async () => {
   const { socket } = await connected();
   for (const name of ["data", "acks", "fns", "flags", "handshake"]) {

@@ -397,6 +397,13 @@ class Client {
     this.onerror(err);
   }
 
+  /** Called by our connection before its request is replaced: what the sockets say of it stays as it was. */
+  _keepHandshakes() {
+    for (const socket of this._listSockets()) {
+      socket._keepHandshake();
+    }
+  }
+
   /** The connection has failed, or the client does not follow the protocol. */
   onerror(err) {
     for (const socket of this._listSockets()) {

@@ -193,7 +193,11 @@ class RawWebSocket extends RawConnection {
     const ws = await RawWebSocket.open(server, options);
     const prefix = options.nsp ? `${options.nsp},` : "";
     ws.text(`40${prefix}${options.auth ? JSON.stringify(options.auth) : ""}`);
-    const packet = await ws.next();
+    let packet = await ws.next();
+    while (packet === "2") {
+      ws.text("3");
+      packet = await ws.next();
+    }
     if (!packet.startsWith(`40${prefix}{`)) {
       throw new Error(`not a connect packet: ${packet}`);
     }
