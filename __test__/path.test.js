@@ -6,6 +6,9 @@ const { serve, connected, request, RawPolling, RawWebSocket } = require("./suppo
 
 const APP = { requestListener: (req, res) => res.writeHead(418).end("the app") };
 
+// a stream that does not count what was written is never ended
+const HTTP = { stream: "http" };
+
 test("path: only requests below it belong to the engine", async (t) => {
   const server = await serve(t, { path: "/own/path" }, APP);
   const polling = await RawPolling.connect(server, { path: "/own/path/" });
@@ -56,7 +59,7 @@ test("the getter and setter io.path()", async (t) => {
 });
 
 test("an upgrade on another path is silent, then ended", async (t) => {
-  const server = await serve(t, { destroyUpgradeTimeout: 50 });
+  const server = await serve(t, { destroyUpgradeTimeout: 50 }, HTTP);
   const ws = await RawWebSocket.upgrade(server, { path: "/elsewhere" });
   assert.equal(ws.status, null);
   assert.equal(ws.end, "FIN");
@@ -64,7 +67,7 @@ test("an upgrade on another path is silent, then ended", async (t) => {
 });
 
 test("an upgrade on another path ends after a second", async (t) => {
-  const server = await serve(t);
+  const server = await serve(t, {}, HTTP);
   const started = Date.now();
   const ws = await RawWebSocket.upgrade(server, { path: "/elsewhere" });
   const waited = Date.now() - started;
@@ -84,7 +87,7 @@ test("destroyUpgrade: false leaves such an upgrade to others", async (t) => {
 });
 
 test("another upgrade listener that answers keeps its connection", async (t) => {
-  const server = await serve(t, { destroyUpgradeTimeout: 20 });
+  const server = await serve(t, { destroyUpgradeTimeout: 20 }, HTTP);
   server.httpServer.on("upgrade", (req, socket) => {
     if (req.url === "/mine") {
       socket.write("HTTP/1.1 101 Mine\r\n\r\n");

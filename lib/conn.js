@@ -16,6 +16,26 @@ const WATCH_SENT = 2;
 /** Names of packets by the digit that stands for them on the wire (Engine.IO protocol v4, "Packet encoding"). */
 const PACKET_NAMES = ["open", "close", "ping", "pong", "message", "upgrade", "noop"];
 
+/** The request that the session began with, as an own property: applications replace and delete it. */
+const REQUEST = {
+  configurable: true,
+  enumerable: true,
+  get() {
+    if (this._request === undefined && this._rawRequest !== undefined) {
+      this._request = remakeRequest(this._rawRequest, this._stream.socket);
+      this._request._query = parseQuery(this._request.url);
+      this._rawRequest = undefined;
+    }
+    return this._request;
+  },
+  set(request) {
+    // what sockets tell of the request is read when it is first asked for
+    this._client?._keepHandshakes();
+    this._request = request;
+    this._rawRequest = undefined;
+  },
+};
+
 /**
  * An Engine.IO session, as applications see it: `socket.conn`. The session itself lives in a native worker.
  *
@@ -35,6 +55,7 @@ class Conn {
     /** The request that the session began with; undefined once it was dropped, to be made again from `_rawRequest`. */
     this._request = req;
     this._rawRequest = undefined;
+    Object.defineProperty(this, "request", REQUEST);
     this.protocol = 4;
     this.remoteAddress = req.socket.remoteAddress;
     this.upgrading = false;
@@ -49,21 +70,6 @@ class Conn {
     this._transport = undefined;
     this._callbacks = undefined;
     this._watched = 0;
-  }
-
-  /** The request that the session began with. */
-  get request() {
-    if (this._request === undefined) {
-      this._request = remakeRequest(this._rawRequest, this._stream.socket);
-      this._request._query = parseQuery(this._request.url);
-      this._rawRequest = undefined;
-    }
-    return this._request;
-  }
-
-  set request(req) {
-    this._request = req;
-    this._rawRequest = undefined;
   }
 
   /** "open", "closing" or "closed". */

@@ -238,7 +238,10 @@ class Server extends EventEmitter {
 
   /** Registers a byte stream on the worker of a connection. While there are any, the process lives. @private */
   _registerStream(owner, conn) {
-    this._keepAlive ??= setInterval(noop, LONGEST_TIMER);
+    if (this._keepAlive === undefined) {
+      this._keepAlive = setInterval(noop, LONGEST_TIMER);
+      connected.add(this);
+    }
     return this._streams.add(owner, conn);
   }
 
@@ -248,6 +251,7 @@ class Server extends EventEmitter {
     if (this._streams.size === 0) {
       clearInterval(this._keepAlive);
       this._keepAlive = undefined;
+      connected.delete(this);
       this._restIfClosed();
     }
   }
@@ -262,6 +266,19 @@ const { generateId } = Server.prototype;
 
 Server.errors = handshake.errors;
 Server.errorMessages = handshake.errorMessages;
+
+/** The servers that have streams. */
+const connected = new Set();
+
+/** Milliseconds that the end of the process may be delayed so that what was sent before leaves. */
+const SETTLE_TIMEOUT = 200;
+
+process.on("exit", () => {
+  for (const server of connected) {
+    server._commands.flush();
+    server._native.settle(SETTLE_TIMEOUT);
+  }
+});
 
 /** Objects by dense numbers; `number % lanes` is the lane (the worker) that the number belongs to. */
 class Slots {

@@ -121,9 +121,13 @@ class RawConnection {
     return this.end;
   }
 
-  /** Ends the connection without a goodbye. */
+  /** Ends the connection without a goodbye: with a reset, which Node cannot do over TLS. */
   reset() {
-    return this.socket.resetAndDestroy ? this.socket.resetAndDestroy() : this.socket.destroy();
+    if (this.socket.encrypted) {
+      this.socket.destroy();
+    } else {
+      this.socket.resetAndDestroy();
+    }
   }
 
   destroy() {

@@ -1,7 +1,7 @@
 //! The class that JavaScript talks to.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use napi::bindgen_prelude::{Buffer, BufferSlice, Function};
@@ -175,6 +175,22 @@ impl NativeEngine {
     #[napi]
     pub fn pipe_data(&mut self, stream: u32, data: BufferSlice<'_>) -> Result<()> {
         self.push(stream, Command::PipeData { stream, data: data.to_vec() })
+    }
+
+    /// Waits until the workers have handed to the kernel what was submitted, or for `timeout` milliseconds at the most.
+    ///
+    /// # Errors
+    /// When a worker thread cannot be started.
+    #[napi]
+    pub fn settle(&mut self, timeout: u32) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_millis(u64::from(timeout));
+        for worker in self.workers.iter_mut().filter(|worker| worker.is_running()) {
+            let (done, wait) = std::sync::mpsc::channel();
+            worker.push(Command::Settle(done)).map_err(io_error)?;
+            // a worker that does not answer in time has lost its turn
+            let _ = wait.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        }
+        Ok(())
     }
 
     /// Ends the worker threads, which have no connections any more. They start again with the next one.

@@ -82,6 +82,8 @@ pub enum Command {
     PipeData { stream: StreamId, data: Vec<u8> },
     /// JavaScript has caught up: read again.
     Resume,
+    /// Say when everything before this has been handed to the kernel, as far as it takes it.
+    Settle(std::sync::mpsc::Sender<()>),
     /// Drop everything and end.
     Shutdown,
 }
