@@ -18,6 +18,11 @@ test.before(async () => {
 
 test.afterEach(() => stillServed());
 
+/** Resolves with the reason for which the next session closes. */
+function closeOfNext({ io }) {
+  return new Promise((resolve) => io.engine.once("connection", (conn) => conn.once("close", resolve)));
+}
+
 const ending = (reason) => [`disconnecting: ${reason}`, `disconnect: ${reason}`];
 
 // Engine.IO
@@ -248,8 +253,9 @@ test("CONNECT with hostile auth", async () => {
 
 test("no CONNECT: closed at connectTimeout", async (t) => {
   const hasty = await serve(t, { connectTimeout: 30 });
-  const { ws, closed } = await hasty.rawSession();
-  assert.equal((await closed)[0], "forced close");
+  const closed = closeOfNext(hasty);
+  const ws = await RawWebSocket.open(hasty);
+  assert.equal(await closed, "forced close");
   assert.deepEqual(await ws.closed(), { code: null, reason: "", end: "FIN" });
 });
 

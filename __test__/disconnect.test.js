@@ -146,7 +146,7 @@ test("transport error: a poll is cut", async (t) => {
 });
 
 test("ping timeout: the client does not answer a ping", async (t) => {
-  const server = await serve(t, { pingInterval: 20, pingTimeout: 20 });
+  const server = await serve(t, { pingInterval: 100, pingTimeout: 200 });
   const { ws, log, disconnected } = await server.rawPair();
   assert.deepEqual(await disconnected, ["ping timeout", undefined]);
   assert.deepEqual(log, ending("ping timeout"));
@@ -210,7 +210,7 @@ test("server shutting down: io.close()", async (t) => {
 });
 
 test("what the client is told", async (t) => {
-  const server = await serve(t, { pingInterval: 50, pingTimeout: 50 });
+  const server = await serve(t, { pingInterval: 200, pingTimeout: 200 });
   const reasons = [];
   const end = async (act) => {
     const pair = await server.pair();

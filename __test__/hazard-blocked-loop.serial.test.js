@@ -7,8 +7,8 @@ const assert = require("node:assert/strict");
 const { isStock, target, within, RawWebSocket } = require("./support/harness");
 const { startChild } = require("./support/child");
 
-const PING_INTERVAL = 200;
-const PING_TIMEOUT = 200;
+const PING_INTERVAL = 300;
+const PING_TIMEOUT = 300;
 const BLOCKED_MS = 2 * (PING_INTERVAL + PING_TIMEOUT);
 const CLIENTS = 20;
 
@@ -89,7 +89,7 @@ for (const [name, serverTarget, lives] of [
   ["in contrast: stock gives up first", "socket.io", false],
 ]) {
   test(name, { skip: !lives && serverTarget === target && "stock gives up first" }, async (t) => {
-    const child = startChild(t, server, { pingInterval: 100, pingTimeout: 200 }, { target: serverTarget });
+    const child = startChild(t, server, { pingInterval: 100, pingTimeout: 300 }, { target: serverTarget });
     const { port } = await child.message("listening");
     const ws = await RawWebSocket.connect({
       port,
@@ -99,7 +99,7 @@ for (const [name, serverTarget, lives] of [
     assert.equal(await ws.next(), "2");
     child.process.kill("SIGSTOP");
     ws.text("3");
-    await new Promise((resolve) => setTimeout(resolve, 600));
+    await new Promise((resolve) => setTimeout(resolve, 900));
     child.process.kill("SIGCONT");
     if (lives) {
       ws.text('427["echo",1]');

@@ -72,7 +72,7 @@ test("an upgrade on another path ends after a second", async (t) => {
   const ws = await RawWebSocket.upgrade(server, { path: "/elsewhere" });
   const waited = Date.now() - started;
   assert.equal(ws.end, "FIN");
-  assert.ok(waited >= 900 && waited < 3000, `${waited} ms`);
+  assert.ok(waited >= 900 && waited < 8000, `${waited} ms`);
 });
 
 test("destroyUpgrade: false leaves such an upgrade to others", async (t) => {

@@ -31,7 +31,7 @@ test("servers in one process do not hear each other", async (t) => {
 });
 
 test("servers have their own options", async (t) => {
-  const fast = await serve(t, { pingInterval: 20, pingTimeout: 20 });
+  const fast = await serve(t, { pingInterval: 100, pingTimeout: 200 });
   const calm = await serve(t, { pingInterval: 60_000 });
   const first = await fast.rawPair();
   const second = await calm.rawPair();

@@ -290,16 +290,18 @@ test("GHSA-3h5v-q93c-6h6q: an upgrade with 2,000 headers", async () => {
 });
 
 test("CVE-2021-32640: a subprotocol with 14,000 spaces is refused at once", async () => {
-  await RawWebSocket.upgrade(server);
-  const started = performance.now();
   const headers = { "Sec-WebSocket-Protocol": `b${" ".repeat(14_000)}x` };
-  const ws = await RawWebSocket.upgrade(server, { headers });
-  const ms = performance.now() - started;
-  assert.equal(ws.status, 400);
-  await ws.ended();
-  assert.equal(ws.body, "Invalid Sec-WebSocket-Protocol header");
-  // it took minutes with the regular expression of old
-  assert.ok(ms < 100, `${ms} ms`);
+  let fastest = Infinity;
+  for (let i = 0; i < 10; i++) {
+    const started = performance.now();
+    const ws = await RawWebSocket.upgrade(server, { headers });
+    fastest = Math.min(fastest, performance.now() - started);
+    assert.equal(ws.status, 400);
+    await ws.ended();
+    assert.equal(ws.body, "Invalid Sec-WebSocket-Protocol header");
+  }
+  // the regular expression of old took a hundred times as long
+  assert.ok(fastest < 5, `${fastest} ms`);
 });
 
 for (const length of [1_000_001n, 2n ** 32n, 2n ** 53n, 2n ** 63n, 2n ** 64n - 1n]) {

@@ -48,15 +48,16 @@ class Conn {
    * @param server {Server}
    * @param req {IncomingMessage} the request that the session begins with
    * @param transport {string} "polling" or "websocket"
+   * @param protocol {number} the revision of the protocol that the client speaks, 3 or 4
    */
-  constructor(id, server, req, transport) {
+  constructor(id, server, req, transport, protocol) {
     this.id = id;
     this.server = server;
     /** The request that the session began with; undefined once it was dropped, to be made again from `_rawRequest`. */
     this._request = req;
     this._rawRequest = undefined;
     Object.defineProperty(this, "request", REQUEST);
-    this.protocol = 4;
+    this.protocol = protocol;
     this.remoteAddress = req.socket.remoteAddress;
     this.upgrading = false;
     this.upgraded = false;
@@ -66,7 +67,7 @@ class Conn {
     this._client = null;
     /** The byte stream of the WebSocket that was opened last. */
     this._stream = undefined;
-    this._polling = transport === "polling" ? new Polling(this) : undefined;
+    this._polling = transport === "polling" ? new Polling(this, req) : undefined;
     this._transport = undefined;
     this._callbacks = undefined;
     this._watched = 0;
@@ -271,7 +272,7 @@ class Conn {
     this._polling.hold(req);
     server._commands.flush();
     const initial = typeof initialPacket === "string" ? initialPacket : undefined;
-    server._native.openPolling(this._handle, this.id, server.upgrades("polling"), initial);
+    server._native.openPolling(this._handle, revisionOf(req), this.id, server.upgrades("polling"), initial);
   }
 
   /** A WebSocket wants to take over. @private */
@@ -375,4 +376,10 @@ class Transport {
   }
 }
 
-module.exports = { Conn };
+/** The revision of the protocol as the native engine wants it: 4, 3, or 2 for revision 3 with binary data as base64. */
+function revisionOf(req) {
+  if (req._query.EIO === "4") return 4;
+  return req._query.b64 ? 2 : 3;
+}
+
+module.exports = { Conn, revisionOf };

@@ -44,6 +44,7 @@ const PIPE_WRITE = 11;
 const PIPE_END = 12;
 const SENT = 13;
 const CHECK_ALIVE = 14;
+const POLL_ANSWER_BINARY = 16;
 
 const NO_ID = 0xffffffff;
 
@@ -459,6 +460,12 @@ function dispatch(server, batch) {
       batch.at = at + 3;
       const payload = batch.takeText(words[at + 2]);
       server._conns.items[subject]._polling.answer(payload, (first & 0xff00) !== 0);
+      break;
+    }
+    case POLL_ANSWER_BINARY: {
+      batch.at = at + 2;
+      const payload = batch.takeBuffer();
+      server._conns.items[subject]._polling.answer(payload, true);
       break;
     }
     case POST_DONE:

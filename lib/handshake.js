@@ -3,7 +3,7 @@
 const { randomBytes } = require("crypto");
 const createDebug = require("debug");
 const { acceptKey } = require("../binding.js");
-const { Conn } = require("./conn");
+const { Conn, revisionOf } = require("./conn");
 const { parseQuery } = require("./query");
 const { isTaken, takeOver } = require("./takeover");
 
@@ -83,7 +83,7 @@ function handleRequest(server, req, res) {
         req,
         (refusal) => refuse(res, refusal),
         (id) => {
-          const conn = new Conn(id, server, req, "polling");
+          const conn = new Conn(id, server, req, "polling", protocolOf(req));
           conn._openPolling(req);
           return conn;
         },
@@ -127,11 +127,11 @@ function handleUpgrade(server, req, socket, head) {
 }
 
 function openWebSocket(server, req, socket, head, response, id) {
-  const conn = new Conn(id, server, req, "websocket");
+  const conn = new Conn(id, server, req, "websocket", protocolOf(req));
   const opened = takeOver(server, conn, req, socket, head, (stream, fd, rest) => {
     const { initialPacket } = server.opts;
     const initial = typeof initialPacket === "string" ? initialPacket : undefined;
-    server._native.openWebsocket(conn._handle, stream, fd, response, rest, id, initial);
+    server._native.openWebsocket(conn._handle, revisionOf(req), stream, fd, response, rest, id, initial);
   });
   return opened ? conn : undefined;
 }
@@ -235,6 +235,7 @@ function verifyHandshake(server, req, upgrade, callback) {
   });
 }
 
+/** The revision of the protocol that a client speaks. */
 function protocolOf(req) {
   return req._query.EIO === "4" ? 4 : 3;
 }
@@ -246,7 +247,7 @@ function protocolOf(req) {
  */
 function openSession(server, req, refuseWith, open) {
   const protocol = protocolOf(req);
-  if (protocol === 3) {
+  if (protocol === 3 && !server.opts.allowEIO3) {
     debug("unsupported protocol version");
     const code = errors.UNSUPPORTED_PROTOCOL_VERSION;
     reportError(server, req, code, { protocol });

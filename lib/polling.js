@@ -1,5 +1,6 @@
 "use strict";
 
+const querystring = require("querystring");
 const zlib = require("zlib");
 const accepts = require("accepts");
 const { serialize } = require("cookie");
@@ -14,9 +15,14 @@ const COMPRESSORS = { gzip: zlib.createGzip, deflate: zlib.createDeflate };
  * worker holds the session, and says what to answer.
  */
 class Polling {
-  /** @param conn {Conn} */
-  constructor(conn) {
+  /**
+   * @param conn {Conn}
+   * @param req {IncomingMessage} the first request
+   */
+  constructor(conn, req) {
     this.conn = conn;
+    /** The number of the function that a client without XMLHttpRequest wants called with each payload (JSONP). */
+    this.callback = typeof req._query.j === "string" ? req._query.j.replace(/[^0-9]/g, "") : undefined;
     /** The GET that waits. */
     this.get = undefined;
     /** Whether something has been sent since the GET came: it is on its way through the worker. */
@@ -51,7 +57,7 @@ class Polling {
 
   /**
    * Answers the GET that waits.
-   * @param payload {string}
+   * @param payload {string|Buffer}
    * @param compress {boolean} whether the application lets it be compressed
    */
   answer(payload, compress) {
@@ -66,7 +72,9 @@ class Polling {
       this.conn._emitFlush(...waiting);
     }
     const { req, res } = get;
-    const headers = { "Content-Type": "text/plain; charset=UTF-8" };
+    const isText = typeof payload === "string";
+    const headers = { "Content-Type": isText ? "text/plain; charset=UTF-8" : "application/octet-stream" };
+    if (this.callback !== undefined) payload = toScript(this.callback, payload);
     const length = Buffer.byteLength(payload);
     const options = this.conn.server.opts.httpCompression;
     const encoding =
@@ -132,13 +140,14 @@ class Polling {
       res.writeHead(400).end();
       return;
     }
-    if (req.headers["content-type"] === "application/octet-stream") {
+    const isBinary = req.headers["content-type"] === "application/octet-stream";
+    if (isBinary && this.conn.protocol === 4) {
       this.conn._fail("invalid content");
       res.writeHead(400).end();
       return;
     }
     req.res = res;
-    this.post = new Post(this, req);
+    this.post = isBinary ? new BinaryPost(this, req) : new Post(this, req);
   }
 }
 
@@ -202,9 +211,27 @@ class Post extends Request {
     this.body = "";
     this.isComplete = false;
     this.length = 0;
-    req.setEncoding("utf8");
+    this._prepare();
     req.on("data", (chunk) => this._onData(chunk));
     req.on("end", () => this._onEnd());
+  }
+
+  /** @protected */
+  _prepare() {
+    this.req.setEncoding("utf8");
+  }
+
+  /** @protected */
+  _append(chunk) {
+    this.body += chunk;
+  }
+
+  /** Hands the body to the worker. @protected */
+  _handOver(conn) {
+    const { polling } = this;
+    const body = polling.callback === undefined ? this.body : fromForm(this.body);
+    if (body === undefined) polling.onPosted();
+    else conn.server._native.post(conn._handle, body);
   }
 
   _onData(chunk) {
@@ -217,7 +244,7 @@ class Post extends Request {
       this.res.writeHead(413).end();
       return;
     }
-    this.body += chunk;
+    this._append(chunk);
   }
 
   _onEnd() {
@@ -228,8 +255,38 @@ class Post extends Request {
     const { conn } = polling;
     debug('received "%s"', body);
     conn.server._commands.flush();
-    conn.server._native.post(conn._handle, body);
+    this._handOver(conn);
   }
+}
+
+/** A POST of a client of revision 3, with binary data. */
+class BinaryPost extends Post {
+  _prepare() {
+    this.body = [];
+  }
+
+  _append(chunk) {
+    this.body.push(chunk);
+  }
+
+  _handOver(conn) {
+    conn.server._native.postBinary(conn._handle, Buffer.concat(this.body));
+  }
+}
+
+/** The script that calls a client's function with a payload. Not all of JSON is JavaScript. */
+function toScript(callback, payload) {
+  const json = JSON.stringify(payload)
+    .replace(/\u2028/g, "\\u2028")
+    .replace(/\u2029/g, "\\u2029");
+  return `___eio[${callback}](${json});`;
+}
+
+/** The payload in a form that a client without XMLHttpRequest has submitted; it doubles the backslashes of `\\n`. */
+function fromForm(body) {
+  const { d } = querystring.parse(body);
+  if (typeof d !== "string") return undefined;
+  return d.replace(/(\\)?\\n/g, (match, slash) => (slash ? match : "\n")).replace(/\\\\n/g, "\\n");
 }
 
 /** The client has hung up on a POST whose body had not arrived. */

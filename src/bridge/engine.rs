@@ -11,6 +11,7 @@ use napi_derive::napi;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::engine_io::packet::Handshake;
+use crate::engine_io::Protocol;
 use crate::options::Options;
 use crate::worker::command::{Command, OpBatch, Open, Takeover};
 use crate::worker::event::{EventBatch, Inbox, MAX_WORDS};
@@ -107,7 +108,7 @@ impl NativeEngine {
         Ok(())
     }
 
-    /// A session begins with a GET, which waits for its answer.
+    /// A session begins with a GET, which waits for its answer. `revision`: 4, 3, or 2 for revision 3 with base64.
     ///
     /// # Errors
     /// When a worker thread cannot be started.
@@ -115,12 +116,17 @@ impl NativeEngine {
     pub fn open_polling(
         &mut self,
         connection: u32,
+        revision: u32,
         sid: String,
         upgrades: Vec<String>,
         initial: Option<String>,
     ) -> Result<()> {
         let handshake = self.handshake(&sid, &upgrades);
-        self.push(connection, Command::Open(Box::new(Open { connection, socket: None, handshake, initial })))
+        let protocol = protocol_of(revision);
+        self.push(
+            connection,
+            Command::Open(Box::new(Open { connection, protocol, socket: None, handshake, initial })),
+        )
     }
 
     /// A session begins with a WebSocket. `fd`: the descriptor to duplicate, or -1 for a stream in JavaScript.
@@ -133,6 +139,7 @@ impl NativeEngine {
     pub fn open_websocket(
         &mut self,
         connection: u32,
+        revision: u32,
         stream: u32,
         fd: i32,
         response: String,
@@ -142,7 +149,11 @@ impl NativeEngine {
     ) -> Result<()> {
         let socket = Some(takeover(stream, fd, response, head)?);
         let handshake = self.handshake(&sid, &[]);
-        self.push(connection, Command::Open(Box::new(Open { connection, socket, handshake, initial })))
+        let protocol = protocol_of(revision);
+        self.push(
+            connection,
+            Command::Open(Box::new(Open { connection, protocol, socket, handshake, initial })),
+        )
     }
 
     /// A WebSocket wants to take over from polling. Parameters and errors as for `openWebsocket`.
@@ -166,6 +177,15 @@ impl NativeEngine {
     #[napi]
     pub fn post(&mut self, connection: u32, body: String) -> Result<()> {
         self.push(connection, Command::Post { connection, body })
+    }
+
+    /// The body of a POST of a client of revision 3, with binary data.
+    ///
+    /// # Errors
+    /// When a worker thread cannot be started.
+    #[napi]
+    pub fn post_binary(&mut self, connection: u32, body: BufferSlice<'_>) -> Result<()> {
+        self.push(connection, Command::PostBinary { connection, body: body.to_vec() })
     }
 
     /// Bytes that a stream in JavaScript received.
@@ -247,6 +267,15 @@ impl NativeEngine {
     fn push(&mut self, id: u32, command: Command) -> Result<()> {
         let index = id as usize % self.workers.len();
         self.workers[index].push(command).map_err(io_error)
+    }
+}
+
+/// The protocol that a number stands for: 4, 3, or 2 for revision 3 with binary data as base64.
+fn protocol_of(revision: u32) -> Protocol {
+    match revision {
+        2 => Protocol::V3 { base64: true },
+        3 => Protocol::V3 { base64: false },
+        _ => Protocol::V4,
     }
 }
 

@@ -26,6 +26,8 @@ pub enum Part<'a> {
     Text(&'a str),
     /// The data of a binary message.
     Binary(Vec<u8>),
+    /// What is no packet; nothing follows.
+    Malformed,
 }
 
 /// Takes a payload apart, in order. The decoding of binary data is as lenient as Node's: bytes outside the alphabet
@@ -40,10 +42,16 @@ pub fn decode(payload: &str) -> impl Iterator<Item = Part<'_>> {
 /// Appends a binary message to a payload.
 pub fn encode_binary(data: &[u8], payload: &mut String) {
     payload.push(BINARY as char);
-    BASE64.encode_string(data, payload);
+    encode_base64(data, payload);
 }
 
-fn decode_base64(text: &[u8]) -> Vec<u8> {
+/// Appends data as base64.
+pub(super) fn encode_base64(data: &[u8], text: &mut String) {
+    BASE64.encode_string(data, text);
+}
+
+/// Reads base64, leniently.
+pub(super) fn decode_base64(text: &[u8]) -> Vec<u8> {
     if let Ok(data) = BASE64.decode(text) {
         return data;
     }

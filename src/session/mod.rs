@@ -22,6 +22,7 @@ mod upgrade;
 use std::time::{Duration, Instant};
 
 use crate::engine_io::packet::Type;
+use crate::engine_io::Protocol;
 use crate::error::Ending;
 use crate::options::Options;
 
@@ -51,8 +52,17 @@ pub enum State {
 enum Heartbeat {
     /// We send a ping at this time.
     PingDue(Instant),
+    /// Revision 3: the client sends the pings, the next of them until then.
+    PingExpected(Instant),
     /// The client has until then to answer; `extended` once another packet has shown it to be alive.
     PongDue { at: Instant, extended: bool },
+}
+
+impl Heartbeat {
+    fn expect_ping(id: u32, turn: &mut Turn<'_>) -> Heartbeat {
+        let patience = turn.options.ping_interval + turn.options.ping_timeout;
+        Heartbeat::PingExpected(turn.arm(Timer::Expect, patience, id))
+    }
 }
 
 /// What a packet of the client means for the session.
@@ -62,6 +72,8 @@ pub enum Verdict {
     Message,
     /// The client is alive.
     Heartbeat,
+    /// The client is alive and wants a pong with the same data (revision 3).
+    Pong,
     /// Nothing to do.
     Ignore,
     /// The session is over.
@@ -104,24 +116,33 @@ impl Turn<'_> {
 #[derive(Debug)]
 pub struct Session {
     id: u32,
+    protocol: Protocol,
     state: State,
     heartbeat: Heartbeat,
 }
 
 impl Session {
     /// A session that begins with a GET.
-    pub fn polling(id: u32, turn: &mut Turn<'_>) -> Session {
-        Session::open(State::Polling, id, turn)
+    pub fn polling(id: u32, protocol: Protocol, turn: &mut Turn<'_>) -> Session {
+        Session::open(State::Polling, id, protocol, turn)
     }
 
     /// A session that begins with a WebSocket.
-    pub fn websocket(id: u32, stream: StreamId, turn: &mut Turn<'_>) -> Session {
-        Session::open(State::WebSocket { stream }, id, turn)
+    pub fn websocket(id: u32, protocol: Protocol, stream: StreamId, turn: &mut Turn<'_>) -> Session {
+        Session::open(State::WebSocket { stream }, id, protocol, turn)
     }
 
-    fn open(state: State, id: u32, turn: &mut Turn<'_>) -> Session {
-        let heartbeat = Heartbeat::PingDue(turn.arm(Timer::Ping, turn.options.ping_interval, id));
-        Session { id, state, heartbeat }
+    fn open(state: State, id: u32, protocol: Protocol, turn: &mut Turn<'_>) -> Session {
+        let heartbeat = match protocol {
+            Protocol::V4 => Heartbeat::PingDue(turn.arm(Timer::Ping, turn.options.ping_interval, id)),
+            Protocol::V3 { .. } => Heartbeat::expect_ping(id, turn),
+        };
+        Session { id, protocol, state, heartbeat }
+    }
+
+    /// The revision of the protocol that the client speaks.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
     }
 
     /// Where the session is.
@@ -144,7 +165,15 @@ impl Session {
                 let at = turn.arm(Timer::Ping, turn.options.ping_interval, self.id);
                 self.heartbeat = Heartbeat::PingDue(at);
             }
-            Heartbeat::PongDue { extended: false, .. } => self.postpone_pong(turn),
+            Heartbeat::PongDue { extended: false, .. } => self.postpone_heartbeat(turn),
+            _ => {}
+        }
+        match (kind, self.heartbeat) {
+            (Type::Ping, Heartbeat::PingExpected(_)) => {
+                self.heartbeat = Heartbeat::expect_ping(self.id, turn);
+                return Verdict::Pong;
+            }
+            (Type::Pong, Heartbeat::PingExpected(_)) => return Verdict::End(Ending::HeartbeatDirection),
             _ => {}
         }
         match kind {
@@ -184,13 +213,21 @@ impl Session {
         true
     }
 
-    /// The pong timer went off for `at`. `true`: the client has not answered in time.
-    pub fn is_pong_overdue(&self, at: Instant) -> bool {
-        self.is_open() && matches!(self.heartbeat, Heartbeat::PongDue { at: due, .. } if due == at)
+    /// The timer for the client's part of the heartbeat went off for `at`. `true`: it has not done it in time.
+    pub fn is_heartbeat_overdue(&self, at: Instant) -> bool {
+        let due = match self.heartbeat {
+            Heartbeat::PongDue { at, .. } | Heartbeat::PingExpected(at) => Some(at),
+            Heartbeat::PingDue(_) => None,
+        };
+        self.is_open() && due == Some(at)
     }
 
-    /// Gives the client another `ping_timeout`, because what it sent may not have been read yet.
-    pub fn postpone_pong(&mut self, turn: &mut Turn<'_>) {
+    /// Gives the client more time, because what it sent may not have been read yet.
+    pub fn postpone_heartbeat(&mut self, turn: &mut Turn<'_>) {
+        if let Heartbeat::PingExpected(_) = self.heartbeat {
+            self.heartbeat = Heartbeat::expect_ping(self.id, turn);
+            return;
+        }
         let at = turn.arm(Timer::Pong, turn.options.ping_timeout, self.id);
         self.heartbeat = Heartbeat::PongDue { at, extended: true };
     }
@@ -256,11 +293,11 @@ mod tests {
         }
 
         fn websocket() -> Simulation {
-            Simulation::new(|turn| Session::websocket(ID, 1, turn))
+            Simulation::new(|turn| Session::websocket(ID, Protocol::V4, 1, turn))
         }
 
         fn polling() -> Simulation {
-            Simulation::new(|turn| Session::polling(ID, turn))
+            Simulation::new(|turn| Session::polling(ID, Protocol::V4, turn))
         }
 
         /// The session and its surroundings, apart.
@@ -291,7 +328,7 @@ mod tests {
                             let (session, mut turn) = self.parts();
                             session.on_ping_due(at, &mut turn).then_some("ping")
                         }
-                        Timer::Pong => self.session.is_pong_overdue(at).then(|| {
+                        Timer::Pong | Timer::Expect => self.session.is_heartbeat_overdue(at).then(|| {
                             self.session.end();
                             "timeout"
                         }),
@@ -354,11 +391,28 @@ mod tests {
         let mut simulation = Simulation::websocket();
         simulation.pass(300 + 199);
         let (session, mut turn) = simulation.parts();
-        session.postpone_pong(&mut turn);
+        session.postpone_heartbeat(&mut turn);
         simulation.pass(199);
         assert_eq!(simulation.log, ["ping"]);
         simulation.pass(1);
         assert_eq!(simulation.log, ["ping", "timeout"]);
+    }
+
+    #[test]
+    fn a_client_of_revision_3_sends_the_pings() {
+        let protocol = Protocol::V3 { base64: false };
+        let mut simulation =
+            Simulation::new(|turn| Session::websocket(ID, Protocol::V3 { base64: false }, 1, turn));
+        assert_eq!(simulation.session.protocol(), protocol);
+        for _ in 0..5 {
+            simulation.pass(499);
+            assert_eq!(simulation.receive(Type::Ping), Verdict::Pong);
+        }
+        assert_eq!(simulation.receive(Type::Pong), Verdict::End(Ending::HeartbeatDirection));
+        simulation.pass(499);
+        assert!(simulation.log.is_empty());
+        simulation.pass(1);
+        assert_eq!(simulation.log, ["timeout"]);
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub enum Timer {
     Ping,
     /// The client's pong is overdue. Named by connection.
     Pong,
+    /// The ping of a client of revision 3 is overdue. Named by connection.
+    Expect,
     /// The upgrade takes too long. Named by connection.
     Upgrade,
     /// A waiting GET is to be answered during an upgrade, for the first time. Named by connection.
@@ -37,8 +39,16 @@ pub enum Timer {
     Linger,
 }
 
-const KINDS: [Timer; 7] =
-    [Timer::Ping, Timer::Pong, Timer::Upgrade, Timer::FirstCheck, Timer::Check, Timer::Close, Timer::Linger];
+const KINDS: [Timer; 8] = [
+    Timer::Ping,
+    Timer::Pong,
+    Timer::Expect,
+    Timer::Upgrade,
+    Timer::FirstCheck,
+    Timer::Check,
+    Timer::Close,
+    Timer::Linger,
+];
 
 /// The armed timers, one queue a kind.
 #[derive(Debug, Default)]

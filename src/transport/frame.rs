@@ -271,9 +271,9 @@ pub fn write_text(prefix: &[u8], text: &[u8], out: &mut Vec<u8>) {
     write_frame(OpCode::Data(Data::Text), prefix, text, out);
 }
 
-/// Appends a final binary frame.
-pub fn write_binary(data: &[u8], out: &mut Vec<u8>) {
-    write_frame(OpCode::Data(Data::Binary), &[], data, out);
+/// Appends a final binary frame whose payload is `prefix` and then `data`.
+pub fn write_binary(prefix: &[u8], data: &[u8], out: &mut Vec<u8>) {
+    write_frame(OpCode::Data(Data::Binary), prefix, data, out);
 }
 
 /// Appends a pong frame.
@@ -451,10 +451,10 @@ mod tests {
         write_text(b"4", b"hi", &mut out);
         assert_eq!(out, [0x81, 3, b'4', b'h', b'i']);
         out.clear();
-        write_binary(&[0; 126], &mut out);
+        write_binary(&[], &[0; 126], &mut out);
         assert_eq!(out[..4], [0x82, 126, 0, 126]);
         out.clear();
-        write_binary(&vec![0; 65_536], &mut out);
+        write_binary(&[0; 536], &vec![0; 65_000], &mut out);
         assert_eq!(out[..10], [0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
         out.clear();
         write_close(&[], &mut out);

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::engine_io::packet::Type;
 use crate::engine_io::payload::{self, SEPARATOR};
+use crate::engine_io::{v3, Protocol};
 
 /// A packet on its way to a polling client.
 #[derive(Debug, Clone)]
@@ -14,6 +15,13 @@ pub enum Outgoing {
     Text(Type, Bytes),
     /// The data of a binary message.
     Binary(Bytes),
+}
+
+/// The body of the answer to a GET.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Payload {
+    Text(String),
+    Binary(Vec<u8>),
 }
 
 /// The outgoing half of a polling session.
@@ -48,28 +56,61 @@ impl Polling {
     }
 
     /// Takes everything that waits, as one payload, and whether it may be compressed.
-    pub fn take_payload(&mut self) -> (String, bool) {
-        let mut text = String::new();
-        for (index, packet) in self.queue.drain(..).enumerate() {
-            if index > 0 {
-                text.push(SEPARATOR);
-            }
-            match packet {
-                Outgoing::Text(kind, data) => {
-                    text.push(kind as u8 as char);
-                    text.push_str(&String::from_utf8_lossy(&data));
-                }
-                Outgoing::Binary(data) => payload::encode_binary(&data, &mut text),
-            }
-        }
-        self.queue = Vec::new();
-        (text, std::mem::take(&mut self.compress))
+    pub fn take_payload(&mut self, protocol: Protocol) -> (Payload, bool) {
+        let packets = std::mem::take(&mut self.queue);
+        let has_binary = packets.iter().any(|packet| matches!(packet, Outgoing::Binary(_)));
+        let payload = match protocol {
+            Protocol::V4 => Payload::Text(encode(packets)),
+            Protocol::V3 { base64: false } if has_binary => Payload::Binary(encode_v3_binary(packets)),
+            Protocol::V3 { .. } => Payload::Text(encode_v3(packets)),
+        };
+        (payload, std::mem::take(&mut self.compress))
     }
 
     /// Takes the packets that wait, to send them over another transport.
     pub fn take_packets(&mut self) -> Vec<Outgoing> {
         std::mem::take(&mut self.queue)
     }
+}
+
+fn encode(packets: Vec<Outgoing>) -> String {
+    let mut text = String::new();
+    for (index, packet) in packets.into_iter().enumerate() {
+        if index > 0 {
+            text.push(SEPARATOR);
+        }
+        match packet {
+            Outgoing::Text(kind, data) => {
+                text.push(kind as u8 as char);
+                text.push_str(&String::from_utf8_lossy(&data));
+            }
+            Outgoing::Binary(data) => payload::encode_binary(&data, &mut text),
+        }
+    }
+    text
+}
+
+fn encode_v3(packets: Vec<Outgoing>) -> String {
+    let mut text = String::new();
+    for packet in packets {
+        let packet = match packet {
+            Outgoing::Text(kind, data) => format!("{}{}", kind as u8 as char, String::from_utf8_lossy(&data)),
+            Outgoing::Binary(data) => v3::encode_base64(&data),
+        };
+        v3::encode_text(&packet, &mut text);
+    }
+    text
+}
+
+fn encode_v3_binary(packets: Vec<Outgoing>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for packet in packets {
+        match packet {
+            Outgoing::Text(kind, data) => v3::encode_binary_part(true, &[kind as u8], &data, &mut bytes),
+            Outgoing::Binary(data) => v3::encode_binary_part(false, &v3::BINARY_MESSAGE, &data, &mut bytes),
+        }
+    }
+    bytes
 }
 
 #[cfg(test)]
@@ -84,9 +125,15 @@ mod tests {
         polling.push(Outgoing::Binary(Bytes::from_static(&[1, 2, 3])), true);
         polling.push(Outgoing::Text(Type::Ping, Bytes::new()), false);
         assert!(!polling.is_writable());
-        assert_eq!(polling.take_payload(), ("42[\"a\"]\u{1e}bAQID\u{1e}2".to_string(), true));
+        let (payload, compress) = polling.take_payload(Protocol::V4);
+        assert_eq!(payload, Payload::Text("42[\"a\"]\u{1e}bAQID\u{1e}2".to_string()));
+        assert!(compress);
         assert!(!polling.has_packets());
+        polling.push(Outgoing::Text(Type::Message, Bytes::from_static(b"a")), false);
+        polling.push(Outgoing::Binary(Bytes::from_static(&[1])), false);
+        let (payload, _) = polling.take_payload(Protocol::V3 { base64: true });
+        assert_eq!(payload, Payload::Text("2:4a6:b4AQ==".to_string()));
         polling.push(Outgoing::Text(Type::Noop, Bytes::new()), false);
-        assert_eq!(polling.take_payload(), ("6".to_string(), false));
+        assert_eq!(polling.take_payload(Protocol::V4), (Payload::Text("6".to_string()), false));
     }
 }

@@ -29,6 +29,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::connection::ConnectionId;
+use crate::engine_io::Protocol;
 use crate::session::StreamId;
 
 /// The word that stands for "no text".
@@ -78,6 +79,8 @@ pub enum Command {
     Upgrade { connection: ConnectionId, socket: Takeover },
     /// The body of a POST of the client.
     Post { connection: ConnectionId, body: String },
+    /// The body of a POST of a client of revision 3, with binary data.
+    PostBinary { connection: ConnectionId, body: Vec<u8> },
     /// Bytes that a stream in JavaScript received.
     PipeData { stream: StreamId, data: Vec<u8> },
     /// JavaScript has caught up: read again.
@@ -91,6 +94,8 @@ pub enum Command {
 /// A new session.
 pub struct Open {
     pub connection: ConnectionId,
+    /// The revision of the protocol that the client speaks.
+    pub protocol: Protocol,
     /// The WebSocket that it begins with, or `None` for a GET.
     pub socket: Option<Takeover>,
     /// The `open` packet.

@@ -12,6 +12,7 @@
 //! | `CLOSED` | kind; connection; length of the reason; length of the description |
 //! | `RELEASED` | kind; stream |
 //! | `POLL_ANSWER` | kind, compress << 8; connection; text length |
+//! | `POLL_ANSWER_BINARY` | kind; connection (takes the next buffer) |
 //! | `CONTROL` | kind, packet type << 8, sent << 16; connection; text length |
 //! | `POST_DONE`, `UPGRADING`, `UPGRADED`, `UPGRADE_FAILED`, `SENT`, `CHECK_ALIVE` | kind; connection |
 //! | `PIPE_WRITE` | kind; stream (takes the next buffer) |
@@ -50,6 +51,7 @@ pub enum Kind {
     Sent = 13,
     CheckAlive = 14,
     Defect = 15,
+    PollAnswerBinary = 16,
 }
 
 /// The word that stands for "no acknowledgement id".
@@ -209,6 +211,11 @@ impl EventSink {
     pub fn poll_answer(&mut self, connection: ConnectionId, payload: &str, compress: bool) {
         let first = Kind::PollAnswer as u32 | u32::from(compress) << 8;
         self.push(&[first, connection, utf16_length(payload)], payload);
+    }
+
+    /// The answer to a waiting GET of a client of revision 3, with binary data.
+    pub fn poll_answer_binary(&mut self, connection: ConnectionId, payload: Vec<u8>) {
+        self.push_buffer(Kind::PollAnswerBinary, connection, payload);
     }
 
     /// A packet other than a message was received, or sent, on a connection that is watched.

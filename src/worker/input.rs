@@ -6,6 +6,7 @@ use super::Worker;
 use crate::connection::{watch, ConnectionId};
 use crate::engine_io::packet::{self, Type};
 use crate::engine_io::payload::{self, Part};
+use crate::engine_io::{v3, Protocol};
 use crate::error::{Ending, Violation};
 use crate::session::{ProbeStep, State, StreamId, Timer, Verdict};
 use crate::transport::frame::{self, Flow, Incoming};
@@ -172,7 +173,21 @@ impl Worker {
             self.abort_upgrade(owner, id);
             return Flow::Stop;
         }
-        self.on_binary(owner, data.to_vec())
+        if self.protocol(owner) == Protocol::V4 {
+            return self.on_binary(owner, data.to_vec());
+        }
+        match v3::decode_binary(data) {
+            Some((Type::Message, data)) => self.on_binary(owner, data.to_vec()),
+            Some(_) => Flow::Continue,
+            None => {
+                self.end_session(owner, Ending::ParseError);
+                Flow::Stop
+            }
+        }
+    }
+
+    fn protocol(&mut self, id: ConnectionId) -> Protocol {
+        self.connection(id).map_or(Protocol::V4, |connection| connection.session.protocol())
     }
 
     fn is_probing(&mut self, owner: ConnectionId, id: StreamId) -> bool {
@@ -203,8 +218,7 @@ impl Worker {
     /// A text packet over the session's own transport.
     fn on_packet(&mut self, id: ConnectionId, text: &str) -> Flow {
         let Some((kind, data)) = packet::decode(text) else {
-            self.end_session(id, Ending::ParseError);
-            return Flow::Stop;
+            return self.on_odd_packet(id, text);
         };
         let Some((connection, mut turn)) = self.connection_turn(id) else { return Flow::Stop };
         match connection.session.on_packet(kind, &mut turn) {
@@ -216,6 +230,12 @@ impl Worker {
                 self.note_control(id, kind, data, watch::RECEIVED);
                 self.rearm_if_earlier();
             }
+            Verdict::Pong => {
+                self.note_control(id, kind, data, watch::RECEIVED);
+                self.send_packet(id, Type::Pong, data.as_bytes());
+                self.note_control(id, Type::Pong, data, watch::SENT);
+                self.rearm_if_earlier();
+            }
             Verdict::Ignore => self.note_control(id, kind, data, watch::RECEIVED),
             Verdict::End(ending) => {
                 self.note_control(id, kind, data, watch::RECEIVED);
@@ -224,6 +244,16 @@ impl Worker {
             }
         }
         Flow::Continue
+    }
+
+    /// A text packet without a type: in revision 3 it may be a binary message in base64.
+    fn on_odd_packet(&mut self, id: ConnectionId, text: &str) -> Flow {
+        let base64 = text.strip_prefix('b').filter(|_| self.protocol(id) != Protocol::V4);
+        if let Some((Type::Message, data)) = base64.and_then(v3::decode_base64) {
+            return self.on_binary(id, data);
+        }
+        self.end_session(id, Ending::ParseError);
+        Flow::Stop
     }
 
     fn on_binary(&mut self, id: ConnectionId, data: Vec<u8>) -> Flow {
@@ -243,11 +273,24 @@ impl Worker {
 
     /// The body of a POST.
     pub(super) fn on_post(&mut self, id: ConnectionId, body: &str) {
-        let mut parts = payload::decode(body);
+        if self.protocol(id) == Protocol::V4 {
+            self.on_posted(id, payload::decode(body));
+        } else {
+            self.on_posted(id, v3::decode_payload(body).into_iter());
+        }
+    }
+
+    /// The body of a POST of a client of revision 3, with binary data.
+    pub(super) fn on_binary_post(&mut self, id: ConnectionId, body: &[u8]) {
+        self.on_posted(id, v3::decode_binary_payload(body).into_iter());
+    }
+
+    fn on_posted<'a>(&mut self, id: ConnectionId, mut parts: impl Iterator<Item = Part<'a>>) {
         // the answer to the POST comes before the news that its packets have ended the session
         let ending = loop {
             let flow = match parts.next() {
                 None => break None,
+                Some(Part::Malformed) => break Some(Ending::ParseError),
                 Some(Part::Binary(data)) => self.on_binary(id, data),
                 Some(Part::Text(text)) => match self.judge_posted(id, text) {
                     Ok(flow) => flow,
@@ -270,7 +313,12 @@ impl Worker {
     fn judge_posted(&mut self, id: ConnectionId, text: &str) -> Result<Flow, Ending> {
         let (kind, _) = packet::decode(text).ok_or(Ending::ParseError)?;
         match kind {
-            Type::Ping if self.is_open(id) => Err(Ending::HeartbeatDirection),
+            Type::Ping if self.is_open(id) && self.protocol(id) == Protocol::V4 => {
+                Err(Ending::HeartbeatDirection)
+            }
+            Type::Pong if self.is_open(id) && self.protocol(id) != Protocol::V4 => {
+                Err(Ending::HeartbeatDirection)
+            }
             Type::Close if self.is_open(id) => Err(Ending::TransportClose),
             _ => Ok(self.on_packet(id, text)),
         }

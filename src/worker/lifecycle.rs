@@ -31,13 +31,13 @@ impl Worker {
         match open.socket {
             None => {
                 let polling = Polling::with_get();
-                let session = Session::polling(id, &mut turn);
+                let session = Session::polling(id, open.protocol, &mut turn);
                 put(&mut self.connections, slot, Connection::new(session, Some(Box::new(polling))));
                 self.send_packet(id, Type::Open, handshake);
             }
             Some(takeover) => {
                 let stream = takeover.stream;
-                let session = Session::websocket(id, stream, &mut turn);
+                let session = Session::websocket(id, open.protocol, stream, &mut turn);
                 put(&mut self.connections, slot, Connection::new(session, None));
                 let head = self.adopt(id, takeover);
                 self.send_packet(id, Type::Open, handshake);
@@ -272,7 +272,7 @@ impl Worker {
         while let Some((timer, id, at)) = self.deadlines.pop_due(self.now) {
             match timer {
                 Timer::Ping => self.on_ping_due(id, at),
-                Timer::Pong => self.on_pong_due(id, at),
+                Timer::Pong | Timer::Expect => self.on_heartbeat_due(id, at),
                 Timer::Upgrade => self.on_upgrade_due(id, at),
                 Timer::FirstCheck | Timer::Check => self.on_check_due(id),
                 Timer::Close => {
@@ -302,15 +302,15 @@ impl Worker {
         }
     }
 
-    /// The pong is overdue, but it may wait to be read: in the socket's buffer, in a queue of ours that is full, or
+    /// The pong, or the ping of revision 3, is overdue, but it may wait to be read: in the socket's buffer, in a queue of ours that is full, or
     /// in JavaScript, which may be busy.
-    fn on_pong_due(&mut self, id: ConnectionId, at: Instant) {
-        if !self.is_pong_overdue(id, at) {
+    fn on_heartbeat_due(&mut self, id: ConnectionId, at: Instant) {
+        if !self.is_heartbeat_overdue(id, at) {
             return;
         }
         if self.events.is_full() {
             if let Some((connection, mut turn)) = self.connection_turn(id) {
-                connection.session.postpone_pong(&mut turn);
+                connection.session.postpone_heartbeat(&mut turn);
             }
             return;
         }
@@ -320,7 +320,7 @@ impl Worker {
         {
             if matches!(self.socket(stream), Some(WebSocket { stream: Stream::Fd(_), .. })) {
                 self.read_socket(stream);
-                if self.is_pong_overdue(id, at) {
+                if self.is_heartbeat_overdue(id, at) {
                     self.end_session(id, Ending::PingTimeout);
                 }
                 return;
@@ -335,13 +335,13 @@ impl Worker {
     /// JavaScript has handed over everything that it had of a client whose pong is overdue.
     pub(super) fn on_alive(&mut self, id: ConnectionId) {
         let Some(at) = self.connection(id).and_then(|connection| connection.suspect.take()) else { return };
-        if self.is_pong_overdue(id, at) {
+        if self.is_heartbeat_overdue(id, at) {
             self.end_session(id, Ending::PingTimeout);
         }
     }
 
-    fn is_pong_overdue(&mut self, id: ConnectionId, at: Instant) -> bool {
-        self.connection(id).is_some_and(|connection| connection.session.is_pong_overdue(at))
+    fn is_heartbeat_overdue(&mut self, id: ConnectionId, at: Instant) -> bool {
+        self.connection(id).is_some_and(|connection| connection.session.is_heartbeat_overdue(at))
     }
 
     fn on_upgrade_due(&mut self, id: ConnectionId, at: Instant) {

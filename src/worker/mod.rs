@@ -245,6 +245,7 @@ impl Worker {
             Command::Open(open) => self.open(*open),
             Command::Upgrade { connection, socket } => self.upgrade(connection, socket),
             Command::Post { connection, body } => self.on_post(connection, &body),
+            Command::PostBinary { connection, body } => self.on_binary_post(connection, &body),
             Command::PipeData { stream, mut data } => self.on_bytes(stream, &mut data),
             Command::Resume => self.resume.notify_waiters(),
             Command::Settle(done) => {

@@ -8,10 +8,11 @@ use super::event::Kind;
 use super::Worker;
 use crate::connection::ConnectionId;
 use crate::engine_io::packet::Type;
+use crate::engine_io::{v3, Protocol};
 use crate::session::outbox::SHARE_FROM;
 use crate::session::{State, StreamId};
 use crate::transport::frame;
-use crate::transport::polling::Outgoing;
+use crate::transport::polling::{Outgoing, Payload};
 use crate::transport::websocket::{Phase, Stream};
 
 #[cfg(unix)]
@@ -61,30 +62,38 @@ enum Wrote {
 struct Encoded<'a> {
     parcel: Parcel<'a>,
     compress: bool,
-    frames: Vec<u8>,
-    shared: Option<Bytes>,
+    frames: [Vec<u8>; Protocol::FORMS],
+    shared: [Option<Bytes>; Protocol::FORMS],
     packets: Vec<Outgoing>,
 }
 
 impl<'a> Encoded<'a> {
     fn new(parcel: Parcel<'a>, flags: Flags) -> Encoded<'a> {
-        Encoded { parcel, compress: flags.compress(), frames: Vec::new(), shared: None, packets: Vec::new() }
+        Encoded {
+            parcel,
+            compress: flags.compress(),
+            frames: Default::default(),
+            shared: Default::default(),
+            packets: Vec::new(),
+        }
     }
 
     /// The message as WebSocket frames.
-    fn frames(&mut self) -> &[u8] {
-        if self.frames.is_empty() {
-            write_frames(&self.parcel, &mut self.frames);
+    fn frames(&mut self, protocol: Protocol) -> &[u8] {
+        let frames = &mut self.frames[protocol.form()];
+        if frames.is_empty() {
+            write_frames(&self.parcel, protocol, frames);
         }
-        &self.frames
+        frames
     }
 
     /// The frames as bytes to share, if they are long enough to be worth it.
-    fn shared_frames(&mut self) -> Option<Bytes> {
-        if self.shared.is_none() && self.frames().len() >= SHARE_FROM {
-            self.shared = Some(Bytes::from(self.frames.clone()));
+    fn shared_frames(&mut self, protocol: Protocol) -> Option<Bytes> {
+        let form = protocol.form();
+        if self.shared[form].is_none() && self.frames(protocol).len() >= SHARE_FROM {
+            self.shared[form] = Some(Bytes::from(self.frames[form].clone()));
         }
-        self.shared.clone()
+        self.shared[form].clone()
     }
 
     /// The message as packets of a polling payload.
@@ -101,12 +110,20 @@ impl<'a> Encoded<'a> {
     }
 }
 
-fn write_frames(parcel: &Parcel<'_>, out: &mut Vec<u8>) {
+fn write_frames(parcel: &Parcel<'_>, protocol: Protocol, out: &mut Vec<u8>) {
     if let Some(text) = parcel.text {
         frame::write_text(b"4", text.as_bytes(), out);
     }
     for buffer in parcel.buffers {
-        frame::write_binary(buffer, out);
+        write_buffer(buffer, protocol, out);
+    }
+}
+
+fn write_buffer(buffer: &[u8], protocol: Protocol, out: &mut Vec<u8>) {
+    match protocol {
+        Protocol::V4 => frame::write_binary(&[], buffer, out),
+        Protocol::V3 { base64: false } => frame::write_binary(&v3::BINARY_MESSAGE, buffer, out),
+        Protocol::V3 { base64: true } => frame::write_text(&[], v3::encode_base64(buffer).as_bytes(), out),
     }
 }
 
@@ -132,9 +149,10 @@ impl Worker {
     /// Sends a binary message that had waited for a GET.
     pub(super) fn send_binary(&mut self, id: ConnectionId, data: &[u8]) {
         let Some(connection) = self.connection(id) else { return };
+        let protocol = connection.session.protocol();
         if let State::WebSocket { stream } = connection.session.state() {
             if let Some((socket, pool)) = self.socket_and_pool(stream) {
-                socket.outbox.append(pool, |out| frame::write_binary(data, out));
+                socket.outbox.append(pool, |out| write_buffer(data, protocol, out));
             }
             self.mark_dirty(stream);
         }
@@ -146,13 +164,14 @@ impl Worker {
         if flags.notify() {
             connection.notify += 1;
         }
+        let protocol = connection.session.protocol();
         let State::WebSocket { stream } = connection.session.state() else {
             return self.deliver(id, &mut Encoded::new(parcel, flags), flags);
         };
         // the common case frames straight into the outbox
         if let Some((socket, pool)) = self.socket_and_pool(stream) {
             if socket.phase == Phase::Open && (!flags.volatile() || socket.outbox.is_empty()) {
-                socket.outbox.append(pool, |out| write_frames(&parcel, out));
+                socket.outbox.append(pool, |out| write_frames(&parcel, protocol, out));
             }
         }
         self.mark_dirty(stream);
@@ -210,15 +229,15 @@ impl Worker {
         if !connection.session.is_open() {
             return;
         }
-        let state = connection.session.state();
+        let (state, protocol) = (connection.session.state(), connection.session.protocol());
         if let State::WebSocket { stream } = state {
             let Some((socket, pool)) = self.socket_and_pool(stream) else { return };
             if flags.volatile() && !socket.outbox.is_empty() {
                 return;
             }
-            match encoded.shared_frames() {
+            match encoded.shared_frames(protocol) {
                 Some(bytes) => socket.outbox.append_shared(bytes),
-                None => socket.outbox.append(pool, |out| out.extend_from_slice(encoded.frames())),
+                None => socket.outbox.append(pool, |out| out.extend_from_slice(encoded.frames(protocol))),
             }
             self.mark_dirty(stream);
         } else if let Some(polling) = connection.polling.as_mut() {
@@ -260,13 +279,15 @@ impl Worker {
 
     /// Answers the GET that waits, if there is something to answer it with.
     pub(super) fn answer_poll(&mut self, id: ConnectionId) {
-        let Some(polling) = self.connection(id).and_then(|connection| connection.polling.as_mut()) else {
-            return;
-        };
+        let Some(connection) = self.connection(id) else { return };
+        let protocol = connection.session.protocol();
+        let Some(polling) = connection.polling.as_mut() else { return };
         if polling.waiting && polling.has_packets() {
             polling.waiting = false;
-            let (payload, compress) = polling.take_payload();
-            self.events.poll_answer(id, &payload, compress);
+            match polling.take_payload(protocol) {
+                (Payload::Text(payload), compress) => self.events.poll_answer(id, &payload, compress),
+                (Payload::Binary(payload), _) => self.events.poll_answer_binary(id, payload),
+            }
             self.note_if_sent(id);
         }
     }
