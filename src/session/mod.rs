@@ -72,7 +72,7 @@ pub enum Verdict {
     Message,
     /// The client is alive.
     Heartbeat,
-    /// The client is alive and wants a pong with the same data (revision 3).
+    /// The client is alive and wants a pong (revision 3).
     Pong,
     /// Nothing to do.
     Ignore,

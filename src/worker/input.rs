@@ -232,8 +232,8 @@ impl Worker {
             }
             Verdict::Pong => {
                 self.note_control(id, kind, data, watch::RECEIVED);
-                self.send_packet(id, Type::Pong, data.as_bytes());
-                self.note_control(id, Type::Pong, data, watch::SENT);
+                self.send_packet(id, Type::Pong, &[]);
+                self.note_control(id, Type::Pong, "", watch::SENT);
                 self.rearm_if_earlier();
             }
             Verdict::Ignore => self.note_control(id, kind, data, watch::RECEIVED),
