@@ -232,14 +232,49 @@ test("a second upgrade, and one after the upgrade, get 101 and an empty close fr
   assert.equal(await ws.next(), '42["alive"]');
 });
 
-test("a disconnect during the upgrade", async (t) => {
+test("a disconnect during the upgrade reaches the client over the WebSocket, if it goes on", async (t) => {
   const server = await serve(t);
-  server.io.on("connection", (socket) => socket.conn.on("upgrading", () => socket.disconnect(true)));
-  const client = server.client("/", { transports: ["polling", "websocket"] });
-  const gone = once(client, "disconnect");
-  await connected(client);
-  assert.match((await gone)[0], /^(io server disconnect|transport close)$/);
-  await eventually(() => server.io.engine.clientsCount === 0, "the session is gone");
+  const { polling, socket } = await server.pollingPair();
+  const ws = await upgradeOf(polling, server);
+  ws.text("2probe");
+  assert.equal(await ws.next(), "3probe");
+  const closed = once(socket.conn, "close");
+  socket.disconnect(true);
+  ws.text("5");
+  assert.equal(await ws.next(), "41");
+  assert.deepEqual(await ws.closed(), { code: null, reason: "", end: "FIN" });
+  assert.equal((await closed)[0], "forced close");
+  assert.equal(server.io.engine.clientsCount, 0);
+});
+
+test("a disconnect during the upgrade reaches the client by polling, if it polls", async (t) => {
+  const server = await serve(t);
+  const { polling, socket } = await server.pollingPair();
+  const ws = await upgradeOf(polling, server);
+  ws.text("2probe");
+  assert.equal(await ws.next(), "3probe");
+  const closed = once(socket.conn, "close");
+  socket.disconnect(true);
+  assert.equal(await polling.next(), "41");
+  while ((await polling.next()) !== "1") {
+    // a noop, or none
+  }
+  assert.equal((await closed)[0], "forced close");
+  assert.equal((await ws.closed()).end, "FIN");
+});
+
+test("a disconnect while the stock client upgrades", async (t) => {
+  const server = await serve(t);
+  let delay = 0;
+  server.io.on("connection", (socket) => setTimeout(() => socket.disconnect(true), delay++ % 10));
+  const clients = Array.from({ length: 20 }, () =>
+    server.client("/", { transports: ["polling", "websocket"] }),
+  );
+  const reasons = await Promise.all(clients.map((client) => once(client, "disconnect")));
+  for (const [reason] of reasons) {
+    assert.match(reason, /^(io server disconnect|transport close)$/);
+  }
+  await eventually(() => server.io.engine.clientsCount === 0, "all sessions are gone");
 });
 
 test("allowUpgrades: false keeps the stock client on polling", async (t) => {

@@ -51,7 +51,7 @@ class Adapter extends InMemoryAdapter {
   }
 
   del(id, room) {
-    if (this._mirrored.has(id) && this.sids.get(id)?.has(room)) this._leave(this._handleOf(id), room);
+    if (this._mirrored.has(id) && this.sids.get(id)?.has(room)) this._leave(this._numberOf(id), room);
     super.del(id, room);
     this._forgetIfEmpty(room);
   }
@@ -60,7 +60,7 @@ class Adapter extends InMemoryAdapter {
     const rooms = this.sids.get(id);
     if (rooms === undefined) return;
     if (this._mirrored.delete(id)) {
-      const handle = this._handleOf(id);
+      const handle = this._numberOf(id);
       this._leave(handle, EVERYBODY);
       for (const room of rooms) this._leave(handle, room);
     }
@@ -116,7 +116,7 @@ class Adapter extends InMemoryAdapter {
   /** The number of a connected socket's connection, or -1. @private */
   _handleOf(id) {
     const conn = this.nsp.sockets.get(id)?.client.conn;
-    if (conn === undefined) return -1;
+    if (conn === undefined || conn.readyState === "closed") return -1;
     const handle = conn._handle;
     if (handle === undefined || (this._engine !== undefined && conn.server !== this._engine)) {
       this._isNative = false;
@@ -124,6 +124,11 @@ class Adapter extends InMemoryAdapter {
     }
     this._engine ??= conn.server;
     return handle;
+  }
+
+  /** The number of a socket's connection, which may be closed already, or -1. @private */
+  _numberOf(id) {
+    return this.nsp.sockets.get(id)?.client.conn._handle ?? -1;
   }
 
   /** Adds what a room is to the workers: its number, or its few members. @private */

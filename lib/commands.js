@@ -233,6 +233,8 @@ class Commands {
   }
 
   _addText(text) {
+    // half a character at the end would merge with the other half at the beginning of the next text
+    if ((text.charCodeAt(text.length - 1) & 0xfc00) === 0xd800) text = text.toWellFormed();
     this.text += text;
     if (this.text.length > TEXT_LIMIT) this.flush();
   }

@@ -71,6 +71,8 @@ class Conn {
     this._transport = undefined;
     this._callbacks = undefined;
     this._watched = 0;
+    /** Whether the sockets have left their rooms: if not, another connection must not get the same number. */
+    this._isLeft = false;
   }
 
   /** "open", "closing" or "closed". */
@@ -184,7 +186,9 @@ class Conn {
       this._write(packets, flags);
     } else if (this._polling !== undefined || this.server._isWatched()) {
       if (opts.volatile && !this.transport.writable) return;
-      for (const packet of packets) this._writeObserved(packet, flags & ~VOLATILE, opts);
+      // the worker could drop some packets of several, and not the others
+      if (packets.length > 1) flags &= ~VOLATILE;
+      for (const packet of packets) this._writeObserved(packet, flags, opts);
     } else if (opts.preEncoded) {
       // an adapter hands the same array to all recipients of a broadcast
       this.server._commands.sendShared(this._handle, packets, flags);
@@ -292,6 +296,7 @@ class Conn {
     if (this._readyState === "closed") return;
     this.upgraded = true;
     const { waiting } = this._polling;
+    this._polling.retire();
     this._polling = undefined;
     this._transport = new Transport(this, "websocket");
     this.emit("upgrade", this._transport);
@@ -343,6 +348,7 @@ class Conn {
     this._callbacks = undefined;
     this.server._unregister(this);
     this._client?.onclose(reason, description);
+    this._isLeft = true;
     this.emit("close", reason, description);
   }
 }

@@ -105,6 +105,8 @@ class Server extends EventEmitter {
     this._hasPacketListeners = false;
     this._batch = new Batch();
     this._drain = drain.bind(undefined, this);
+    this._pausedPipes = new Set();
+    this._resumePipes = resumePipes.bind(undefined, this);
   }
 
   /**
@@ -257,6 +259,13 @@ class Server extends EventEmitter {
     }
   }
 
+  /** Lets a pipe rest until this side has caught up with what was read. @private */
+  _pausePipe(pipe) {
+    if (this._pausedPipes.size === 0) setImmediate(this._resumePipes);
+    this._pausedPipes.add(pipe);
+    pipe.socket.pause();
+  }
+
   /** Ends the threads of a closed server when the last client has hung up. A new client starts them again. @private */
   _restIfClosed() {
     if (this._isClosed && this._conns.size === 0 && this._streams.size === 0) this._native.stop();
@@ -306,9 +315,10 @@ class Slots {
     return id;
   }
 
-  remove(id) {
+  /** Forgets an item. `reusable`: whether its number may be given to another. */
+  remove(id, reusable = true) {
     this.items[id] = undefined;
-    this.free[id % this.lanes].push(id);
+    if (reusable) this.free[id % this.lanes].push(id);
     this.size--;
   }
 }
@@ -444,7 +454,7 @@ function dispatch(server, batch) {
         conn._onNativeClose(reason, description);
       } finally {
         conn._polling?.settle();
-        server._conns.remove(subject);
+        server._conns.remove(subject, conn._isLeft);
         server._restIfClosed();
       }
       break;
@@ -459,18 +469,18 @@ function dispatch(server, batch) {
     case POLL_ANSWER: {
       batch.at = at + 3;
       const payload = batch.takeText(words[at + 2]);
-      server._conns.items[subject]._polling.answer(payload, (first & 0xff00) !== 0);
+      server._conns.items[subject]._polling?.answer(payload, (first & 0xff00) !== 0);
       break;
     }
     case POLL_ANSWER_BINARY: {
       batch.at = at + 2;
       const payload = batch.takeBuffer();
-      server._conns.items[subject]._polling.answer(payload, true);
+      server._conns.items[subject]._polling?.answer(payload, true);
       break;
     }
     case POST_DONE:
       batch.at = at + 2;
-      server._conns.items[subject]._polling.onPosted();
+      server._conns.items[subject]._polling?.onPosted();
       break;
     case CONTROL: {
       batch.at = at + 3;
@@ -515,6 +525,16 @@ function dispatch(server, batch) {
       process.emitWarning(batch.takeText(subject), "SockeyeWarning");
     }
   }
+}
+
+/** Resumes the pipes that rest, once the worker and the event loop have caught up. */
+function resumePipes(server) {
+  if (server._native.isBehind()) {
+    setImmediate(server._resumePipes);
+    return;
+  }
+  for (const pipe of server._pausedPipes) pipe.socket.resume();
+  server._pausedPipes.clear();
 }
 
 /** Ends an upgrade that nobody has answered. */

@@ -144,7 +144,7 @@ function upgradeSession(server, req, socket, head, response) {
     return;
   }
   debug("upgrading existing transport");
-  conn._beginUpgrade(req);
+  conn._beginUpgrade();
   const begun = takeOver(server, conn, req, socket, head, (stream, fd, rest) => {
     server._native.upgrade(conn._handle, stream, fd, response, rest);
   });

@@ -53,7 +53,8 @@ class Pipe {
   _onData(data) {
     if (this.id === -1) return;
     this.server._commands.flush();
-    this.server._native.pipeData(this.id, data);
+    const isBehind = this.server._native.pipeData(this.id, data);
+    if (isBehind) this.server._pausePipe(this);
   }
 
   _onWritten() {

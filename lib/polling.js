@@ -106,13 +106,29 @@ class Polling {
 
   /** The session has ended: requests that crossed its end in the worker are answered from here. */
   settle() {
-    this.answer("1", false);
+    this._answerClose();
     this.onPosted();
+  }
+
+  /** The session has another transport: requests that are under way have no meaning any more. */
+  retire() {
+    this._answerClose();
+    this.onPosted();
+    this._abortPost();
   }
 
   /** The session has failed: nothing more will be said. */
   abandon() {
-    this.answer("1", false);
+    this._answerClose();
+    this._abortPost();
+  }
+
+  /** Answers the GET that waits with a close packet. */
+  _answerClose() {
+    this.answer(this.conn.protocol === 3 ? "1:1" : "1", false);
+  }
+
+  _abortPost() {
     const { post } = this;
     if (post !== undefined) {
       this.post = undefined;

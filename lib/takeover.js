@@ -45,7 +45,7 @@ function takeOver(server, conn, req, socket, head, give) {
     return false;
   }
   socket[kStream] = stream;
-  stream.start(conn, req);
+  stream.start(conn, req, head);
   return true;
 }
 
@@ -100,20 +100,24 @@ class TakenSocket {
   }
 
   /** Lets go of Node's handle. */
-  start(conn, req) {
+  start(conn, req, head) {
     const socket = this._socket;
     // these are asked of the handle
     this._remoteAddress = conn.remoteAddress;
     this._remotePort = socket.remotePort;
     this._localAddress = sameAsBefore(socket.localAddress);
     this._localPort = socket.localPort;
+    const unseen = isUnseen(this.server, req, socket, head);
     const handle = socket._handle;
     handle.readStop();
     handle.close();
     socket._handle = null;
-    if (isUnseen(this.server, req, socket)) {
-      conn._request = undefined;
-      conn._rawRequest = memorize(req);
+    if (unseen) {
+      // a session that has begun with polling keeps its first request
+      if (conn._request === req) {
+        conn._request = undefined;
+        conn._rawRequest = memorize(req);
+      }
       this._socket = undefined;
     } else {
       watchSocket(socket);
@@ -142,7 +146,7 @@ class TakenSocket {
 /**
  * Whether nobody but Node can have a reference to the request or the socket.
  */
-function isUnseen(server, req, socket) {
+function isUnseen(server, req, socket, head) {
   const httpServer = socket.server;
   return (
     !server._showsRequests() &&
@@ -152,8 +156,17 @@ function isUnseen(server, req, socket) {
     httpServer.listenerCount("upgrade") === 1 &&
     !acceptedSockets.hasSubscribers &&
     Object.getPrototypeOf(req) === IncomingMessage.prototype &&
-    req.httpVersion === "1.1"
+    req.httpVersion === "1.1" &&
+    // an earlier request over the same connection was handled by somebody
+    socket.bytesRead <= lengthOf(req) + (head?.length ?? 0)
   );
+}
+
+/** The bytes of an upgrade request, or less if it has more white space than it needs. */
+function lengthOf(req) {
+  let length = "GET  HTTP/1.1\r\n\r\n".length + req.url.length;
+  for (const text of req.rawHeaders) length += text.length + 2;
+  return length;
 }
 
 /** What `remakeRequest` needs, as one text: neither a URL nor a header can have a line break. */

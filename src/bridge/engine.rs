@@ -20,6 +20,9 @@ use crate::worker::WorkerHandle;
 /// Words at the head of the array that `drain` fills: the number of words that follow, the number of buffers.
 const DRAIN_HEAD: usize = 2;
 
+/// Commands that may wait for a worker before streams in JavaScript are read no more.
+const MAX_WAITING_COMMANDS: usize = 64;
+
 /// What an engine is told when it is made.
 #[napi(object)]
 pub struct EngineOptions {
@@ -56,7 +59,7 @@ pub struct NativeEngine {
 impl NativeEngine {
     /// Makes an engine. `wake` is called without arguments, on the JavaScript thread, when events begin to wait; it
     /// has to see to it that `drain` is called until there are none. Threads start with the first connection.
-    #[napi(constructor)]
+    #[napi(constructor, catch_unwind)]
     pub fn new(options: EngineOptions, wake: Function<'_, (), ()>) -> Result<NativeEngine> {
         let wake = wake.build_threadsafe_function::<()>().weak::<true>().build()?;
         let settings = Arc::new(Options {
@@ -86,7 +89,7 @@ impl NativeEngine {
     ///
     /// # Errors
     /// When a worker thread cannot be started.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn submit(
         &mut self,
         words: &[u32],
@@ -112,7 +115,7 @@ impl NativeEngine {
     ///
     /// # Errors
     /// When a worker thread cannot be started.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn open_polling(
         &mut self,
         connection: u32,
@@ -134,7 +137,7 @@ impl NativeEngine {
     ///
     /// # Errors
     /// When the descriptor cannot be duplicated or a worker thread cannot be started.
-    #[napi]
+    #[napi(catch_unwind)]
     #[allow(clippy::too_many_arguments, reason = "an object would cost a lookup for each member")]
     pub fn open_websocket(
         &mut self,
@@ -157,7 +160,7 @@ impl NativeEngine {
     }
 
     /// A WebSocket wants to take over from polling. Parameters and errors as for `openWebsocket`.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn upgrade(
         &mut self,
         connection: u32,
@@ -174,7 +177,7 @@ impl NativeEngine {
     ///
     /// # Errors
     /// When a worker thread cannot be started.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn post(&mut self, connection: u32, body: String) -> Result<()> {
         self.push(connection, Command::Post { connection, body })
     }
@@ -183,25 +186,33 @@ impl NativeEngine {
     ///
     /// # Errors
     /// When a worker thread cannot be started.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn post_binary(&mut self, connection: u32, body: BufferSlice<'_>) -> Result<()> {
         self.push(connection, Command::PostBinary { connection, body: body.to_vec() })
     }
 
-    /// Bytes that a stream in JavaScript received.
+    /// Bytes that a stream in JavaScript received. Returns whether it should not be read for now, see `isBehind`.
     ///
     /// # Errors
     /// When a worker thread cannot be started.
-    #[napi]
-    pub fn pipe_data(&mut self, stream: u32, data: BufferSlice<'_>) -> Result<()> {
-        self.push(stream, Command::PipeData { stream, data: data.to_vec() })
+    #[napi(catch_unwind)]
+    pub fn pipe_data(&mut self, stream: u32, data: BufferSlice<'_>) -> Result<bool> {
+        self.push(stream, Command::PipeData { stream, data: data.to_vec() })?;
+        Ok(self.is_behind())
+    }
+
+    /// Whether so much waits for the workers, or for JavaScript, that nothing more should be read.
+    #[napi(catch_unwind)]
+    pub fn is_behind(&self) -> bool {
+        self.inbox.is_full()
+            || self.workers.iter().any(|worker| worker.waiting_commands() > MAX_WAITING_COMMANDS)
     }
 
     /// Waits until the workers have handed to the kernel what was submitted, or for `timeout` milliseconds at the most.
     ///
     /// # Errors
     /// When a worker thread cannot be started.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn settle(&mut self, timeout: u32) -> Result<()> {
         let deadline = Instant::now() + Duration::from_millis(u64::from(timeout));
         for worker in self.workers.iter_mut().filter(|worker| worker.is_running()) {
@@ -214,7 +225,7 @@ impl NativeEngine {
     }
 
     /// Ends the worker threads, which have no connections any more. They start again with the next one.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn stop(&mut self) {
         self.workers.iter_mut().for_each(WorkerHandle::stop);
     }
@@ -225,7 +236,7 @@ impl NativeEngine {
     ///
     /// # Errors
     /// When V8 cannot make the string.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn drain<'env>(&mut self, env: &'env Env, mut words: BufferSlice<'_>) -> Result<JsString<'env>> {
         let Some((batch, resumes)) = self.inbox.take() else {
             write_words(&mut words, &[0]);
@@ -248,7 +259,7 @@ impl NativeEngine {
     }
 
     /// The buffers of the batch that was drained last.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn take_buffers(&mut self) -> Vec<Buffer> {
         std::mem::take(&mut self.buffers).into_iter().map(Buffer::from).collect()
     }

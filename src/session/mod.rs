@@ -2,17 +2,19 @@
 //! neither sockets nor clocks.
 //!
 //! ```text
-//!   GET without sid                                  WebSocket without sid
-//!         │                                                   │
-//!         ▼        begin_upgrade            "5" packet        ▼
-//!      Polling ────────────────▶ Probing ───────────────▶ WebSocket
-//!         ▲  │                    │    │                      │
-//!         │  │    abort_upgrade   │    │                      │
-//!         │  └────────────────────┘    │                      │
-//!         │ close, no GET at hand      │ close, end           │ close, end
-//!         ▼                            ▼                      ▼
-//!      Closing ──────────────────▶  Closed  ◀─────────────────┘
-//!               next GET, timeout
+//!   GET without sid                              WebSocket without sid
+//!         │                                               │
+//!         ▼       begin_upgrade          "5" packet       ▼
+//!      Polling ───────────────▶ Probing ─────────────▶ WebSocket
+//!         │ ▲    abort_upgrade   │ │                   ▲  │
+//!         │ └────────────────────┘ │                   │  │
+//!         ├────────────────────────┤    "5" packet,    │  │
+//!         │ close, no GET at hand  │    to be closed   │  │
+//!         ▼                        ▼                   │  │
+//!      Closing (with or without a probing WebSocket) ──┘  │
+//!         │ next GET, timeout                             │
+//!         ▼                                               ▼
+//!      Closed ◀── close with a GET at hand, end, from any state
 //! ```
 
 pub mod outbox;
@@ -29,7 +31,7 @@ use crate::options::Options;
 pub use timers::{Deadlines, Timer};
 pub use upgrade::ProbeStep;
 
-/// Names a byte stream that the engine has taken over, within one worker.
+/// Names a byte stream that the engine has taken over.
 pub type StreamId = u32;
 
 /// Where a session is; see the diagram of the module.

@@ -317,6 +317,11 @@ impl CommandQueue {
         }
     }
 
+    /// How many commands wait.
+    pub fn len(&self) -> usize {
+        self.commands.lock().len()
+    }
+
     /// Takes the oldest command.
     pub fn pop(&self) -> Option<Command> {
         self.commands.lock().pop_front()

@@ -55,7 +55,11 @@ pub(super) async fn read(shared: Shared, id: StreamId, fd: Rc<FdStream>) {
             Ok(Read::Drained) => ready.clear_ready(),
             Ok(Read::More) => tokio::task::yield_now().await,
             Ok(Read::Gone) => return,
-            Err(_) => return shared.borrow_mut().recover_socket(id),
+            Err(_) => {
+                // what fails again is beyond repair, and the task ends with it
+                let _ = catch_unwind(AssertUnwindSafe(|| shared.borrow_mut().recover_socket(id)));
+                return;
+            }
         }
     }
 }
@@ -199,7 +203,6 @@ impl Worker {
         match connection.session.on_probe_packet(text) {
             ProbeStep::Confirm => {
                 connection.session.arm_check(Timer::FirstCheck, &mut turn);
-                self.rearm_if_earlier();
                 if let Some((socket, pool)) = self.socket_and_pool(id) {
                     socket.outbox.append(pool, |out| frame::write_text(b"3", b"probe", out));
                 }
@@ -228,13 +231,11 @@ impl Worker {
             }
             Verdict::Heartbeat => {
                 self.note_control(id, kind, data, watch::RECEIVED);
-                self.rearm_if_earlier();
             }
             Verdict::Pong => {
                 self.note_control(id, kind, data, watch::RECEIVED);
                 self.send_packet(id, Type::Pong, &[]);
                 self.note_control(id, Type::Pong, "", watch::SENT);
-                self.rearm_if_earlier();
             }
             Verdict::Ignore => self.note_control(id, kind, data, watch::RECEIVED),
             Verdict::End(ending) => {
@@ -262,13 +263,6 @@ impl Worker {
             self.events.binary(id, data);
         }
         Flow::Continue
-    }
-
-    /// The heartbeat of a client may have armed a timer that is due before the one that the main task waits for.
-    fn rearm_if_earlier(&mut self) {
-        if self.deadlines.next() < self.armed || self.armed.is_none() {
-            self.rearm.notify_one();
-        }
     }
 
     /// The body of a POST.

@@ -11,7 +11,7 @@ use crate::error::Ending;
 use crate::session::timers::CLOSE_TIMEOUT;
 use crate::session::{CloseStep, Session, State, StreamId, Timer, Turn};
 use crate::stream::pipe::Pipe;
-use crate::transport::polling::{Outgoing, Polling};
+use crate::transport::polling::{Outgoing, Payload, Polling};
 use crate::transport::websocket::{Phase, Stream, WebSocket};
 
 #[cfg(unix)]
@@ -117,8 +117,9 @@ impl Worker {
     pub(super) fn complete_upgrade(&mut self, id: ConnectionId) {
         let Some(connection) = self.connection(id) else { return };
         let Some(mut polling) = connection.polling.take() else { return };
-        if polling.waiting {
-            self.events.poll_answer(id, "1", false);
+        let waiting = std::mem::take(&mut polling.waiting);
+        if waiting {
+            self.answer_with(id, Type::Close);
         }
         self.events.simple(Kind::Upgraded, id);
         for packet in polling.take_packets() {
@@ -197,13 +198,22 @@ impl Worker {
         if let Some(stream) = socket {
             self.detach(stream, None);
         }
-        if let Some(polling) = self.connection(id).and_then(|connection| connection.polling.as_mut()) {
-            if std::mem::take(&mut polling.waiting) {
-                let last = if ending == Ending::TransportClose { Type::Noop } else { Type::Close };
-                self.events.poll_answer(id, &(last as u8 as char).to_string(), false);
-            }
+        let polling = self.connection(id).and_then(|connection| connection.polling.as_mut());
+        if polling.is_some_and(|polling| std::mem::take(&mut polling.waiting)) {
+            let last = if ending == Ending::TransportClose { Type::Noop } else { Type::Close };
+            self.answer_with(id, last);
         }
         self.announce_end(id, ending);
+    }
+
+    /// Answers a GET with a single packet, whatever else waits.
+    fn answer_with(&mut self, id: ConnectionId, kind: Type) {
+        let Some(connection) = self.connection(id) else { return };
+        let mut answer = Polling::with_get();
+        answer.push(Outgoing::Text(kind, Default::default()), false);
+        if let (Payload::Text(payload), _) = answer.take_payload(connection.session.protocol()) {
+            self.events.poll_answer(id, &payload, false);
+        }
     }
 
     /// JavaScript has ended the session by itself.

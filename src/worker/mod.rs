@@ -58,6 +58,11 @@ impl WorkerHandle {
         self.thread.is_some()
     }
 
+    /// How many commands wait.
+    pub fn waiting_commands(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Gives the worker something to do.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ use {
     super::Shared,
     crate::stream::fd::FdStream,
     std::io::{ErrorKind, IoSlice},
+    std::panic::{catch_unwind, AssertUnwindSafe},
     std::rc::Rc,
 };
 
@@ -32,19 +33,14 @@ const SLICES: usize = 32;
 pub(super) async fn write(shared: Shared, id: StreamId, fd: Rc<FdStream>) {
     loop {
         let Ok(mut ready) = fd.writable().await else { return };
-        let mut worker = shared.borrow_mut();
-        match worker.write_socket(id, &fd) {
-            Wrote::Everything => {
-                if let Some(socket) = worker.socket(id) {
-                    socket.write_task = None;
-                }
-                worker.after_flush(id);
-                return worker.finish_turn();
-            }
-            Wrote::NotAll => ready.clear_ready(),
-            Wrote::Broken => {
-                worker.on_end_of_stream(id);
-                return worker.finish_turn();
+        let turn = catch_unwind(AssertUnwindSafe(|| shared.borrow_mut().write_turn(id, &fd)));
+        match turn {
+            Ok(Wrote::NotAll) => ready.clear_ready(),
+            Ok(Wrote::Everything | Wrote::Broken) => return,
+            Err(_) => {
+                // what fails again is beyond repair, and the task ends with it
+                let _ = catch_unwind(AssertUnwindSafe(|| shared.borrow_mut().recover_socket(id)));
+                return;
             }
         }
     }
@@ -275,6 +271,10 @@ impl Worker {
             }
         }
         self.events.publish();
+        // the turn may have armed a timer that is due before the one that the main task waits for
+        if self.deadlines.next().is_some_and(|next| self.armed.is_none_or(|armed| next < armed)) {
+            self.rearm.notify_one();
+        }
     }
 
     /// Answers the GET that waits, if there is something to answer it with.
@@ -318,6 +318,24 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// The socket has room again.
+    #[cfg(unix)]
+    fn write_turn(&mut self, id: StreamId, fd: &FdStream) -> Wrote {
+        let wrote = self.write_socket(id, fd);
+        if !matches!(wrote, Wrote::NotAll) {
+            if let Some(socket) = self.socket(id) {
+                socket.write_task = None;
+            }
+        }
+        match wrote {
+            Wrote::Everything => self.after_flush(id),
+            Wrote::Broken => self.on_broken_pipe(id),
+            Wrote::NotAll => {}
+        }
+        self.finish_turn();
+        wrote
     }
 
     /// Writing failed: reading will report the end, after what the client has still sent.
