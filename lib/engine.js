@@ -56,6 +56,16 @@ const MAX_BACKLOG = 8 * 1024 * 1024;
 
 const LONGEST_TIMER = 2 ** 31 - 1;
 
+/** Bytes from which on a message is compressed, if nothing else is said. */
+const DEFLATE_THRESHOLD = 1024;
+
+/** What of the option `perMessageDeflate` holds for all connections. */
+function deflateSettings(options) {
+  if (!options) return undefined;
+  const level = options.zlibDeflateOptions?.level;
+  return { level: level >= 0 ? level : undefined, threshold: options.threshold };
+}
+
 /** One worker for each core that the JavaScript thread leaves, at least one, at most four. */
 function defaultWorkers() {
   return Math.min(4, Math.max(1, os.availableParallelism() - 1));
@@ -79,6 +89,9 @@ class Server extends EventEmitter {
     this.clientsCount = 0;
     this.opts = Object.assign({}, DEFAULTS, opts);
     if (opts.cookie) this.opts.cookie = Object.assign({}, COOKIE_DEFAULTS, opts.cookie);
+    if (opts.perMessageDeflate) {
+      this.opts.perMessageDeflate = Object.assign({ threshold: DEFLATE_THRESHOLD }, opts.perMessageDeflate);
+    }
     if (this.opts.cors) this.use(require("cors")(this.opts.cors));
     const workers = this.opts.workers ?? defaultWorkers();
     if (!Number.isInteger(workers) || workers < 1 || workers > 31) {
@@ -93,6 +106,7 @@ class Server extends EventEmitter {
         maxPayload: this.opts.maxHttpBufferSize,
         parsePackets: !!opts.parsePackets,
         maxBacklog: MAX_BACKLOG,
+        deflate: deflateSettings(this.opts.perMessageDeflate),
       },
       wake.bind(undefined, this),
     );

@@ -3,6 +3,7 @@
 const { randomBytes } = require("crypto");
 const createDebug = require("debug");
 const { acceptKey } = require("../binding.js");
+const { negotiate } = require("./deflate");
 const { Conn, revisionOf } = require("./conn");
 const { parseQuery } = require("./query");
 const { isTaken, takeOver } = require("./takeover");
@@ -110,33 +111,46 @@ function handleUpgrade(server, req, socket, head) {
     }
     // some middlewares add their headers when this is called
     res.writeHead();
-    const response = switchProtocols(server, req, socket, res);
-    if (response === undefined) return;
+    const answer = switchProtocols(server, req, socket, res);
+    if (answer === undefined) return;
+    const { response } = answer;
     if (req._query.transport !== "websocket") {
       endWith(socket, Buffer.concat([Buffer.from(response), CLOSE_FRAME]));
     } else if (req._query.sid) {
-      upgradeSession(server, req, socket, head, response);
+      upgradeSession(server, req, socket, head, answer);
     } else {
       const refuseOpen = (refusal) => {
         socket.write(response);
         refuseUpgrade(socket, refusal);
       };
-      openSession(server, req, refuseOpen, (id) => openWebSocket(server, req, socket, head, response, id));
+      openSession(server, req, refuseOpen, (id) => openWebSocket(server, req, socket, head, answer, id));
     }
   });
 }
 
-function openWebSocket(server, req, socket, head, response, id) {
+function openWebSocket(server, req, socket, head, answer, id) {
   const conn = new Conn(id, server, req, "websocket", protocolOf(req));
   const opened = takeOver(server, conn, req, socket, head, (stream, fd, rest) => {
     const { initialPacket } = server.opts;
     const initial = typeof initialPacket === "string" ? initialPacket : undefined;
-    server._native.openWebsocket(conn._handle, revisionOf(req), stream, fd, response, rest, id, initial);
+    const { response, deflate } = answer;
+    server._native.openWebsocket(
+      conn._handle,
+      revisionOf(req),
+      stream,
+      fd,
+      response,
+      rest,
+      deflate,
+      id,
+      initial,
+    );
   });
   return opened ? conn : undefined;
 }
 
-function upgradeSession(server, req, socket, head, response) {
+function upgradeSession(server, req, socket, head, answer) {
+  const { response, deflate } = answer;
   const conn = server.clients[req._query.sid];
   if (conn === undefined || conn.upgrading || conn.upgraded || conn.transport.name !== "polling") {
     debug("the session cannot be upgraded (any more)");
@@ -146,7 +160,7 @@ function upgradeSession(server, req, socket, head, response) {
   debug("upgrading existing transport");
   conn._beginUpgrade();
   const begun = takeOver(server, conn, req, socket, head, (stream, fd, rest) => {
-    server._native.upgrade(conn._handle, stream, fd, response, rest);
+    server._native.upgrade(conn._handle, stream, fd, response, rest, deflate);
   });
   if (!begun) conn._onUpgradeFailed();
 }
@@ -279,7 +293,8 @@ function openSession(server, req, refuseWith, open) {
 
 /**
  * Checks the WebSocket part of an upgrade request (RFC 6455 section 4.2.1).
- * @returns {string|undefined} the answer that switches protocols; nothing if the request has been refused
+ * @returns {{ response: string, deflate: number }|undefined} the answer that switches protocols, and what was agreed on
+ *   for permessage-deflate; nothing if the request has been refused
  */
 function switchProtocols(server, req, socket, res) {
   const upgrade = headerOf(req, "upgrade");
@@ -304,6 +319,14 @@ function switchProtocols(server, req, socket, res) {
     }
     [protocol] = trimmed;
   }
+  let agreement;
+  if (server.opts.perMessageDeflate) {
+    try {
+      agreement = negotiate(headerOf(req, "sec-websocket-extensions"), server.opts.perMessageDeflate);
+    } catch {
+      return bad("Invalid or unacceptable Sec-WebSocket-Extensions header");
+    }
+  }
   if (!socket.readable || !socket.writable) {
     socket.destroy();
     return undefined;
@@ -315,11 +338,12 @@ function switchProtocols(server, req, socket, res) {
     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
     `Sec-WebSocket-Accept: ${acceptKey(key)}\r\n`;
   if (protocol) response += `Sec-WebSocket-Protocol: ${protocol}\r\n`;
+  if (agreement) response += `Sec-WebSocket-Extensions: ${agreement.response}\r\n`;
   const additional = res.headers;
   if (!req._query.sid) server.emit("initial_headers", additional, req);
   server.emit("headers", additional, req);
   for (const name of Object.keys(additional)) response += `${name}: ${additional[name]}\r\n`;
-  return response + "\r\n";
+  return { response: response + "\r\n", deflate: agreement?.agreed ?? 0 };
 }
 
 /**

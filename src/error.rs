@@ -29,6 +29,8 @@ pub enum Violation {
     TooManyFragments,
     /// RFC 6455 section 8.1: text or a close reason that is not UTF-8.
     Utf8,
+    /// RFC 7692 section 7.2.2: a message that does not inflate.
+    Compression,
     /// RFC 6455 section 7.4: a close status that may not appear on the wire.
     CloseCode(u16),
 }
@@ -37,7 +39,7 @@ impl Violation {
     /// The status for our Close frame (RFC 6455 section 7.4.1).
     pub fn close_code(self) -> u16 {
         match self {
-            Violation::Utf8 => 1007,
+            Violation::Utf8 | Violation::Compression => 1007,
             Violation::TooManyFragments => 1008,
             Violation::TooLarge | Violation::LengthOverflow => 1009,
             _ => 1002,
@@ -47,12 +49,16 @@ impl Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let class = if *self == Violation::Utf8 { "Error" } else { "RangeError" };
+        let class = match self {
+            Violation::Utf8 | Violation::Compression => "Error",
+            _ => "RangeError",
+        };
         match self {
             Violation::LengthOverflow => {
                 write!(f, "{class}: Unsupported WebSocket frame: payload length > 2^53 - 1")
             }
             Violation::TooLarge => write!(f, "{class}: Max payload size exceeded"),
+            Violation::Compression => write!(f, "{class}: invalid compressed data"),
             Violation::TooManyFragments => write!(f, "{class}: Too many message fragments"),
             framed => {
                 write!(f, "{class}: Invalid WebSocket frame: ")?;

@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use crate::engine_io::packet::Handshake;
 use crate::engine_io::Protocol;
 use crate::options::Options;
+use crate::transport::deflate::Parameters;
 use crate::worker::command::{Command, OpBatch, Open, Takeover};
 use crate::worker::event::{EventBatch, Inbox, MAX_WORDS};
 use crate::worker::WorkerHandle;
@@ -22,6 +23,9 @@ const DRAIN_HEAD: usize = 2;
 
 /// Commands that may wait for a worker before streams in JavaScript are read no more.
 const MAX_WAITING_COMMANDS: usize = 64;
+
+/// zlib's own choice of a level of compression.
+const DEFLATE_LEVEL: u8 = 6;
 
 /// What an engine is told when it is made.
 #[napi(object)]
@@ -40,10 +44,21 @@ pub struct EngineOptions {
     pub parse_packets: bool,
     /// Bytes of events that may wait for JavaScript before sockets are read no more.
     pub max_backlog: f64,
+    /// The settings of permessage-deflate.
+    pub deflate: Option<DeflateOptions>,
 }
 
 fn milliseconds(value: f64) -> Duration {
     Duration::try_from_secs_f64(value / 1000.0).unwrap_or(Duration::from_secs(u64::from(u32::MAX)))
+}
+
+/// The settings of permessage-deflate that hold for all connections.
+#[napi(object)]
+pub struct DeflateOptions {
+    /// The level of compression, 0 to 9; `undefined` for the library's own choice.
+    pub level: Option<u32>,
+    /// Without context takeover, shorter messages are sent as they are. In bytes.
+    pub threshold: f64,
 }
 
 /// The native half of an Engine.IO server.
@@ -52,6 +67,8 @@ pub struct NativeEngine {
     workers: Vec<WorkerHandle>,
     inbox: Arc<Inbox>,
     options: Arc<Options>,
+    deflate_level: u8,
+    deflate_threshold: u32,
     buffers: Vec<Vec<u8>>,
 }
 
@@ -81,7 +98,15 @@ impl NativeEngine {
         let workers = (0..count)
             .map(|index| WorkerHandle::new(index, count, settings.clone(), inbox.clone()))
             .collect();
-        Ok(NativeEngine { workers, inbox, options: settings, buffers: Vec::new() })
+        let deflate = options.deflate.unwrap_or(DeflateOptions { level: None, threshold: 0.0 });
+        Ok(NativeEngine {
+            workers,
+            inbox,
+            options: settings,
+            deflate_level: deflate.level.map_or(DEFLATE_LEVEL, |level| level.min(9) as u8),
+            deflate_threshold: deflate.threshold.max(0.0) as u32,
+            buffers: Vec::new(),
+        })
     }
 
     /// Hands over operations that JavaScript gathered. `count`: how many words of `words` are used. `mask`: a bit for
@@ -133,7 +158,8 @@ impl NativeEngine {
     }
 
     /// A session begins with a WebSocket. `fd`: the descriptor to duplicate, or -1 for a stream in JavaScript.
-    /// `response`: the answer to the upgrade request. `head`: what came behind the request.
+    /// `response`: the answer to the upgrade request. `head`: what came behind the request. `deflate`: what was agreed on,
+    /// see `deflate_parameters`.
     ///
     /// # Errors
     /// When the descriptor cannot be duplicated or a worker thread cannot be started.
@@ -147,10 +173,11 @@ impl NativeEngine {
         fd: i32,
         response: String,
         head: Option<BufferSlice<'_>>,
+        deflate: u32,
         sid: String,
         initial: Option<String>,
     ) -> Result<()> {
-        let socket = Some(takeover(stream, fd, response, head)?);
+        let socket = Some(self.takeover(stream, fd, response, head, deflate)?);
         let handshake = self.handshake(&sid, &[]);
         let protocol = protocol_of(revision);
         self.push(
@@ -168,8 +195,9 @@ impl NativeEngine {
         fd: i32,
         response: String,
         head: Option<BufferSlice<'_>>,
+        deflate: u32,
     ) -> Result<()> {
-        let socket = takeover(stream, fd, response, head)?;
+        let socket = self.takeover(stream, fd, response, head, deflate)?;
         self.push(connection, Command::Upgrade { connection, socket })
     }
 
@@ -275,6 +303,37 @@ impl NativeEngine {
         .encode()
     }
 
+    fn takeover(
+        &self,
+        stream: u32,
+        fd: i32,
+        response: String,
+        head: Option<BufferSlice<'_>>,
+        deflate: u32,
+    ) -> Result<Takeover> {
+        Ok(Takeover {
+            stream,
+            #[cfg(unix)]
+            fd: if fd < 0 { None } else { Some(crate::stream::fd::duplicate(fd).map_err(io_error)?) },
+            response,
+            deflate: self.deflate_parameters(deflate),
+            head: head.map(|head| head.to_vec()).unwrap_or_default(),
+        })
+    }
+
+    /// What was agreed with a client: 0 for nothing; else the logarithms of the server's window in the lowest four
+    /// bits and of the client's in the next four, and whether the server (256) and the client (512) keep no context.
+    fn deflate_parameters(&self, agreed: u32) -> Option<Parameters> {
+        (agreed != 0).then(|| Parameters {
+            server_max_window_bits: (agreed & 15).clamp(9, 15) as u8,
+            client_max_window_bits: (agreed >> 4 & 15).clamp(9, 15) as u8,
+            server_no_context_takeover: agreed & 256 != 0,
+            client_no_context_takeover: agreed & 512 != 0,
+            level: self.deflate_level,
+            threshold: self.deflate_threshold,
+        })
+    }
+
     fn push(&mut self, id: u32, command: Command) -> Result<()> {
         let index = id as usize % self.workers.len();
         self.workers[index].push(command).map_err(io_error)
@@ -288,16 +347,6 @@ fn protocol_of(revision: u32) -> Protocol {
         3 => Protocol::V3 { base64: false },
         _ => Protocol::V4,
     }
-}
-
-fn takeover(stream: u32, fd: i32, response: String, head: Option<BufferSlice<'_>>) -> Result<Takeover> {
-    Ok(Takeover {
-        stream,
-        #[cfg(unix)]
-        fd: if fd < 0 { None } else { Some(crate::stream::fd::duplicate(fd).map_err(io_error)?) },
-        response,
-        head: head.map(|head| head.to_vec()).unwrap_or_default(),
-    })
 }
 
 /// Writes words where JavaScript reads them as a `Uint32Array`.

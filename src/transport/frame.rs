@@ -8,6 +8,7 @@ use std::io::Cursor;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 
+use super::deflate::Deflate;
 use crate::error::Violation;
 
 /// The most fragments that one message may consist of.
@@ -53,12 +54,15 @@ pub struct FrameReader {
     partial: Vec<u8>,
     /// The beginning of a message whose last fragment has not arrived.
     fragmented: Option<Box<Fragmented>>,
+    /// The state of permessage-deflate, if it has been agreed on.
+    pub deflate: Option<Box<Deflate>>,
 }
 
 /// A message under assembly.
 #[derive(Debug)]
 struct Fragmented {
     opcode: Data,
+    compressed: bool,
     payload: Vec<u8>,
     count: u32,
 }
@@ -116,7 +120,7 @@ impl FrameReader {
                 head[header_length + 3],
             ];
             unmask(payload, mask);
-            if self.frame(header.opcode, header.is_final, payload, deliver)? == Flow::Stop {
+            if self.frame(&header, payload, max_payload, deliver)? == Flow::Stop {
                 return Ok(bytes.len());
             }
             at = end;
@@ -161,10 +165,12 @@ impl FrameReader {
         if first & 0x30 != 0 {
             return Err(Violation::ReservedBits23);
         }
-        if first & 0x40 != 0 {
+        let opcode = first & 0x0f;
+        // RFC 7692 section 6: the bit stands on the first frame of a compressed message
+        let may_be_compressed = self.deflate.is_some() && matches!(opcode, 1 | 2);
+        if first & 0x40 != 0 && !may_be_compressed {
             return Err(Violation::ReservedBit1);
         }
-        let opcode = first & 0x0f;
         match OpCode::from(opcode) {
             OpCode::Data(Data::Continue) if self.fragmented.is_none() => return Err(Violation::Opcode(0)),
             OpCode::Data(Data::Text | Data::Binary) if self.fragmented.is_some() => {
@@ -193,12 +199,13 @@ impl FrameReader {
     /// Handles one unmasked frame.
     fn frame(
         &mut self,
-        opcode: OpCode,
-        is_final: bool,
+        header: &FrameHeader,
         payload: &[u8],
+        max_payload: usize,
         deliver: &mut impl FnMut(Incoming<'_>) -> Flow,
     ) -> Result<Flow, Violation> {
-        match opcode {
+        let is_final = header.is_final;
+        match header.opcode {
             OpCode::Data(Data::Continue) => {
                 let Some(message) = self.fragmented.as_mut() else { return Err(Violation::Opcode(0)) };
                 message.count += 1;
@@ -209,14 +216,18 @@ impl FrameReader {
                 if !is_final {
                     return Ok(Flow::Continue);
                 }
-                let opcode = message.opcode;
+                let (opcode, compressed) = (message.opcode, message.compressed);
                 let payload = std::mem::take(&mut message.payload);
                 self.fragmented = None;
-                deliver_message(opcode, &payload, deliver)
+                self.message(opcode, compressed, &payload, max_payload, deliver)
             }
-            OpCode::Data(opcode) if is_final => deliver_message(opcode, payload, deliver),
+            OpCode::Data(opcode) if is_final => {
+                self.message(opcode, header.rsv1, payload, max_payload, deliver)
+            }
             OpCode::Data(opcode) => {
-                self.fragmented = Some(Box::new(Fragmented { opcode, payload: payload.to_vec(), count: 1 }));
+                let compressed = header.rsv1;
+                self.fragmented =
+                    Some(Box::new(Fragmented { opcode, compressed, payload: payload.to_vec(), count: 1 }));
                 Ok(Flow::Continue)
             }
             OpCode::Control(Control::Ping) => Ok(deliver(Incoming::Ping(payload))),
@@ -225,6 +236,25 @@ impl FrameReader {
                 check_close(payload)?;
                 Ok(deliver(Incoming::Close(payload)))
             }
+        }
+    }
+}
+
+impl FrameReader {
+    /// Handles a whole message.
+    fn message(
+        &mut self,
+        opcode: Data,
+        compressed: bool,
+        payload: &[u8],
+        max_payload: usize,
+        deliver: &mut impl FnMut(Incoming<'_>) -> Flow,
+    ) -> Result<Flow, Violation> {
+        match self.deflate.as_mut() {
+            Some(deflate) if compressed => {
+                deliver_message(opcode, &deflate.decompress(payload, max_payload)?, deliver)
+            }
+            _ => deliver_message(opcode, payload, deliver),
         }
     }
 }
@@ -274,6 +304,16 @@ pub fn write_text(prefix: &[u8], text: &[u8], out: &mut Vec<u8>) {
 /// Appends a final binary frame whose payload is `prefix` and then `data`.
 pub fn write_binary(prefix: &[u8], data: &[u8], out: &mut Vec<u8>) {
     write_frame(OpCode::Data(Data::Binary), prefix, data, out);
+}
+
+/// Appends a final frame of a message that was compressed (RFC 7692 section 6.1).
+pub fn write_compressed(is_text: bool, payload: &[u8], out: &mut Vec<u8>) {
+    let opcode = OpCode::Data(if is_text { Data::Text } else { Data::Binary });
+    let header = FrameHeader { opcode, rsv1: true, ..FrameHeader::default() };
+    out.reserve(payload.len() + MAX_HEADER);
+    // writing to a Vec does not fail
+    let _ = header.format(payload.len() as u64, out);
+    out.extend_from_slice(payload);
 }
 
 /// Appends a pong frame.

@@ -31,6 +31,7 @@ use tokio::sync::Notify;
 use crate::connection::ConnectionId;
 use crate::engine_io::Protocol;
 use crate::session::StreamId;
+use crate::transport::deflate::Parameters;
 
 /// The word that stands for "no text".
 pub const NO_TEXT: u32 = u32::MAX;
@@ -112,6 +113,8 @@ pub struct Takeover {
     pub fd: Option<OwnedFd>,
     /// The answer to the upgrade request.
     pub response: String,
+    /// What has been agreed on for permessage-deflate.
+    pub deflate: Option<Parameters>,
     /// What Node had already read behind the request.
     pub head: Vec<u8>,
 }

@@ -11,6 +11,7 @@ use crate::error::Ending;
 use crate::session::timers::CLOSE_TIMEOUT;
 use crate::session::{CloseStep, Session, State, StreamId, Timer, Turn};
 use crate::stream::pipe::Pipe;
+use crate::transport::deflate::Deflate;
 use crate::transport::polling::{Outgoing, Payload, Polling};
 use crate::transport::websocket::{Phase, Stream, WebSocket};
 
@@ -82,7 +83,9 @@ impl Worker {
         };
         #[cfg(not(unix))]
         let (stream, registered) = (Stream::Pipe(Pipe::default()), true);
-        put(&mut self.sockets, slot, WebSocket::new(owner, stream));
+        let mut socket = WebSocket::new(owner, stream);
+        socket.reader.deflate = takeover.deflate.map(|parameters| Box::new(Deflate::new(parameters)));
+        put(&mut self.sockets, slot, socket);
         if !registered {
             self.on_end_of_stream(id);
             return Vec::new();

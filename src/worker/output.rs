@@ -11,6 +11,7 @@ use crate::engine_io::packet::Type;
 use crate::engine_io::{v3, Protocol};
 use crate::session::outbox::SHARE_FROM;
 use crate::session::{State, StreamId};
+use crate::transport::deflate::{Deflate, Parameters};
 use crate::transport::frame;
 use crate::transport::polling::{Outgoing, Payload};
 use crate::transport::websocket::{Phase, Stream};
@@ -59,6 +60,8 @@ struct Encoded<'a> {
     parcel: Parcel<'a>,
     compress: bool,
     frames: [Vec<u8>; Protocol::FORMS],
+    /// The frames compressed on their own, for each set of parameters that came up.
+    compressed: Vec<(Parameters, Protocol, Bytes)>,
     shared: [Option<Bytes>; Protocol::FORMS],
     packets: Vec<Outgoing>,
 }
@@ -69,6 +72,7 @@ impl<'a> Encoded<'a> {
             parcel,
             compress: flags.compress(),
             frames: Default::default(),
+            compressed: Vec::new(),
             shared: Default::default(),
             packets: Vec::new(),
         }
@@ -80,6 +84,19 @@ impl<'a> Encoded<'a> {
         if frames.is_empty() {
             write_frames(&self.parcel, protocol, frames);
         }
+        frames
+    }
+
+    /// The message as frames that are compressed on their own, for clients for whom the server keeps no context.
+    fn compressed_frames(&mut self, protocol: Protocol, parameters: Parameters) -> Bytes {
+        let known = self.compressed.iter().find(|entry| entry.0 == parameters && entry.1 == protocol);
+        if let Some((_, _, frames)) = known {
+            return frames.clone();
+        }
+        let mut frames = Vec::new();
+        write_compressed(&self.parcel, protocol, &mut Deflate::new(parameters), &mut frames);
+        let frames = Bytes::from(frames);
+        self.compressed.push((parameters, protocol, frames.clone()));
         frames
     }
 
@@ -112,6 +129,34 @@ fn write_frames(parcel: &Parcel<'_>, protocol: Protocol, out: &mut Vec<u8>) {
     }
     for buffer in parcel.buffers {
         write_buffer(buffer, protocol, out);
+    }
+}
+
+/// Writes a message as frames, compressed where that applies.
+fn write_compressed(parcel: &Parcel<'_>, protocol: Protocol, deflate: &mut Deflate, out: &mut Vec<u8>) {
+    if let Some(text) = parcel.text {
+        write_message(true, [b"4", text.as_bytes()], deflate, out);
+    }
+    for buffer in parcel.buffers {
+        match protocol {
+            Protocol::V4 => write_message(false, [&[], buffer], deflate, out),
+            Protocol::V3 { base64: false } => {
+                write_message(false, [&v3::BINARY_MESSAGE, buffer], deflate, out)
+            }
+            Protocol::V3 { base64: true } => {
+                write_message(true, [&[], v3::encode_base64(buffer).as_bytes()], deflate, out);
+            }
+        }
+    }
+}
+
+fn write_message(is_text: bool, pieces: [&[u8]; 2], deflate: &mut Deflate, out: &mut Vec<u8>) {
+    if deflate.applies_to(pieces[0].len() + pieces[1].len()) {
+        frame::write_compressed(is_text, &deflate.compress(pieces), out);
+    } else if is_text {
+        frame::write_text(pieces[0], pieces[1], out);
+    } else {
+        frame::write_binary(pieces[0], pieces[1], out);
     }
 }
 
@@ -167,7 +212,12 @@ impl Worker {
         // the common case frames straight into the outbox
         if let Some((socket, pool)) = self.socket_and_pool(stream) {
             if socket.phase == Phase::Open && (!flags.volatile() || socket.outbox.is_empty()) {
-                socket.outbox.append(pool, |out| write_frames(&parcel, protocol, out));
+                match socket.reader.deflate.as_mut().filter(|_| flags.compress()) {
+                    None => socket.outbox.append(pool, |out| write_frames(&parcel, protocol, out)),
+                    Some(deflate) => {
+                        socket.outbox.append(pool, |out| write_compressed(&parcel, protocol, deflate, out));
+                    }
+                }
             }
         }
         self.mark_dirty(stream);
@@ -229,6 +279,17 @@ impl Worker {
         if let State::WebSocket { stream } = state {
             let Some((socket, pool)) = self.socket_and_pool(stream) else { return };
             if flags.volatile() && !socket.outbox.is_empty() {
+                return;
+            }
+            if let Some(deflate) = socket.reader.deflate.as_mut().filter(|_| flags.compress()) {
+                if deflate.parameters.server_no_context_takeover {
+                    socket.outbox.append_shared(encoded.compressed_frames(protocol, deflate.parameters));
+                } else {
+                    socket
+                        .outbox
+                        .append(pool, |out| write_compressed(&encoded.parcel, protocol, deflate, out));
+                }
+                self.mark_dirty(stream);
                 return;
             }
             match encoded.shared_frames(protocol) {

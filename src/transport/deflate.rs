@@ -1,0 +1,208 @@
+//! permessage-deflate (RFC 7692): the compression of whole messages.
+
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+
+use crate::error::Violation;
+
+/// What ends every flushed block and is left out on the wire (RFC 7692 section 7.2.1).
+const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
+
+/// Bytes that one step of compression or decompression makes room for.
+const STEP: usize = 16 << 10;
+
+/// What has been agreed with a client (RFC 7692 section 7.1), and the server's own settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parameters {
+    /// We begin every message with an empty window.
+    pub server_no_context_takeover: bool,
+    /// The client begins every message with an empty window.
+    pub client_no_context_takeover: bool,
+    /// The logarithm of the size of our window, 9 to 15.
+    pub server_max_window_bits: u8,
+    /// The logarithm of the size of the client's window, 9 to 15.
+    pub client_max_window_bits: u8,
+    /// The level of compression, 0 to 9.
+    pub level: u8,
+    /// Without context takeover, shorter messages are sent as they are. In bytes.
+    pub threshold: u32,
+}
+
+/// The state of the extension for one connection. The windows are made when they are first needed.
+#[derive(Debug)]
+pub struct Deflate {
+    pub parameters: Parameters,
+    compressor: Option<Box<Compress>>,
+    decompressor: Option<Box<Decompress>>,
+}
+
+impl Deflate {
+    /// The state for a connection with these parameters.
+    pub fn new(parameters: Parameters) -> Deflate {
+        Deflate { parameters, compressor: None, decompressor: None }
+    }
+
+    /// Whether a message of this length is sent compressed.
+    pub fn applies_to(&self, length: usize) -> bool {
+        length > 0
+            && (!self.parameters.server_no_context_takeover || length >= self.parameters.threshold as usize)
+    }
+
+    /// Compresses a message, given in pieces.
+    pub fn compress(&mut self, pieces: [&[u8]; 2]) -> Vec<u8> {
+        let parameters = self.parameters;
+        let compressor = self.compressor.get_or_insert_with(|| Box::new(compressor(parameters)));
+        let compressed = compress(compressor, pieces);
+        if parameters.server_no_context_takeover {
+            self.compressor = None;
+        }
+        compressed
+    }
+
+    /// Decompresses a message of the client. `max_payload`: bytes that it may have.
+    ///
+    /// # Errors
+    /// [`Violation::TooLarge`] as soon as there is more than that, [`Violation::Compression`] for bytes that do not
+    /// inflate.
+    pub fn decompress(&mut self, message: &[u8], max_payload: usize) -> Result<Vec<u8>, Violation> {
+        let bits = self.parameters.client_max_window_bits;
+        let decompressor =
+            self.decompressor.get_or_insert_with(|| Box::new(Decompress::new_with_window_bits(false, bits)));
+        let mut out = Vec::new();
+        inflate(decompressor, message, max_payload, &mut out)?;
+        inflate(decompressor, &TAIL, max_payload, &mut out)?;
+        if self.parameters.client_no_context_takeover {
+            self.decompressor = None;
+        }
+        Ok(out)
+    }
+}
+
+fn compressor(parameters: Parameters) -> Compress {
+    let level = Compression::new(u32::from(parameters.level));
+    Compress::new_with_window_bits(level, false, parameters.server_max_window_bits)
+}
+
+fn compress(compressor: &mut Compress, pieces: [&[u8]; 2]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(pieces[1].len() / 2 + 64);
+    deflate(compressor, pieces[0], FlushCompress::None, &mut out);
+    deflate(compressor, pieces[1], FlushCompress::Sync, &mut out);
+    out.truncate(out.len().saturating_sub(TAIL.len()));
+    out
+}
+
+/// Feeds all of `input` to the compressor.
+fn deflate(compressor: &mut Compress, input: &[u8], flush: FlushCompress, out: &mut Vec<u8>) {
+    let start = compressor.total_in();
+    loop {
+        let consumed = (compressor.total_in() - start) as usize;
+        out.reserve(64.max((input.len() - consumed).min(STEP)));
+        // compression fails only for parameters that the library would have refused at once
+        let _ = compressor.compress_vec(&input[consumed..], out, flush);
+        let consumed = (compressor.total_in() - start) as usize;
+        if consumed == input.len() && out.len() < out.capacity() {
+            return;
+        }
+    }
+}
+
+/// Feeds all of `input` to the decompressor.
+fn inflate(
+    decompressor: &mut Decompress,
+    input: &[u8],
+    max_payload: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), Violation> {
+    let mut rest = input;
+    loop {
+        out.reserve(STEP.min(max_payload + 1 - out.len()));
+        let (length, taken) = (out.len(), decompressor.total_in());
+        let status = decompressor
+            .decompress_vec(rest, out, FlushDecompress::Sync)
+            .map_err(|_| Violation::Compression)?;
+        rest = &rest[(decompressor.total_in() - taken) as usize..];
+        if out.len() > max_payload {
+            return Err(Violation::TooLarge);
+        }
+        if status == Status::StreamEnd {
+            // a final block: what follows begins anew
+            decompressor.reset(false);
+        } else if out.len() < out.capacity() && (rest.is_empty() || out.len() == length) {
+            return if rest.is_empty() { Ok(()) } else { Err(Violation::Compression) };
+        }
+        if rest.is_empty() && out.len() < out.capacity() {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX: usize = 100_000;
+
+    fn parameters(no_context: bool) -> Parameters {
+        Parameters {
+            server_no_context_takeover: no_context,
+            client_no_context_takeover: no_context,
+            server_max_window_bits: 15,
+            client_max_window_bits: 15,
+            level: 6,
+            threshold: 1024,
+        }
+    }
+
+    #[test]
+    fn reads_the_examples_of_the_rfc() {
+        // RFC 7692 section 7.2.3: "Hello", then again with the window of the first
+        let mut deflate = Deflate::new(parameters(false));
+        let first = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+        assert_eq!(deflate.decompress(&first, MAX).unwrap(), b"Hello");
+        assert_eq!(deflate.decompress(&[0xf2, 0x00, 0x11, 0x00, 0x00], MAX).unwrap(), b"Hello");
+    }
+
+    #[test]
+    fn reads_a_final_block() {
+        // RFC 7692 section 7.2.3.4
+        let mut deflate = Deflate::new(parameters(false));
+        let message = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00];
+        assert_eq!(deflate.decompress(&message, MAX).unwrap(), b"Hello");
+        assert_eq!(deflate.decompress(&message, MAX).unwrap(), b"Hello");
+    }
+
+    #[test]
+    fn messages_round_trip_with_and_without_context() {
+        for no_context in [false, true] {
+            let mut server = Deflate::new(parameters(no_context));
+            let mut client = Deflate::new(parameters(no_context));
+            for length in [1, 10, 1000, 70_000, 5] {
+                let text: Vec<u8> = (0..length).map(|index| (index * 31 % 97) as u8).collect();
+                let compressed = server.compress([b"4", &text]);
+                let expected = [b"4".as_slice(), &text].concat();
+                assert_eq!(client.decompress(&compressed, MAX).unwrap(), expected, "{length} {no_context}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_bomb_is_refused_before_it_unfolds() {
+        let bomb = Deflate::new(parameters(true)).compress([&[], &vec![0; 50_000_000]]);
+        let mut deflate = Deflate::new(parameters(true));
+        assert_eq!(deflate.decompress(&bomb, MAX), Err(Violation::TooLarge));
+        let exact = Deflate::new(parameters(true)).compress([&[], &vec![0; MAX]]);
+        assert_eq!(Deflate::new(parameters(true)).decompress(&exact, MAX).unwrap().len(), MAX);
+    }
+
+    #[test]
+    fn garbage_is_refused() {
+        let mut deflate = Deflate::new(parameters(true));
+        assert_eq!(deflate.decompress(&[0xff; 20], MAX), Err(Violation::Compression));
+    }
+
+    #[test]
+    fn short_messages_are_left_alone_without_context() {
+        assert!(!Deflate::new(parameters(true)).applies_to(1023));
+        assert!(Deflate::new(parameters(true)).applies_to(1024));
+        assert!(Deflate::new(parameters(false)).applies_to(1));
+    }
+}
