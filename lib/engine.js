@@ -219,7 +219,8 @@ class Server extends EventEmitter {
       opts.allowRequest !== undefined ||
       events.headers !== undefined ||
       events.initial_headers !== undefined ||
-      this.generateId !== generateId
+      this.generateId !== generateId ||
+      this.prepare !== handshake.prepareRequest
     );
   }
 
@@ -273,6 +274,9 @@ class Server extends EventEmitter {
 }
 
 const { generateId } = Server.prototype;
+
+/** Gets a request ready to be looked at: parses its query. */
+Server.prototype.prepare = handshake.prepareRequest;
 
 Server.errors = handshake.errors;
 Server.errorMessages = handshake.errorMessages;

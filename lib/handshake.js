@@ -69,14 +69,14 @@ function generateId() {
  */
 function handleRequest(server, req, res) {
   debug('handling "%s" http request "%s"', req.method, req.url);
-  prepare(req);
+  prepare(server, req);
   req.res = res;
   check(server, req, res, false, (code, context) => {
     if (code !== undefined) {
       reportError(server, req, code, context);
       refuse(res, code, context);
     } else if (req._query.sid) {
-      server.clients[req._query.sid]._polling.onRequest(req);
+      server.clients[req._query.sid].transport.onRequest(req);
     } else {
       openSession(
         server,
@@ -100,7 +100,7 @@ function handleRequest(server, req, res) {
  * @param head {Buffer}
  */
 function handleUpgrade(server, req, socket, head) {
-  prepare(req);
+  prepare(server, req);
   const res = new UpgradeResponse(req, socket);
   check(server, req, res, true, (code, context) => {
     if (code !== undefined) {
@@ -151,8 +151,13 @@ function upgradeSession(server, req, socket, head, response) {
   if (!begun) conn._onUpgradeFailed();
 }
 
+function prepare(server, req) {
+  server.prepare(req);
+  if (server.prepare !== prepareRequest) seen.add(req);
+}
+
 /** Parses the query, unless somebody (connect, a test) has done so. */
-function prepare(req) {
+function prepareRequest(req) {
   req._query ??= parseQuery(req.url);
 }
 
@@ -419,4 +424,4 @@ class UpgradeResponse {
 
 function noop() {}
 
-module.exports = { errors, errorMessages, generateId, handleRequest, handleUpgrade };
+module.exports = { errors, errorMessages, generateId, handleRequest, handleUpgrade, prepareRequest };
