@@ -419,7 +419,8 @@ class Conn {
     this._isLeft = true;
     this._endProbe();
     // listeners may want to see what has not been sent
-    if (this._polling !== undefined && this._polling.waiting.length !== 0) process.nextTick(forget, this._polling);
+    if (this._polling !== undefined && this._polling.waiting.length !== 0)
+      process.nextTick(forget, this._polling);
     (this._polling ?? this._transport)?._end(reason === "transport error" ? description : undefined);
     this.emit("close", reason, description);
   }

@@ -6,6 +6,7 @@ const { acceptKey } = require("../binding.js");
 const { Conn, revisionOf } = require("./conn");
 const { parseQuery } = require("./query");
 const { isTaken, takeOver } = require("./takeover");
+const { acceptUpgrade } = require("./ws-engine");
 
 const debug = createDebug("engine");
 
@@ -110,25 +111,66 @@ function handleUpgrade(server, req, socket, head) {
     }
     // some middlewares add their headers when this is called
     res.writeHead();
-    const response = switchProtocols(server, req, socket, res);
-    if (response === undefined) return;
-    if (req._query.transport !== "websocket") {
-      endWith(socket, Buffer.concat([Buffer.from(response), CLOSE_FRAME]));
-    } else if (req._query.sid) {
-      upgradeSession(server, req, socket, head, response);
-    } else {
-      const refuseOpen = (refusal) => {
-        socket.write(response);
-        refuseUpgrade(socket, refusal);
-      };
-      openSession(server, req, refuseOpen, (id) => openWebSocket(server, req, socket, head, response, id));
+    if (server.opts.wsEngine) {
+      acceptUpgrade(server, req, socket, head, res.headers, (accepted) => onUpgrade(server, req, accepted));
+      return;
     }
+    const response = switchProtocols(server, req, socket, res);
+    if (response !== undefined) onUpgrade(server, req, new Upgrade(server, req, socket, head, response));
   });
 }
 
-function openWebSocket(server, req, socket, head, response, id) {
+/** A WebSocket handshake in which nothing was wrong. */
+class Upgrade {
+  constructor(server, req, socket, head, response) {
+    this.server = server;
+    this.req = req;
+    this.socket = socket;
+    this.head = head;
+    this.response = response;
+  }
+
+  /** There will be no session. */
+  close() {
+    endWith(this.socket, Buffer.concat([Buffer.from(this.response), CLOSE_FRAME]));
+  }
+
+  /** Answers the request without a session. */
+  answer() {
+    this.socket.write(this.response);
+  }
+
+  /**
+   * Makes it the WebSocket of a session.
+   * @param conn {Conn}
+   * @param give {function(number, number, string, Buffer)} gets the stream's number, the descriptor (-1: none), the
+   *   answer to the request and what has already been read
+   * @returns {boolean} whether that worked
+   */
+  take(conn, give) {
+    const { server, req, socket, head, response } = this;
+    return takeOver(server, conn, req, socket, head, (stream, fd, rest) => give(stream, fd, response, rest));
+  }
+}
+
+/** Finds the session for a WebSocket. */
+function onUpgrade(server, req, upgrade) {
+  if (req._query.transport !== "websocket") {
+    upgrade.close();
+  } else if (req._query.sid) {
+    upgradeSession(server, req, upgrade);
+  } else {
+    const refuseOpen = (refusal) => {
+      upgrade.answer();
+      refuseUpgrade(upgrade.socket, refusal);
+    };
+    openSession(server, req, refuseOpen, (id) => openWebSocket(server, req, upgrade, id));
+  }
+}
+
+function openWebSocket(server, req, upgrade, id) {
   const conn = new Conn(id, server, req, "websocket", protocolOf(req));
-  const opened = takeOver(server, conn, req, socket, head, (stream, fd, rest) => {
+  const opened = upgrade.take(conn, (stream, fd, response, rest) => {
     const { initialPacket } = server.opts;
     const initial = typeof initialPacket === "string" ? initialPacket : undefined;
     server._native.openWebsocket(conn._handle, revisionOf(req), stream, fd, response, rest, id, initial);
@@ -136,16 +178,16 @@ function openWebSocket(server, req, socket, head, response, id) {
   return opened ? conn : undefined;
 }
 
-function upgradeSession(server, req, socket, head, response) {
+function upgradeSession(server, req, upgrade) {
   const conn = server.clients[req._query.sid];
   if (conn === undefined || conn.upgrading || conn.upgraded || conn.transport.name !== "polling") {
     debug("the session cannot be upgraded (any more)");
-    endWith(socket, Buffer.concat([Buffer.from(response), CLOSE_FRAME]));
+    upgrade.close();
     return;
   }
   debug("upgrading existing transport");
   conn._beginUpgrade();
-  const begun = takeOver(server, conn, req, socket, head, (stream, fd, rest) => {
+  const begun = upgrade.take(conn, (stream, fd, response, rest) => {
     server._native.upgrade(conn._handle, stream, fd, response, rest);
   });
   if (!begun) conn._onUpgradeFailed();
@@ -316,15 +358,23 @@ function switchProtocols(server, req, socket, res) {
   if (isTaken(socket)) {
     throw new Error("handleUpgrade() was called more than once with the same socket");
   }
-  let response =
-    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
-    `Sec-WebSocket-Accept: ${acceptKey(key)}\r\n`;
-  if (protocol) response += `Sec-WebSocket-Protocol: ${protocol}\r\n`;
-  const additional = res.headers;
-  if (!req._query.sid) server.emit("initial_headers", additional, req);
-  server.emit("headers", additional, req);
-  for (const name of Object.keys(additional)) response += `${name}: ${additional[name]}\r\n`;
-  return response + "\r\n";
+  const lines = [
+    "HTTP/1.1 101 Switching Protocols",
+    "Upgrade: websocket",
+    "Connection: Upgrade",
+    `Sec-WebSocket-Accept: ${acceptKey(key)}`,
+  ];
+  if (protocol) lines.push(`Sec-WebSocket-Protocol: ${protocol}`);
+  announceHeaders(server, res.headers, req);
+  for (const name of Object.keys(res.headers)) lines.push(`${name}: ${res.headers[name]}`);
+  server.ws?.emit("headers", lines, req);
+  return lines.join("\r\n") + "\r\n\r\n";
+}
+
+/** Lets the application see, and add to, the headers of the answer to an upgrade request. */
+function announceHeaders(server, headers, req) {
+  if (!req._query.sid) server.emit("initial_headers", headers, req);
+  server.emit("headers", headers, req);
 }
 
 /**
@@ -424,4 +474,12 @@ class UpgradeResponse {
 
 function noop() {}
 
-module.exports = { errors, errorMessages, generateId, handleRequest, handleUpgrade, prepareRequest };
+module.exports = {
+  announceHeaders,
+  errors,
+  errorMessages,
+  generateId,
+  handleRequest,
+  handleUpgrade,
+  prepareRequest,
+};

@@ -25,7 +25,7 @@ class WebSocket extends Transport {
 
   /** What applications look at below the transport: as much of `ws`'s WebSocket as there is. */
   get socket() {
-    return (this._socket ??= new SocketView(this));
+    return this.conn._stream?.websocket ?? (this._socket ??= new SocketView(this));
   }
 }
 
