@@ -11,7 +11,9 @@ const { WebSocket } = require("./lib/websocket");
 class uServer {
   /** @throws {Error} always */
   constructor() {
-    throw new Error("uServer is not supported: give a Server to an HTTP server of Node, its connections are native");
+    throw new Error(
+      "uServer is not supported: give a Server to an HTTP server of Node, its connections are native",
+    );
   }
 }
 
