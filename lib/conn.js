@@ -6,6 +6,7 @@ const { VOLATILE, COMPRESS, NOTIFY } = require("./commands");
 const { Polling } = require("./polling");
 const { parseQuery } = require("./query");
 const { remakeRequest } = require("./takeover");
+const { WebSocket } = require("./websocket");
 
 const debug = createDebug("engine:socket");
 
@@ -85,14 +86,23 @@ class Conn {
     this._readyState = state;
   }
 
-  /** The transport in use: its name, whether it is writable, and its WebSocket. */
+  /** The transport in use: see `Transport`. */
   get transport() {
-    return (this._transport ??= new Transport(this, this._polling === undefined ? "websocket" : "polling"));
+    return this._polling ?? (this._transport ??= new WebSocket(this));
   }
 
   /** Packets that wait for a GET of the client. What waits for a WebSocket does so in the worker. */
   get writeBuffer() {
     return this._polling?.waiting ?? [];
+  }
+
+  /** Callbacks of messages that have not left; two lists, of which the first is all that is needed here. */
+  get packetsFn() {
+    return this._callbacks ?? [];
+  }
+
+  get sentCallbackFn() {
+    return [];
   }
 
   on(event, listener) {
@@ -122,13 +132,16 @@ class Conn {
       options = undefined;
     }
     if (this._readyState !== "open") return this;
-    let flags = options?.compress === false ? 0 : COMPRESS;
-    if (options?.volatile) flags |= VOLATILE;
+    let flags = flagsOf(options);
     if (typeof callback === "function") {
       flags |= NOTIFY;
       (this._callbacks ??= []).push(callback);
     }
-    this._write(data, flags);
+    const frame = options?.wsPreEncodedFrame;
+    if (frame !== undefined && this._polling === undefined && !this.server.opts.perMessageDeflate) {
+      data = messageOf(frame);
+    }
+    this._write(isSendable(data) ? data : String(data || ""), flags, options);
     return this;
   }
 
@@ -144,9 +157,31 @@ class Conn {
   close(discard) {
     if (this._readyState === "closed" || (this._readyState === "closing" && !discard)) return;
     this.readyState = "closing";
+    this._polling?.abortPost();
     this.server._commands.close(this._handle, !!discard);
     // over polling, the client may have to be waited for: the worker tells
-    if (this._polling === undefined || discard) this._finish("forced close");
+    if (this._polling === undefined || discard) this._end("forced close");
+  }
+
+  /**
+   * Ends the session, as if its transport had failed.
+   * @param err {Error}
+   */
+  onError(err) {
+    this.onClose("transport error", err);
+  }
+
+  /**
+   * Ends the session for a reason of the caller's.
+   * @param reason {string}
+   * @param description {any} what more there is to say
+   */
+  onClose(reason, description) {
+    if (this._readyState === "closed") return;
+    this.readyState = "closed";
+    this.server._commands.drop(this._handle);
+    this._polling?.abandon();
+    this._finish(reason, description);
   }
 
   /** @private */
@@ -164,9 +199,9 @@ class Conn {
   }
 
   /** Sends a message that has been checked. @private */
-  _write(data, flags) {
+  _write(data, flags, options) {
     if (this._polling !== undefined || this.server._isWatched()) {
-      this._writeObserved(data, flags);
+      this._writeObserved(data, flags, options);
     } else if (typeof data === "string") {
       this.server._commands.send(this._handle, data, flags);
     } else {
@@ -205,16 +240,25 @@ class Conn {
     const { _commands: commands } = this.server;
     if (typeof packet.data === "string") commands.send(this._handle, packet.data, flags);
     else commands.sendBuffer(this._handle, packet.data, flags);
-    if (this._polling === undefined || this._polling.isWritable) {
+    if (this._polling === undefined || this._polling.writable) {
       if (this._polling !== undefined) this._polling.isAnswered = true;
-      this._emitFlush(packet);
+      this._emitFlush([packet]);
     } else {
       this._polling.waiting.push(packet);
     }
   }
 
+  /** Sends a message that nobody is told of. @private */
+  _sendUnseen(data, options) {
+    if (this._readyState !== "open") return;
+    const { _commands: commands } = this.server;
+    if (!isSendable(data)) data = String(data || "");
+    if (typeof data === "string") commands.send(this._handle, data, flagsOf(options));
+    else commands.sendBuffer(this._handle, data, flagsOf(options));
+  }
+
   /** Tells whoever listens that packets have left. @private */
-  _emitFlush(...packets) {
+  _emitFlush(packets) {
     this.emit("flush", packets);
     this.server.emit("flush", this, packets);
     this.emit("drain");
@@ -257,7 +301,7 @@ class Conn {
     if (sent) {
       packet.options = { compress: true };
       this.emit("packetCreate", packet);
-      this._emitFlush(packet);
+      this._emitFlush([packet]);
     } else {
       this.emit("packet", packet);
       if (packet.type === "pong") this.emit("heartbeat");
@@ -273,7 +317,7 @@ class Conn {
   _openPolling(req) {
     const { server } = this;
     const { initialPacket } = server.opts;
-    this._polling.hold(req);
+    this._polling.open(req);
     server._commands.flush();
     const initial = typeof initialPacket === "string" ? initialPacket : undefined;
     server._native.openPolling(this._handle, revisionOf(req), this.id, server.upgrades("polling"), initial);
@@ -287,7 +331,9 @@ class Conn {
 
   /** The WebSocket has been probed. @private */
   _onUpgrading() {
-    if (this._readyState === "open") this.emit("upgrading", new Transport(this, "websocket"));
+    if (this._readyState !== "open") return;
+    this._polling.probe = new WebSocket(this);
+    this.emit("upgrading", this._polling.probe);
   }
 
   /** The WebSocket has taken over. @private */
@@ -295,18 +341,37 @@ class Conn {
     this.upgrading = false;
     if (this._readyState === "closed") return;
     this.upgraded = true;
-    const { waiting } = this._polling;
-    this._polling.retire();
+    const polling = this._polling;
+    polling.retire();
     this._polling = undefined;
-    this._transport = new Transport(this, "websocket");
-    this.emit("upgrade", this._transport);
-    if (waiting.length !== 0) this._emitFlush(...waiting);
+    this._transport = polling.probe;
+    polling.discard();
+    polling._end();
+    this.emit("upgrade", this.transport);
+    if (polling.waiting.length !== 0) this._emitFlush(polling.waiting);
   }
 
   /** The WebSocket did not take over. @private */
   _onUpgradeFailed() {
     debug("client did not complete upgrade");
     this.upgrading = false;
+    this._endProbe();
+  }
+
+  /** @private */
+  _endProbe() {
+    const probe = this._polling?.probe;
+    if (probe === undefined) return;
+    this._polling.probe = undefined;
+    probe.discard();
+    probe._end();
+  }
+
+  /** The application closes a transport. @private */
+  _closeTransport(transport) {
+    // the transport that probes ends with its session only: see src/session/upgrade.rs
+    if (transport !== this.transport) return;
+    this.server._commands.close(this._handle, transport.discarded || this._polling === undefined);
   }
 
   /** The session has ended in the worker. @private */
@@ -319,17 +384,15 @@ class Conn {
       description = new Error(message);
       if (message !== "invalid heartbeat direction") description.type = "TransportError";
     }
-    this._finish(reason, description);
+    if (reason === "forced close" && this.transport._isClosing) reason = "transport close";
+    this._end(reason, description);
   }
 
   /** A fault that was found on this side ends the session. @private */
   _fail(message) {
-    if (this._readyState === "closed") return;
     const error = new Error(message);
     error.type = "TransportError";
-    this.server._commands.drop(this._handle);
-    this._polling?.abandon();
-    this._finish("transport error", error);
+    this.onError(error);
   }
 
   /** The session never began: its connection could not be taken over. @private */
@@ -342,13 +405,23 @@ class Conn {
   }
 
   /** @private */
-  _finish(reason, description) {
+  _end(reason, description) {
     if (this._readyState === "closed") return;
     this.readyState = "closed";
+    this._finish(reason, description);
+  }
+
+  /** Tells of the end. @private */
+  _finish(reason, description) {
     this._callbacks = undefined;
     this.server._unregister(this);
     this._client?.onclose(reason, description);
     this._isLeft = true;
+    this._endProbe();
+    // listeners may want to see what has not been sent
+    if (this._polling !== undefined && this._polling.waiting.length !== 0)
+      process.nextTick(forget, this._polling);
+    (this._polling ?? this._transport)?._end(reason === "transport error" ? description : undefined);
     this.emit("close", reason, description);
   }
 }
@@ -356,30 +429,31 @@ class Conn {
 // not by "extends": an emitter that nobody has listened to needs nothing of its own
 Object.setPrototypeOf(Conn.prototype, EventEmitter.prototype);
 
-/** The transport of a session, as applications see it: `socket.conn.transport`. */
-class Transport {
-  constructor(conn, name) {
-    this._conn = conn;
-    this.name = name;
-    this.sid = conn.id;
-    this.protocol = conn.protocol;
-  }
+/** Whether a message can be sent as it is; anything else is sent as text. */
+function isSendable(data) {
+  return typeof data === "string" || ArrayBuffer.isView(data) || data instanceof ArrayBuffer;
+}
 
-  get readyState() {
-    return this._conn.readyState;
-  }
+function flagsOf(options) {
+  return (options?.compress === false ? 0 : COMPRESS) | (options?.volatile ? VOLATILE : 0);
+}
 
-  /** The WebSocket, of which only what concerns the connection below it is known here. */
-  get socket() {
-    const socket = this.name === "websocket" ? this._conn._stream?.socket : undefined;
-    return socket && { _socket: socket, bufferedAmount: 0 };
-  }
+/**
+ * The message in a WebSocket frame that an adapter has made for all recipients of a broadcast.
+ * @param frame {Buffer[]} the parts of an unmasked frame (RFC 6455 section 5.2)
+ * @returns {string|Buffer}
+ */
+function messageOf(frame) {
+  const bytes = Buffer.concat(frame);
+  const length = bytes[1] & 0x7f;
+  const start = length === 127 ? 10 : length === 126 ? 4 : 2;
+  const isText = (bytes[0] & 0x0f) === 1;
+  // a text begins with the type of the packet
+  return isText ? bytes.toString("utf8", start + 1) : bytes.subarray(start);
+}
 
-  /** Whether a packet that is sent now leaves at once. */
-  get writable() {
-    const conn = this._conn;
-    return conn._readyState === "open" && (conn._polling === undefined || conn._polling.isWritable);
-  }
+function forget(polling) {
+  polling.waiting = [];
 }
 
 /** The revision of the protocol as the native engine wants it: 4, 3, or 2 for revision 3 with binary data as base64. */

@@ -8,6 +8,7 @@ const { NativeEngine, drainCapacity } = require("../binding.js");
 const { Commands } = require("./commands");
 const events = require("./event-queue");
 const handshake = require("./handshake");
+const { createWebSocketServer } = require("./ws-engine");
 
 const debug = createDebug("engine");
 
@@ -115,12 +116,24 @@ class Server extends EventEmitter {
     this._streams = new Slots(workers);
     this._keepAlive = undefined;
     this._isClosed = false;
+    this.ws = undefined;
+    this.init();
     /** Whether anybody has ever listened to what one session sends. */
     this._hasPacketListeners = false;
     this._batch = new Batch();
     this._drain = drain.bind(undefined, this);
     this._pausedPipes = new Set();
     this._resumePipes = resumePipes.bind(undefined, this);
+  }
+
+  /**
+   * Makes `ws`, which stands for the WebSockets of the engine.
+   * @protected
+   */
+  init() {
+    if (!this.opts.transports.includes("websocket")) return;
+    this.ws?.close();
+    this.ws = createWebSocketServer(this.opts, handshake.announceHeaders.bind(undefined, this));
   }
 
   /**
@@ -188,6 +201,7 @@ class Server extends EventEmitter {
     const others = server.listeners("request").slice();
     server.removeAllListeners("request");
     server.on("close", this.close.bind(this));
+    if (this.opts.wsEngine) server.on("listening", this.init.bind(this));
     server.on("request", (req, res) => {
       if (req.url.startsWith(path)) {
         debug('intercepting request for path "%s"', path);
@@ -214,6 +228,7 @@ class Server extends EventEmitter {
   close() {
     debug("closing all open clients");
     for (const sid of Object.keys(this.clients)) this.clients[sid].close(true);
+    this.ws?.close();
     this._isClosed = true;
     this._restIfClosed();
     return this;
@@ -233,7 +248,9 @@ class Server extends EventEmitter {
       opts.allowRequest !== undefined ||
       events.headers !== undefined ||
       events.initial_headers !== undefined ||
-      this.generateId !== generateId
+      this.ws.listenerCount("headers") !== 0 ||
+      this.generateId !== generateId ||
+      this.prepare !== handshake.prepareRequest
     );
   }
 
@@ -287,6 +304,9 @@ class Server extends EventEmitter {
 }
 
 const { generateId } = Server.prototype;
+
+/** Gets a request ready to be looked at: parses its query. */
+Server.prototype.prepare = handshake.prepareRequest;
 
 Server.errors = handshake.errors;
 Server.errorMessages = handshake.errorMessages;

@@ -7,6 +7,7 @@ const { negotiate } = require("./deflate");
 const { Conn, revisionOf } = require("./conn");
 const { parseQuery } = require("./query");
 const { isTaken, takeOver } = require("./takeover");
+const { acceptUpgrade } = require("./ws-engine");
 
 const debug = createDebug("engine");
 
@@ -70,14 +71,14 @@ function generateId() {
  */
 function handleRequest(server, req, res) {
   debug('handling "%s" http request "%s"', req.method, req.url);
-  prepare(req);
+  prepare(server, req);
   req.res = res;
   check(server, req, res, false, (code, context) => {
     if (code !== undefined) {
       reportError(server, req, code, context);
       refuse(res, code, context);
     } else if (req._query.sid) {
-      server.clients[req._query.sid]._polling.onRequest(req);
+      server.clients[req._query.sid].transport.onRequest(req);
     } else {
       openSession(
         server,
@@ -101,7 +102,7 @@ function handleRequest(server, req, res) {
  * @param head {Buffer}
  */
 function handleUpgrade(server, req, socket, head) {
-  prepare(req);
+  prepare(server, req);
   const res = new UpgradeResponse(req, socket);
   check(server, req, res, true, (code, context) => {
     if (code !== undefined) {
@@ -111,29 +112,71 @@ function handleUpgrade(server, req, socket, head) {
     }
     // some middlewares add their headers when this is called
     res.writeHead();
-    const answer = switchProtocols(server, req, socket, res);
-    if (answer === undefined) return;
-    const { response } = answer;
-    if (req._query.transport !== "websocket") {
-      endWith(socket, Buffer.concat([Buffer.from(response), CLOSE_FRAME]));
-    } else if (req._query.sid) {
-      upgradeSession(server, req, socket, head, answer);
-    } else {
-      const refuseOpen = (refusal) => {
-        socket.write(response);
-        refuseUpgrade(socket, refusal);
-      };
-      openSession(server, req, refuseOpen, (id) => openWebSocket(server, req, socket, head, answer, id));
+    if (server.opts.wsEngine) {
+      acceptUpgrade(server, req, socket, head, res.headers, (accepted) => onUpgrade(server, req, accepted));
+      return;
     }
+    const answer = switchProtocols(server, req, socket, res);
+    if (answer !== undefined) onUpgrade(server, req, new Upgrade(server, req, socket, head, answer));
   });
 }
 
-function openWebSocket(server, req, socket, head, answer, id) {
+/** A WebSocket handshake in which nothing was wrong. */
+class Upgrade {
+  constructor(server, req, socket, head, answer) {
+    this.server = server;
+    this.req = req;
+    this.socket = socket;
+    this.head = head;
+    this.response = answer.response;
+    this.deflate = answer.deflate;
+  }
+
+  /** There will be no session. */
+  close() {
+    endWith(this.socket, Buffer.concat([Buffer.from(this.response), CLOSE_FRAME]));
+  }
+
+  /** Answers the request without a session. */
+  answer() {
+    this.socket.write(this.response);
+  }
+
+  /**
+   * Makes it the WebSocket of a session.
+   * @param conn {Conn}
+   * @param give {function(number, number, string, Buffer)} gets the stream's number, the descriptor (-1: none), the
+   *   answer to the request, what has already been read, and what was agreed on for permessage-deflate
+   * @returns {boolean} whether that worked
+   */
+  take(conn, give) {
+    const { server, req, socket, head, response, deflate } = this;
+    return takeOver(server, conn, req, socket, head, (stream, fd, rest) =>
+      give(stream, fd, response, rest, deflate),
+    );
+  }
+}
+
+/** Finds the session for a WebSocket. */
+function onUpgrade(server, req, upgrade) {
+  if (req._query.transport !== "websocket") {
+    upgrade.close();
+  } else if (req._query.sid) {
+    upgradeSession(server, req, upgrade);
+  } else {
+    const refuseOpen = (refusal) => {
+      upgrade.answer();
+      refuseUpgrade(upgrade.socket, refusal);
+    };
+    openSession(server, req, refuseOpen, (id) => openWebSocket(server, req, upgrade, id));
+  }
+}
+
+function openWebSocket(server, req, upgrade, id) {
   const conn = new Conn(id, server, req, "websocket", protocolOf(req));
-  const opened = takeOver(server, conn, req, socket, head, (stream, fd, rest) => {
+  const opened = upgrade.take(conn, (stream, fd, response, rest, deflate) => {
     const { initialPacket } = server.opts;
     const initial = typeof initialPacket === "string" ? initialPacket : undefined;
-    const { response, deflate } = answer;
     server._native.openWebsocket(
       conn._handle,
       revisionOf(req),
@@ -149,24 +192,28 @@ function openWebSocket(server, req, socket, head, answer, id) {
   return opened ? conn : undefined;
 }
 
-function upgradeSession(server, req, socket, head, answer) {
-  const { response, deflate } = answer;
+function upgradeSession(server, req, upgrade) {
   const conn = server.clients[req._query.sid];
   if (conn === undefined || conn.upgrading || conn.upgraded || conn.transport.name !== "polling") {
     debug("the session cannot be upgraded (any more)");
-    endWith(socket, Buffer.concat([Buffer.from(response), CLOSE_FRAME]));
+    upgrade.close();
     return;
   }
   debug("upgrading existing transport");
   conn._beginUpgrade();
-  const begun = takeOver(server, conn, req, socket, head, (stream, fd, rest) => {
+  const begun = upgrade.take(conn, (stream, fd, response, rest, deflate) => {
     server._native.upgrade(conn._handle, stream, fd, response, rest, deflate);
   });
   if (!begun) conn._onUpgradeFailed();
 }
 
+function prepare(server, req) {
+  server.prepare(req);
+  if (server.prepare !== prepareRequest) seen.add(req);
+}
+
 /** Parses the query, unless somebody (connect, a test) has done so. */
-function prepare(req) {
+function prepareRequest(req) {
   req._query ??= parseQuery(req.url);
 }
 
@@ -334,16 +381,24 @@ function switchProtocols(server, req, socket, res) {
   if (isTaken(socket)) {
     throw new Error("handleUpgrade() was called more than once with the same socket");
   }
-  let response =
-    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
-    `Sec-WebSocket-Accept: ${acceptKey(key)}\r\n`;
-  if (protocol) response += `Sec-WebSocket-Protocol: ${protocol}\r\n`;
-  if (agreement) response += `Sec-WebSocket-Extensions: ${agreement.response}\r\n`;
-  const additional = res.headers;
-  if (!req._query.sid) server.emit("initial_headers", additional, req);
-  server.emit("headers", additional, req);
-  for (const name of Object.keys(additional)) response += `${name}: ${additional[name]}\r\n`;
-  return { response: response + "\r\n", deflate: agreement?.agreed ?? 0 };
+  const lines = [
+    "HTTP/1.1 101 Switching Protocols",
+    "Upgrade: websocket",
+    "Connection: Upgrade",
+    `Sec-WebSocket-Accept: ${acceptKey(key)}`,
+  ];
+  if (protocol) lines.push(`Sec-WebSocket-Protocol: ${protocol}`);
+  if (agreement) lines.push(`Sec-WebSocket-Extensions: ${agreement.response}`);
+  announceHeaders(server, res.headers, req);
+  for (const name of Object.keys(res.headers)) lines.push(`${name}: ${res.headers[name]}`);
+  server.ws?.emit("headers", lines, req);
+  return { response: lines.join("\r\n") + "\r\n\r\n", deflate: agreement?.agreed ?? 0 };
+}
+
+/** Lets the application see, and add to, the headers of the answer to an upgrade request. */
+function announceHeaders(server, headers, req) {
+  if (!req._query.sid) server.emit("initial_headers", headers, req);
+  server.emit("headers", headers, req);
 }
 
 /**
@@ -443,4 +498,12 @@ class UpgradeResponse {
 
 function noop() {}
 
-module.exports = { errors, errorMessages, generateId, handleRequest, handleUpgrade };
+module.exports = {
+  announceHeaders,
+  errors,
+  errorMessages,
+  generateId,
+  handleRequest,
+  handleUpgrade,
+  prepareRequest,
+};

@@ -5,6 +5,7 @@ const zlib = require("zlib");
 const accepts = require("accepts");
 const { serialize } = require("cookie");
 const createDebug = require("debug");
+const { Transport } = require("./transport");
 
 const debug = createDebug("engine:polling");
 
@@ -14,13 +15,13 @@ const COMPRESSORS = { gzip: zlib.createGzip, deflate: zlib.createDeflate };
  * The requests of a session that polls: one GET that waits for an answer, and one POST whose body arrives. The
  * worker holds the session, and says what to answer.
  */
-class Polling {
+class Polling extends Transport {
   /**
    * @param conn {Conn}
    * @param req {IncomingMessage} the first request
    */
   constructor(conn, req) {
-    this.conn = conn;
+    super(conn);
     /** The number of the function that a client without XMLHttpRequest wants called with each payload (JSONP). */
     this.callback = typeof req._query.j === "string" ? req._query.j.replace(/[^0-9]/g, "") : undefined;
     /** The GET that waits. */
@@ -31,27 +32,43 @@ class Polling {
     this.post = undefined;
     /** Packets that have been sent while no GET waited, as `conn.writeBuffer` shows them. */
     this.waiting = [];
+    /** The WebSocket that wants to take over, once it has been probed. */
+    this.probe = undefined;
+  }
+
+  get name() {
+    return "polling";
   }
 
   /** Whether a packet that is sent now leaves at once: a GET waits, and nothing has been sent to answer it. */
-  get isWritable() {
-    return this.get !== undefined && !this.isAnswered;
+  get writable() {
+    return this.get !== undefined && !this.isAnswered && this.readyState === "open";
   }
 
   /** A request of the session. */
   onRequest(req) {
+    const { res } = req;
+    // the session keeps its first request, for as long as it lives
+    req.res = null;
     if (req.method === "GET") {
-      this._onGet(req);
+      this.onPollRequest(req, res);
     } else if (req.method === "POST") {
-      this._onPost(req);
+      this.onDataRequest(req, res);
     } else {
-      takeResponse(req).writeHead(500).end();
+      res.writeHead(500).end();
     }
   }
 
+  /** The GET that opens the session: the packet that does so is the answer, and nothing else goes with it. */
+  open(req) {
+    this.hold(req, req.res);
+    req.res = null;
+    this.isAnswered = true;
+  }
+
   /** Keeps a GET until there is something to answer. */
-  hold(req) {
-    this.get = new Request(this, req, onGetClosed);
+  hold(req, res) {
+    this.get = new Request(this, req, res, onGetClosed);
     this.isAnswered = false;
   }
 
@@ -66,12 +83,9 @@ class Polling {
     debug('writing "%s"', payload);
     this.get = undefined;
     get.detach();
-    const { waiting } = this;
-    if (waiting.length !== 0) {
-      this.waiting = [];
-      this.conn._emitFlush(...waiting);
-    }
     const { req, res } = get;
+    // what was sent before the session had been opened comes with the next answer
+    if (req._query.sid) this._flushWaiting();
     const isText = typeof payload === "string";
     const headers = { "Content-Type": isText ? "text/plain; charset=UTF-8" : "application/octet-stream" };
     if (this.callback !== undefined) payload = toScript(this.callback, payload);
@@ -91,6 +105,14 @@ class Polling {
       res.writeHead(200, responseHeaders(this.conn, req, headers));
       res.end(payload);
     }
+  }
+
+  /** Tells of the packets that had to wait. */
+  _flushWaiting() {
+    const { waiting, conn } = this;
+    if (waiting.length === 0 || conn.readyState === "closed") return;
+    this.waiting = [];
+    conn._emitFlush(waiting);
   }
 
   /** The worker has handled the body of the POST. */
@@ -137,20 +159,26 @@ class Polling {
     }
   }
 
-  _onGet(req) {
+  /** Ends a POST that is still being received. */
+  abortPost() {
+    const { post } = this;
+    if (post !== undefined && !post.isComplete) post.req.destroy();
+  }
+
+  /** The client asks for what there is to receive. */
+  onPollRequest(req, res) {
     if (this.get !== undefined) {
       debug("request overlap");
-      const res = takeResponse(req);
       this.conn._fail("overlap from client");
       res.writeHead(400).end();
       return;
     }
-    this.hold(req);
+    this.hold(req, res);
     this.conn.server._commands.poll(this.conn._handle);
   }
 
-  _onPost(req) {
-    const res = takeResponse(req);
+  /** The client sends something. */
+  onDataRequest(req, res) {
     if (this.post !== undefined) {
       this.conn._fail("data request overlap from client");
       res.writeHead(400).end();
@@ -162,17 +190,11 @@ class Polling {
       res.writeHead(400).end();
       return;
     }
-    req.res = res;
-    this.post = isBinary ? new BinaryPost(this, req) : new Post(this, req);
+    this.post = isBinary ? new BinaryPost(this, req, res) : new Post(this, req, res);
   }
 }
 
-/** Takes the response off its request, which the session may keep for as long as it lives. */
-function takeResponse(req) {
-  const { res } = req;
-  req.res = null;
-  return res;
-}
+Polling.upgradesTo = ["websocket"];
 
 /**
  * Adds the headers of the answer to a request of a session.
@@ -193,17 +215,18 @@ function responseHeaders(conn, req, headers) {
     server.emit("initial_headers", headers, req);
   }
   server.emit("headers", headers, req);
+  conn._polling?.emit("headers", headers, req);
   return headers;
 }
 
 /** A request that waits for its answer. */
 class Request {
-  constructor(polling, req, onClose) {
+  constructor(polling, req, res, onClose) {
     this.polling = polling;
     this.req = req;
-    this.res = takeResponse(req);
+    this.res = res;
     this._onClose = onClose.bind(undefined, this);
-    // the response also closes after a request without a body has been read to its end
+    // a request without a body closes when it has been read to its end, a response when nobody waits for it
     this.res.on("close", this._onClose);
   }
 
@@ -222,8 +245,8 @@ function onGetClosed(get) {
 
 /** A POST: its body arrives, the worker handles it, it is answered. */
 class Post extends Request {
-  constructor(polling, req) {
-    super(polling, req, onPostClosed);
+  constructor(polling, req, res) {
+    super(polling, req, res, onPostClosed);
     this.body = "";
     this.isComplete = false;
     this.length = 0;

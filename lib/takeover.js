@@ -188,7 +188,8 @@ function remakeRequest(raw, socket) {
   req.httpVersion = "1.1";
   req.method = "GET";
   req.url = url;
-  req.rawHeaders = rawHeaders;
+  // as Node's parser does it: `req.headers` is made of what is handed over here
+  req._addHeaderLines(rawHeaders, rawHeaders.length);
   req.upgrade = true;
   req.complete = true;
   return req;

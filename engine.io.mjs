@@ -1,0 +1,3 @@
+import engine from "./engine.io.js";
+
+export const { Server, uServer, Socket, Transport, transports, parser, protocol, listen, attach } = engine;

@@ -1,0 +1,99 @@
+"use strict";
+
+const { EventEmitter } = require("events");
+
+/** Events of a transport that are its session's: they are passed on from the first listener on. */
+const RELAYED = ["packet", "drain"];
+
+/**
+ * How the packets of a session travel, as applications see it: `socket.conn.transport`. The work is done by the native
+ * engine; this tells of it, and lets it be ended.
+ *
+ * Emits `packet`, `drain`, `error` (if somebody listens) and `close`, and those that poll `headers` (headers, request).
+ */
+class Transport {
+  /** @param conn {Conn} */
+  constructor(conn) {
+    this.conn = conn;
+    /** Whether the session has left this transport, or was never moved to it. */
+    this.discarded = false;
+    this._isClosed = false;
+    this._isClosing = false;
+  }
+
+  /** The id of the session. */
+  get sid() {
+    return this.conn.id;
+  }
+
+  /** The revision of Engine.IO that the client speaks. */
+  get protocol() {
+    return this.conn.protocol;
+  }
+
+  /** Whether buffers can be sent as they are. */
+  get supportsBinary() {
+    return true;
+  }
+
+  /** "open", "closing" or "closed". */
+  get readyState() {
+    if (this._isClosed) return "closed";
+    return this._isClosing ? "closing" : this.conn.readyState;
+  }
+
+  on(event, listener) {
+    if (RELAYED.includes(event) && this.listenerCount(event) === 0) {
+      this.conn.on(event, (...args) => {
+        if (this.conn.transport === this) this.emit(event, ...args);
+      });
+    }
+    return super.on(event, listener);
+  }
+
+  addListener(event, listener) {
+    return this.on(event, listener);
+  }
+
+  /**
+   * Sends messages, past everything that the session does with them.
+   * @param packets {Array<{type: string, data: any, options: object}>} of type "message"; other packets are the engine's
+   */
+  send(packets) {
+    for (const { type, data, options } of packets) {
+      if (type === "message") this.conn._sendUnseen(data, options);
+    }
+  }
+
+  /** Has the transport end at once when it is closed, whether or not the client can be told. */
+  discard() {
+    this.discarded = true;
+  }
+
+  /**
+   * Closes the transport, which ends its session.
+   * @param callback {function()} called when that has happened
+   */
+  close(callback) {
+    if (this._isClosing || this.readyState !== "open") return;
+    this._isClosing = true;
+    if (typeof callback === "function") this.once("close", callback);
+    this.conn._closeTransport(this);
+  }
+
+  /** The session has ended, or goes on without this transport. @private */
+  _end(error) {
+    if (this._isClosed) return;
+    this._isClosed = true;
+    if (error !== undefined && this.listenerCount("error") !== 0) this.emit("error", error);
+    this.emit("close");
+  }
+}
+
+// not by "extends": an emitter that nobody has listened to needs nothing of its own
+Object.setPrototypeOf(Transport.prototype, EventEmitter.prototype);
+
+/** The transports that a session can move to from this one. */
+Transport.upgradesTo = [];
+
+module.exports = { Transport };
