@@ -191,7 +191,7 @@ for (const end of ["http", "unref"]) {
 }
 
 test("process.exit() in the middle of traffic ends the process with its code", async (t) => {
-  for (let round = 0; round < 5; round++) {
+  for (let round = 0; round < 3; round++) {
     const child = startChild(t, async ({ sio, listen, send }) => {
       const httpServer = await listen();
       const io = new sio.Server(httpServer);

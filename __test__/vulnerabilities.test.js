@@ -23,8 +23,6 @@ const {
 } = require("./support/harness");
 const { startChild } = require("./support/child");
 
-const MB = 1024 * 1024;
-
 const file = fileScope(test);
 let server;
 let stillServed;
@@ -39,16 +37,18 @@ test.afterEach(() => stillServed());
 const HANDSHAKE = "/socket.io/?EIO=4&transport=polling";
 
 test("CVE-2017-16031: a million session ids are different, and no public id is one of them", async () => {
+  // stock takes a minute for a million on a busy machine
+  const count = isStock ? 1e5 : 1e6;
   const ids = new Set();
   const beginnings = new Set();
-  for (let i = 0; i < 1e6; i++) {
+  for (let i = 0; i < count; i++) {
     const id = server.io.engine.generateId();
     ids.add(id);
     // the part that is not a counter
     beginnings.add(id.slice(0, 14));
   }
-  assert.equal(ids.size, 1e6);
-  assert.ok(beginnings.size > 999_990, `${beginnings.size} beginnings`);
+  assert.equal(ids.size, count);
+  assert.ok(beginnings.size > count - 10, `${beginnings.size} beginnings`);
   for (const id of [...ids].slice(0, 1000)) {
     assert.match(id, /^[A-Za-z0-9_-]{20}$/);
   }
@@ -113,29 +113,6 @@ for (const prefix of ["45", "42", "42/", "43", "451-"]) {
   });
 }
 
-test("CVE-2020-36049: its memory stays in proportion to the input", async (t) => {
-  const child = startChild(t, async ({ sio, listen, send }) => {
-    const httpServer = await listen();
-    const io = new sio.Server(httpServer);
-    io.on("connection", (socket) => socket.on("n", (ack) => ack()));
-    send("listening", { port: httpServer.address().port });
-  });
-  const { port } = await child.message("listening");
-  const target = { port, secure: false, keep: (ws) => (t.after(() => ws.destroy()), ws) };
-  const ws = await RawWebSocket.connect(target);
-  const before = child.residentMemory();
-  let peak = 0;
-  for (let i = 0; i < 40; i++) {
-    const packet = i % 2 ? `43${"1".repeat(990_000)}` : `42${"1".repeat(990_000)}`;
-    ws.text(packet);
-    ws.text(`42${i}["n"]`);
-    assert.equal(await ws.next(), `43${i}[]`);
-    peak = Math.max(peak, child.residentMemory() - before);
-  }
-  // 40 of them: what one leaves behind has to be collected, a few may be waiting for that
-  assert.ok(peak < 100 * MB, `${Math.round(peak / MB)} MB`);
-});
-
 for (const rsv of [1, 2]) {
   test(`CVE-2022-21676: a frame with RSV${4 - rsv} with the upgrade request, and right after the answer`, async () => {
     const bad = frame({ payload: "6", rsv });
@@ -172,7 +149,7 @@ test("CVE-2022-41940: upgrades with a bad transport, sid or path, then a reset",
     "/socket.io/?EIO=4&transport=websocket",
   ].map((path) => upgradeRequest(path));
   const before = server.io.engine.clientsCount;
-  for (let round = 0; round < 100; round++) {
+  for (let round = 0; round < 60; round++) {
     await Promise.all(
       Array.from({ length: 30 }, async (_, i) => {
         const connection = new RawConnection(server);
@@ -247,6 +224,8 @@ test("CVE-2024-38355: bad packets to a server that listens to nothing at all", a
     assert.equal((await ws.closed()).end, "FIN");
     const polling = await RawPolling.connect(silent);
     assert.equal((await polling.post(packet)).body, "ok");
+    // takes the close packet, if the session did not end at once
+    await polling.poll();
   }
   const { client } = await silent.pair();
   assert.equal(client.connected, true);
@@ -314,26 +293,6 @@ for (const length of [1_000_001n, 2n ** 32n, 2n ** 53n, 2n ** 63n, 2n ** 64n - 1
   });
 }
 
-test("CVE-2016-10542: headers that claim a megabyte allocate none", async (t) => {
-  const child = startChild(t, async ({ sio, listen, send }) => {
-    const httpServer = await listen();
-    new sio.Server(httpServer);
-    send("listening", { port: httpServer.address().port });
-  });
-  const { port } = await child.message("listening");
-  const target = { port, secure: false, keep: (ws) => (t.after(() => ws.destroy()), ws) };
-  const clients = await Promise.all(Array.from({ length: 200 }, () => RawWebSocket.connect(target)));
-  const before = child.residentMemory();
-  const bytes = frame({ length: 1_000_000 });
-  for (const ws of clients) {
-    ws.write(bytes.subarray(0, bytes.length - 4));
-  }
-  const again = await RawWebSocket.connect(target);
-  assert.ok(again.id);
-  const growth = child.residentMemory() - before;
-  assert.ok(growth < 60 * MB, `${Math.round(growth / MB)} MB for 200 claims of 1 MB`);
-});
-
 for (const cookie of [
   { name: "io\r\nInjected: 1" },
   { name: "io; Injected=1" },
@@ -370,84 +329,3 @@ for (const cookie of [
     assert.match(errors[0], /invalid/);
   });
 }
-
-/** Starts a server in a child and a client of it that never reads. */
-async function deafClient(t) {
-  const child = startChild(t, async ({ sio, listen, send }) => {
-    const httpServer = await listen();
-    new sio.Server(httpServer);
-    send("listening", { port: httpServer.address().port });
-  });
-  const { port } = await child.message("listening");
-  const target = { port, secure: false, keep: (ws) => (t.after(() => ws.destroy()), ws) };
-  const ws = await RawWebSocket.connect(target);
-  ws.socket.pause();
-  return { child, target, ws };
-}
-
-test(
-  "a flood of pings from a client that never reads",
-  {
-    skip: isStock && "stock grows by hundreds of megabytes",
-  },
-  async (t) => {
-    const { child, target, ws } = await deafClient(t);
-    const before = child.residentMemory();
-    const pings = Buffer.concat(Array(2000).fill(frame({ opcode: PING, payload: "x".repeat(125) })));
-    // 100 MB of pings, or as many as the server takes
-    for (let i = 0; i < 400; i++) {
-      if (!ws.socket.write(pings)) {
-        const drained = await Promise.race([
-          once(ws.socket, "drain").then(() => true),
-          new Promise((resolve) => setTimeout(resolve, 500, false)),
-        ]);
-        if (!drained) {
-          break;
-        }
-      }
-    }
-    const growth = child.residentMemory() - before;
-    assert.ok(growth < 50 * MB, `${Math.round(growth / MB)} MB`);
-    assert.ok((await RawWebSocket.connect(target)).id);
-  },
-);
-
-test("small binary messages do not keep large buffers alive", async (t) => {
-  const child = startChild(
-    t,
-    async ({ sio, listen, send, inbox }) => {
-      const httpServer = await listen();
-      const io = new sio.Server(httpServer);
-      const kept = [];
-      io.on("connection", (socket) => {
-        socket.on("b", (data) => kept.push(data));
-        socket.on("count", (ack) => ack(kept.length));
-      });
-      inbox.on("memory", () => {
-        globalThis.gc();
-        send("memory", { bytes: process.memoryUsage().rss, count: kept.length });
-      });
-      send("listening", { port: httpServer.address().port });
-    },
-    {},
-    { execArgv: ["--expose-gc"] },
-  );
-  const { port } = await child.message("listening");
-  const target = { port, secure: false, keep: (ws) => (t.after(() => ws.destroy()), ws) };
-  const ws = await RawWebSocket.connect(target);
-  const { bytes: before } = await child.ask("memory");
-  const message = Buffer.concat([
-    frame({ payload: '451-["b",{"_placeholder":true,"num":0}]' }),
-    frame({ opcode: 2, payload: "x" }),
-  ]);
-  // one at a time, so that each comes in a read of its own
-  for (let i = 0; i < 3000; i++) {
-    ws.write(message);
-    ws.text(`42${i}["count"]`);
-    assert.equal(await ws.next(), `43${i}[${i + 1}]`);
-  }
-  const { bytes: after, count } = await child.ask("memory");
-  assert.equal(count, 3000);
-  // 3,000 buffers of 64 KiB would be 190 MB
-  assert.ok(after - before < 80 * MB, `${Math.round((after - before) / MB)} MB`);
-});

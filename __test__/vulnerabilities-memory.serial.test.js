@@ -1,0 +1,134 @@
+"use strict";
+
+// Attacks on the memory of the server, which is therefore a process of its own.
+
+const test = require("node:test");
+const assert = require("node:assert/strict");
+const { isStock, once, frame, RawWebSocket, PING } = require("./support/harness");
+const { startChild } = require("./support/child");
+
+const MB = 1024 * 1024;
+
+test("CVE-2020-36049: its memory stays in proportion to the input", async (t) => {
+  const child = startChild(t, async ({ sio, listen, send }) => {
+    const httpServer = await listen();
+    const io = new sio.Server(httpServer);
+    io.on("connection", (socket) => socket.on("n", (ack) => ack()));
+    send("listening", { port: httpServer.address().port });
+  });
+  const { port } = await child.message("listening");
+  const target = { port, secure: false, keep: (ws) => (t.after(() => ws.destroy()), ws) };
+  const ws = await RawWebSocket.connect(target);
+  const before = child.residentMemory();
+  let peak = 0;
+  for (let i = 0; i < 40; i++) {
+    const packet = i % 2 ? `43${"1".repeat(990_000)}` : `42${"1".repeat(990_000)}`;
+    ws.text(packet);
+    ws.text(`42${i}["n"]`);
+    assert.equal(await ws.next(), `43${i}[]`);
+    peak = Math.max(peak, child.residentMemory() - before);
+  }
+  // 40 of them: what one leaves behind has to be collected, a few may be waiting for that
+  assert.ok(peak < 100 * MB, `${Math.round(peak / MB)} MB`);
+});
+
+test("CVE-2016-10542: headers that claim a megabyte allocate none", async (t) => {
+  const child = startChild(t, async ({ sio, listen, send }) => {
+    const httpServer = await listen();
+    new sio.Server(httpServer);
+    send("listening", { port: httpServer.address().port });
+  });
+  const { port } = await child.message("listening");
+  const target = { port, secure: false, keep: (ws) => (t.after(() => ws.destroy()), ws) };
+  const clients = await Promise.all(Array.from({ length: 200 }, () => RawWebSocket.connect(target)));
+  const before = child.residentMemory();
+  const bytes = frame({ length: 1_000_000 });
+  for (const ws of clients) {
+    ws.write(bytes.subarray(0, bytes.length - 4));
+  }
+  const again = await RawWebSocket.connect(target);
+  assert.ok(again.id);
+  const growth = child.residentMemory() - before;
+  assert.ok(growth < 60 * MB, `${Math.round(growth / MB)} MB for 200 claims of 1 MB`);
+});
+
+/** Starts a server in a child and a client of it that never reads. */
+async function deafClient(t) {
+  const child = startChild(t, async ({ sio, listen, send }) => {
+    const httpServer = await listen();
+    new sio.Server(httpServer);
+    send("listening", { port: httpServer.address().port });
+  });
+  const { port } = await child.message("listening");
+  const target = { port, secure: false, keep: (ws) => (t.after(() => ws.destroy()), ws) };
+  const ws = await RawWebSocket.connect(target);
+  ws.socket.pause();
+  return { child, target, ws };
+}
+
+test(
+  "a flood of pings from a client that never reads",
+  {
+    skip: isStock && "stock grows by hundreds of megabytes",
+  },
+  async (t) => {
+    const { child, target, ws } = await deafClient(t);
+    const before = child.residentMemory();
+    const pings = Buffer.concat(Array(2000).fill(frame({ opcode: PING, payload: "x".repeat(125) })));
+    // 100 MB of pings, or as many as the server takes
+    for (let i = 0; i < 400; i++) {
+      if (!ws.socket.write(pings)) {
+        const drained = await Promise.race([
+          once(ws.socket, "drain").then(() => true),
+          new Promise((resolve) => setTimeout(resolve, 500, false)),
+        ]);
+        if (!drained) {
+          break;
+        }
+      }
+    }
+    const growth = child.residentMemory() - before;
+    assert.ok(growth < 50 * MB, `${Math.round(growth / MB)} MB`);
+    assert.ok((await RawWebSocket.connect(target)).id);
+  },
+);
+
+test("small binary messages do not keep large buffers alive", async (t) => {
+  const child = startChild(
+    t,
+    async ({ sio, listen, send, inbox }) => {
+      const httpServer = await listen();
+      const io = new sio.Server(httpServer);
+      const kept = [];
+      io.on("connection", (socket) => {
+        socket.on("b", (data) => kept.push(data));
+        socket.on("count", (ack) => ack(kept.length));
+      });
+      inbox.on("memory", () => {
+        globalThis.gc();
+        send("memory", { bytes: process.memoryUsage().rss, count: kept.length });
+      });
+      send("listening", { port: httpServer.address().port });
+    },
+    {},
+    { execArgv: ["--expose-gc"] },
+  );
+  const { port } = await child.message("listening");
+  const target = { port, secure: false, keep: (ws) => (t.after(() => ws.destroy()), ws) };
+  const ws = await RawWebSocket.connect(target);
+  const { bytes: before } = await child.ask("memory");
+  const message = Buffer.concat([
+    frame({ payload: '451-["b",{"_placeholder":true,"num":0}]' }),
+    frame({ opcode: 2, payload: "x" }),
+  ]);
+  // one at a time, so that each comes in a read of its own
+  for (let i = 0; i < 3000; i++) {
+    ws.write(message);
+    ws.text(`42${i}["count"]`);
+    assert.equal(await ws.next(), `43${i}[${i + 1}]`);
+  }
+  const { bytes: after, count } = await child.ask("memory");
+  assert.equal(count, 3000);
+  // 3,000 buffers of 64 KiB would be 190 MB
+  assert.ok(after - before < 80 * MB, `${Math.round((after - before) / MB)} MB`);
+});
