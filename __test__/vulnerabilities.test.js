@@ -314,7 +314,8 @@ for (const cookie of [
         } catch (error) {
           keep(error);
         }
-        httpServer.on("request", () => setTimeout(() => send("errors", { errors }), 50));
+        const report = () => (errors.length > 0 ? send("errors", { errors }) : setTimeout(report, 5));
+        httpServer.on("request", report);
         send("listening", { port: httpServer.address().port });
       },
       cookie,
