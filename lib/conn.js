@@ -316,10 +316,9 @@ class Conn {
   /** @private */
   _openPolling(req) {
     const { server } = this;
-    const { initialPacket } = server.opts;
     this._polling.open(req);
     server._commands.flush();
-    const initial = typeof initialPacket === "string" ? initialPacket : undefined;
+    const initial = server._initialText();
     server._native.openPolling(this._handle, revisionOf(req), this.id, server.upgrades("polling"), initial);
   }
 

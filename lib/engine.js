@@ -240,6 +240,12 @@ class Server extends EventEmitter {
     return this._hasPacketListeners || events.flush !== undefined || events.drain !== undefined;
   }
 
+  /** What follows the handshake of a session at once. @private */
+  _initialText() {
+    const { initialPacket } = this.opts;
+    return typeof initialPacket === "string" ? initialPacket : undefined;
+  }
+
   /** Whether the application gets to see the requests of WebSockets. @private */
   _showsRequests() {
     const { _events: events, opts } = this;

@@ -175,8 +175,7 @@ function onUpgrade(server, req, upgrade) {
 function openWebSocket(server, req, upgrade, id) {
   const conn = new Conn(id, server, req, "websocket", protocolOf(req));
   const opened = upgrade.take(conn, (stream, fd, response, rest, deflate) => {
-    const { initialPacket } = server.opts;
-    const initial = typeof initialPacket === "string" ? initialPacket : undefined;
+    const initial = server._initialText();
     server._native.openWebsocket(
       conn._handle,
       revisionOf(req),
