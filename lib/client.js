@@ -135,7 +135,9 @@ class Client {
    * @param {object} auth
    */
   doConnect(name, auth) {
-    debug("joining namespace %s", name);
+    if (debug.enabled) {
+      debug("joining namespace %s", name);
+    }
     this.server.of(name)._add(this, auth, (socket) => {
       this._addSocket(socket);
       this._stopConnectTimeout();
@@ -419,7 +421,9 @@ class Client {
    * @param {any} [description]
    */
   onclose(reason, description) {
-    debug("closed: %s", reason);
+    if (debug.enabled) {
+      debug("closed: %s", reason);
+    }
     // what the connection may still have to say no longer matters
     this.destroy();
     for (const socket of this._listSockets()) {

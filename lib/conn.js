@@ -82,7 +82,7 @@ class Conn {
   }
 
   set readyState(state) {
-    debug("readyState updated from %s to %s", this._readyState, state);
+    if (debug.enabled) debug("readyState updated from %s to %s", this._readyState, state);
     this._readyState = state;
   }
 

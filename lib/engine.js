@@ -4,10 +4,11 @@ const { EventEmitter } = require("events");
 const { createServer } = require("http");
 const os = require("os");
 const createDebug = require("debug");
-const { NativeEngine, drainCapacity } = require("../binding.js");
+const { NativeEngine, acceptKey, drainCapacity } = require("../binding.js");
 const { Commands } = require("./commands");
 const events = require("./event-queue");
 const handshake = require("./handshake");
+const { handleUpgrade } = require("./upgrade");
 const { createWebSocketServer } = require("./ws-engine");
 
 const debug = createDebug("engine");
@@ -188,7 +189,7 @@ class Server extends EventEmitter {
    * @param head {Buffer} what came behind the request
    */
   handleUpgrade(req, socket, head) {
-    handshake.handleUpgrade(this, req, socket, head);
+    handleUpgrade(this, req, socket, head);
   }
 
   /**
@@ -310,6 +311,9 @@ class Server extends EventEmitter {
 }
 
 const { generateId } = Server.prototype;
+
+/** What answers a client's Sec-WebSocket-Key (RFC 6455 section 4.2.2). */
+Server.prototype._acceptKey = acceptKey;
 
 /** Gets a request ready to be looked at: parses its query. */
 Server.prototype.prepare = handshake.prepareRequest;

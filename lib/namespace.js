@@ -94,8 +94,21 @@ class Namespace extends EventEmitter {
    * @param {object} auth - the payload of the CONNECT packet
    * @param {(socket: Socket) => void} fn - called when the socket is connected, before any listener
    */
-  async _add(client, auth, fn) {
-    debug("adding a socket to %s", this.name);
+  _add(client, auth, fn) {
+    if (debug.enabled) {
+      debug("adding a socket to %s", this.name);
+    }
+    if (!this.server.opts.connectionStateRecovery && this._fns.length === 0 && this.run === run) {
+      const socket = new Socket(this, client, auth);
+      this._preConnectSockets.set(socket.id, socket);
+      process.nextTick(admit, this, socket, fn);
+      return undefined;
+    }
+    return this._addByMiddleware(client, auth, fn);
+  }
+
+  /** @private */
+  async _addByMiddleware(client, auth, fn) {
     const socket = await this._createSocket(client, auth);
     this._preConnectSockets.set(socket.id, socket);
 
@@ -383,6 +396,9 @@ class Namespace extends EventEmitter {
     return super.emit(ev, ...args);
   }
 }
+
+/** The method as it is defined here; the application may have replaced it. */
+const { run } = Namespace.prototype;
 
 module.exports = { Namespace };
 

@@ -267,7 +267,9 @@ class Server extends EventEmitter {
    * @returns {this}
    */
   onconnection(conn) {
-    debug("new connection %s", conn.id);
+    if (debug.enabled) {
+      debug("new connection %s", conn.id);
+    }
     const client = new Client(this, conn);
     if (conn.protocol === 3) {
       // the main namespace used to be joined without being asked for

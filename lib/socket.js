@@ -424,7 +424,9 @@ class Socket extends EventEmitter {
    * @private
    */
   _onconnect() {
-    debug("connected, telling the client");
+    if (debug.enabled) {
+      debug("connected, telling the client");
+    }
     this.connected = true;
     this.join(this.id);
     if (this.conn.protocol === 3) {
@@ -582,7 +584,9 @@ class Socket extends EventEmitter {
     if (!this.connected) {
       return this;
     }
-    debug("closing: %s", reason);
+    if (debug.enabled) {
+      debug("closing: %s", reason);
+    }
     this.emitReserved("disconnecting", reason, description);
     if (this.server._opts.connectionStateRecovery && RECOVERABLE_REASONS.has(reason)) {
       debug("keeping the session of %s", this.id);

@@ -5,6 +5,7 @@ const { IncomingMessage } = require("http");
 const net = require("net");
 const diagnostics = require("diagnostics_channel");
 const { Pipe } = require("./pipe");
+const { ForeignStream } = require("./ws-engine");
 
 /** Node tells of every accepted socket here. */
 const acceptedSockets = diagnostics.channel("net.server.socket");
@@ -17,16 +18,16 @@ const kStream = Symbol("stream");
  * `net.Socket` lives on, so that `req.socket` and `httpServer.close()` mean what they always mean, until the engine
  * reports the end. What has no descriptor of its own is pumped through a `Pipe`.
  *
- * @param server {Server}
+ * @param attempt {UpgradeAttempt} the upgrade request; its `give()` is called
  * @param conn {Conn} whom the connection belongs to
- * @param req {IncomingMessage} the upgrade request
- * @param socket {Duplex}
- * @param head {Buffer} what came behind the request
- * @param give {function(number, number, Buffer)} gets the stream's number, the descriptor (-1: none) and what has
- *   already been read
  * @returns {boolean} whether that worked; if not, the connection has been destroyed
  */
-function takeOver(server, conn, req, socket, head, give) {
+function takeOver(attempt, conn) {
+  const { server, req, socket, head, webSocket } = attempt;
+  if (webSocket !== undefined) {
+    new ForeignStream(server, conn, socket, webSocket).start(attempt);
+    return true;
+  }
   const fd = descriptorOf(socket);
   const stream = fd === -1 ? new Pipe(server, socket) : new TakenSocket(server, socket);
   stream.id = server._registerStream(stream, conn._handle);
@@ -35,7 +36,7 @@ function takeOver(server, conn, req, socket, head, give) {
     socket.setTimeout?.(0);
     socket.setNoDelay?.(true);
     server._commands.flush();
-    give(stream.id, fd, alreadyRead(socket, head));
+    attempt.give(conn, stream.id, fd, alreadyRead(socket, head));
   } catch (error) {
     reportOnce(error);
     server._releaseStream(stream.id);
@@ -165,13 +166,18 @@ function isUnseen(server, req, socket, head) {
 /** The bytes of an upgrade request, or less if it has more white space than it needs. */
 function lengthOf(req) {
   let length = "GET  HTTP/1.1\r\n\r\n".length + req.url.length;
-  for (const text of req.rawHeaders) length += text.length + 2;
+  const { rawHeaders } = req;
+  for (let i = 0; i < rawHeaders.length; i++) length += rawHeaders[i].length + 2;
   return length;
 }
 
 /** What `remakeRequest` needs, as one text: neither a URL nor a header can have a line break. */
 function memorize(req) {
-  return [req.url, ...req.rawHeaders].join("\n");
+  const { rawHeaders, url } = req;
+  rawHeaders.push(url);
+  const raw = rawHeaders.join("\n");
+  rawHeaders.pop();
+  return raw;
 }
 
 /**
@@ -181,7 +187,8 @@ function memorize(req) {
  * @returns {IncomingMessage}
  */
 function remakeRequest(raw, socket) {
-  const [url, ...rawHeaders] = raw.split("\n");
+  const rawHeaders = raw.split("\n");
+  const url = rawHeaders.pop();
   const req = new IncomingMessage(socket);
   req.httpVersionMajor = 1;
   req.httpVersionMinor = 1;

@@ -57,53 +57,17 @@ function createWebSocketServer(opts, announce) {
 
 /**
  * Has an upgrade request answered by the implementation.
- * @param server {Server}
- * @param req {IncomingMessage}
- * @param socket {Duplex}
- * @param head {Buffer} what came behind the request
- * @param headers {object} to be added to the answer
- * @param callback {function(ForeignUpgrade)}
+ * @param attempt {UpgradeAttempt}
+ * @param callback {function(WebSocket)}
  */
-function acceptUpgrade(server, req, socket, head, headers, callback) {
-  pendingHeaders.set(req, headers);
-  server.ws.handleUpgrade(req, socket, Buffer.from(head), (websocket) => {
-    websocket.on("error", noop);
-    req.websocket = websocket;
-    callback(new ForeignUpgrade(server, socket, websocket));
+function acceptUpgrade(attempt, callback) {
+  const { server, req, socket, head } = attempt;
+  pendingHeaders.set(req, attempt.res.headers);
+  server.ws.handleUpgrade(req, socket, Buffer.from(head), (webSocket) => {
+    webSocket.on("error", noop);
+    req.websocket = webSocket;
+    callback(webSocket);
   });
-}
-
-/** An upgrade that has been answered, and whose WebSocket waits for a session. */
-class ForeignUpgrade {
-  constructor(server, socket, websocket) {
-    this.server = server;
-    this.socket = socket;
-    this.websocket = websocket;
-  }
-
-  /** There will be no session. */
-  close() {
-    this.websocket.close();
-  }
-
-  /** The request has been answered already. */
-  answer() {}
-
-  /**
-   * Makes it the WebSocket of a session.
-   * @param conn {Conn}
-   * @param give {function(number, number, string, Buffer=)} gets the stream's number, no descriptor (-1) and no answer
-   * @returns {boolean} true
-   */
-  take(conn, give) {
-    const stream = new ForeignStream(this.server, conn, this.socket, this.websocket);
-    stream.id = this.server._registerStream(stream, conn._handle);
-    conn._stream = stream;
-    this.server._commands.flush();
-    give(stream.id, -1, "", undefined, 0);
-    stream.start();
-    return true;
-  }
 }
 
 /** A stream of the native engine, whose frames are messages of such a WebSocket. */
@@ -117,8 +81,16 @@ class ForeignStream {
     this._onWritten = this._onWritten.bind(this);
   }
 
-  start() {
-    const { websocket } = this;
+  /**
+   * Becomes the stream of a session.
+   * @param attempt {UpgradeAttempt} whose `give()` is called
+   */
+  start(attempt) {
+    const { conn, server, websocket } = this;
+    this.id = server._registerStream(this, conn._handle);
+    conn._stream = this;
+    server._commands.flush();
+    attempt.give(conn, this.id, -1, undefined);
     websocket.on("message", (data, isBinary = typeof data !== "string") => this._onMessage(data, isBinary));
     websocket.on("error", (error) => this._onError(error));
     websocket.once("close", () => this._onClose());
@@ -215,4 +187,4 @@ function toBuffer(data) {
 
 function noop() {}
 
-module.exports = { createWebSocketServer, acceptUpgrade };
+module.exports = { ForeignStream, acceptUpgrade, createWebSocketServer };

@@ -1,0 +1,189 @@
+"use strict";
+
+/**
+ * Which sockets are in which rooms, as the two Maps that adapters show: `rooms` (room to ids) and `sids` (id to rooms).
+ *
+ * Every socket is in a room of its own, and many are in no other; two Sets and two entries for each of these would be a
+ * large part of what an idle client costs. So a loner is no more than an id in a list, until it joins another room or
+ * somebody looks at the Maps themselves: from then on, all of it is in them.
+ */
+class RoomIndex {
+  /** @param adapter {Adapter} emits `create-room`, `join-room`, `leave-room` and `delete-room` */
+  constructor(adapter) {
+    this._adapter = adapter;
+    this._rooms = new Map();
+    this._sids = new Map();
+    /** Ids of the sockets that are in no room but their own; undefined once the Maps have been looked at. */
+    this._loners = new Set();
+  }
+
+  get rooms() {
+    this._materialize();
+    return this._rooms;
+  }
+
+  set rooms(rooms) {
+    this._materialize();
+    this._rooms = rooms;
+  }
+
+  get sids() {
+    this._materialize();
+    return this._sids;
+  }
+
+  set sids(sids) {
+    this._materialize();
+    this._sids = sids;
+  }
+
+  /** The number of sockets. */
+  get size() {
+    return this._sids.size + (this._loners?.size ?? 0);
+  }
+
+  /** Whether a socket is in any room. */
+  has(id) {
+    return this._sids.has(id) || this._isLoner(id);
+  }
+
+  /** Whether there is such a room. */
+  hasRoom(room) {
+    return this._rooms.has(room) || this._isLoner(room);
+  }
+
+  /** Whether a socket is in a room. */
+  isIn(id, room) {
+    return this._isLoner(id) ? id === room : !!this._sids.get(id)?.has(room);
+  }
+
+  /** Ids of all sockets. @returns {Iterable<string>} */
+  ids() {
+    return this._loners === undefined || this._loners.size === 0 ? this._sids.keys() : this._inOrder();
+  }
+
+  /** Ids of the sockets in a room. @returns {Set<string>|string[]|undefined} */
+  members(room) {
+    return this._isLoner(room) ? [room] : this._rooms.get(room);
+  }
+
+  /** The rooms of a socket, as they are now. @returns {Iterable<string>} */
+  listRooms(id) {
+    return this._isLoner(id) ? [id] : (this._sids.get(id) ?? []);
+  }
+
+  /** The rooms of a socket, as they are and will be. @returns {Set<string>|undefined} */
+  roomsOf(id) {
+    this._settle(id);
+    return this._sids.get(id);
+  }
+
+  /** Adds a socket to rooms. */
+  add(id, rooms) {
+    if (this._loners !== undefined) {
+      if (this._wouldBeLoner(id, rooms)) {
+        this._loners.add(id);
+        return;
+      }
+      this._settle(id);
+      for (const room of rooms) this._settle(room);
+    }
+    let joined = this._sids.get(id);
+    if (joined === undefined) this._sids.set(id, (joined = new Set()));
+    for (const room of rooms) {
+      joined.add(room);
+      let members = this._rooms.get(room);
+      if (members === undefined) {
+        this._rooms.set(room, (members = new Set()));
+        this._adapter.emit("create-room", room);
+      }
+      if (!members.has(id)) {
+        members.add(id);
+        this._adapter.emit("join-room", room, id);
+      }
+    }
+  }
+
+  /** Removes a socket from a room. */
+  remove(id, room) {
+    this._settle(id);
+    this._sids.get(id)?.delete(room);
+    this._removeMember(room, id);
+  }
+
+  /** Removes a socket from all its rooms. */
+  removeAll(id) {
+    if (this._isLoner(id)) {
+      if (isUnheard(this._adapter)) {
+        this._loners.delete(id);
+        return;
+      }
+      this._settle(id);
+    }
+    const rooms = this._sids.get(id);
+    if (rooms === undefined) return;
+    for (const room of rooms) this._removeMember(room, id);
+    this._sids.delete(id);
+  }
+
+  _removeMember(room, id) {
+    const members = this._rooms.get(room);
+    if (members === undefined) return;
+    if (members.delete(id)) this._adapter.emit("leave-room", room, id);
+    if (members.size === 0 && this._rooms.delete(room)) this._adapter.emit("delete-room", room);
+  }
+
+  _isLoner(id) {
+    return this._loners !== undefined && this._loners.has(id);
+  }
+
+  _wouldBeLoner(id, rooms) {
+    return (
+      rooms.size === 1 &&
+      rooms.has(id) &&
+      !this._sids.has(id) &&
+      !this._rooms.has(id) &&
+      isUnheard(this._adapter)
+    );
+  }
+
+  /** Enters a loner in the Maps. */
+  _settle(id) {
+    if (!this._isLoner(id)) return;
+    this._loners.delete(id);
+    this._sids.set(id, new Set([id]));
+    this._rooms.set(id, new Set([id]));
+  }
+
+  /** Enters all loners in the Maps, in the order in which the sockets have connected. */
+  _materialize() {
+    if (this._loners === undefined) return;
+    const sids = new Map();
+    const rooms = new Map();
+    for (const id of this._inOrder()) {
+      sids.set(id, this._sids.get(id) ?? new Set([id]));
+      if (this._isLoner(id)) rooms.set(id, new Set([id]));
+      else if (this._rooms.has(id)) rooms.set(id, this._rooms.get(id));
+    }
+    for (const [room, members] of this._rooms) rooms.set(room, members);
+    this._loners = undefined;
+    this._sids = sids;
+    this._rooms = rooms;
+  }
+
+  /** Ids of all sockets, in the order in which they have connected. */
+  _inOrder() {
+    const ids = new Set();
+    for (const id of this._adapter.nsp.sockets.keys()) if (this.has(id)) ids.add(id);
+    for (const id of this._sids.keys()) ids.add(id);
+    for (const id of this._loners) ids.add(id);
+    return ids;
+  }
+}
+
+/** Whether nobody listens to what happens to rooms. */
+function isUnheard(adapter) {
+  return adapter._eventsCount === 0;
+}
+
+module.exports = { RoomIndex };

@@ -1,0 +1,296 @@
+"use strict";
+
+const createDebug = require("debug");
+const { Conn, revisionOf } = require("./conn");
+const { negotiate } = require("./deflate");
+const {
+  announceHeaders,
+  check,
+  errorMessages,
+  headerOf,
+  isAnnounced,
+  openSession,
+  prepare,
+  protocolOf,
+  reportError,
+} = require("./handshake");
+const { isTaken, takeOver } = require("./takeover");
+const { acceptUpgrade } = require("./ws-engine");
+
+const debug = createDebug("engine");
+
+/** A Close frame without a status (RFC 6455 section 5.5.1). */
+const CLOSE_FRAME = Buffer.from([0x88, 0x00]);
+
+/** Milliseconds that a client has to hang up after a Close frame. */
+const HANGUP_TIMEOUT = 30000;
+
+/** RFC 6455 section 4.1: 16 bytes in base64. */
+const KEY = /^[+/0-9A-Za-z]{22}==$/;
+
+/** RFC 7230 section 3.2.6: a token, and what may stand around it in a list. */
+const TOKEN_LIST = /^[\t ]*[!#$%&'*+\-.^_`|~0-9A-Za-z]+[\t ]*$/;
+
+/** What every answer that switches protocols begins with (RFC 6455 section 4.2.2); the key's counterpart follows. */
+const SWITCHING_PROTOCOLS =
+  "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
+
+/**
+ * Handles an upgrade request of a client: a handshake, or a WebSocket for a session that polls.
+ * @param server {Server}
+ * @param req {IncomingMessage}
+ * @param socket {Duplex}
+ * @param head {Buffer} what came behind the request
+ */
+function handleUpgrade(server, req, socket, head) {
+  prepare(server, req);
+  check(server, req, new UpgradeAttempt(server, req, socket, head));
+}
+
+/** An upgrade request on its way: through the checks and the WebSocket handshake to a session. */
+class UpgradeAttempt {
+  constructor(server, req, socket, head) {
+    this.server = server;
+    this.req = req;
+    this.socket = socket;
+    this.head = head;
+    this._res = undefined;
+    /** The answer that switches protocols; none if the WebSocket is `wsEngine`'s, which answers by itself. */
+    this.response = "";
+    /** What was agreed on for permessage-deflate, as the native engine wants it. */
+    this.deflate = 0;
+    /** The WebSocket, if it is `wsEngine`'s. */
+    this.webSocket = undefined;
+  }
+
+  get isUpgrade() {
+    return true;
+  }
+
+  /** What middlewares see as the response. */
+  get res() {
+    return (this._res ??= new UpgradeResponse(this.req, this.socket));
+  }
+
+  /** The checks are done. */
+  proceed(refusal) {
+    const { server, req, socket } = this;
+    if (refusal !== undefined) {
+      reportError(server, req, refusal.code, refusal.context);
+      refuseUpgrade(socket, refusal.code, refusal.context);
+      return;
+    }
+    // some middlewares add their headers when this is called
+    this._res?.writeHead();
+    if (server.opts.wsEngine) {
+      acceptUpgrade(this, (webSocket) => {
+        this.webSocket = webSocket;
+        this.joinSession();
+      });
+    } else if (switchProtocols(this)) {
+      this.joinSession();
+    }
+  }
+
+  /** The WebSocket handshake is done: finds the session, or opens one. */
+  joinSession() {
+    const { transport, sid } = this.req._query;
+    if (transport !== "websocket") {
+      this.close();
+    } else if (sid) {
+      this.upgradeSession(this.server.clients[sid]);
+    } else {
+      openSession(this.server, this.req, this);
+    }
+  }
+
+  upgradeSession(conn) {
+    if (conn === undefined || conn.upgrading || conn.upgraded || conn.transport.name !== "polling") {
+      debug("the session cannot be upgraded (any more)");
+      this.close();
+      return;
+    }
+    debug("upgrading existing transport");
+    conn._beginUpgrade();
+    if (!takeOver(this, conn)) conn._onUpgradeFailed();
+  }
+
+  /**
+   * Opens a session.
+   * @param id {string}
+   * @returns {Conn|undefined} nothing if the connection could not be taken over
+   */
+  open(id) {
+    const { server, req } = this;
+    const conn = new Conn(id, server, req, "websocket", protocolOf(req));
+    return takeOver(this, conn) ? conn : undefined;
+  }
+
+  /**
+   * Gives the connection to the native engine.
+   * @param conn {Conn} whom it belongs to
+   * @param stream {number}
+   * @param fd {number} the descriptor; -1: none
+   * @param rest {Buffer|undefined} what has already been read behind the request
+   */
+  give(conn, stream, fd, rest) {
+    const { server, req, response, deflate } = this;
+    if (conn.upgrading) {
+      server._native.upgrade(conn._handle, stream, fd, response, rest, deflate);
+    } else {
+      const initial = server._initialText();
+      const { _handle: handle, id } = conn;
+      server._native.openWebsocket(handle, revisionOf(req), stream, fd, response, rest, deflate, id, initial);
+    }
+  }
+
+  /** There will be no session: says so to the client. */
+  refuse(code) {
+    if (this.response !== "") this.socket.write(this.response);
+    refuseUpgrade(this.socket, code);
+  }
+
+  /** There will be no session: closes the WebSocket. */
+  close() {
+    if (this.webSocket !== undefined) this.webSocket.close();
+    else endWith(this.socket, Buffer.concat([Buffer.from(this.response), CLOSE_FRAME]));
+  }
+}
+
+/**
+ * Checks the WebSocket part of an upgrade request (RFC 6455 section 4.2.1), and prepares the answer.
+ * @param attempt {UpgradeAttempt}
+ * @returns {boolean} false if the request has been refused
+ */
+function switchProtocols(attempt) {
+  const { server, req, socket } = attempt;
+  const upgrade = headerOf(req, "Upgrade");
+  const version = Number(headerOf(req, "Sec-WebSocket-Version"));
+  const key = headerOf(req, "Sec-WebSocket-Key");
+  const protocols = headerOf(req, "Sec-WebSocket-Protocol");
+  if (req.method !== "GET") return abortHandshake(socket, 405, "Method Not Allowed", "Invalid HTTP method");
+  if (upgrade === undefined || upgrade.toLowerCase() !== "websocket") {
+    return badRequest(socket, "Invalid Upgrade header");
+  }
+  if (key === undefined || !KEY.test(key)) {
+    return badRequest(socket, "Missing or invalid Sec-WebSocket-Key header");
+  }
+  if (version !== 13 && version !== 8) {
+    const supported = "Sec-WebSocket-Version: 13, 8\r\n";
+    return badRequest(socket, "Missing or invalid Sec-WebSocket-Version header", supported);
+  }
+  let more = "";
+  if (protocols !== undefined) {
+    const names = protocols.split(",");
+    const trimmed = names.map((name) => name.trim());
+    if (!names.every((name) => TOKEN_LIST.test(name)) || new Set(trimmed).size !== names.length) {
+      return badRequest(socket, "Invalid Sec-WebSocket-Protocol header");
+    }
+    more += `\r\nSec-WebSocket-Protocol: ${trimmed[0]}`;
+  }
+  if (server.opts.perMessageDeflate) {
+    let agreement;
+    try {
+      agreement = negotiate(headerOf(req, "Sec-WebSocket-Extensions"), server.opts.perMessageDeflate);
+    } catch {
+      return badRequest(socket, "Invalid or unacceptable Sec-WebSocket-Extensions header");
+    }
+    if (agreement !== undefined) {
+      more += `\r\nSec-WebSocket-Extensions: ${agreement.response}`;
+      attempt.deflate = agreement.agreed;
+    }
+  }
+  if (!socket.readable || !socket.writable) {
+    socket.destroy();
+    return false;
+  }
+  if (isTaken(socket)) {
+    throw new Error("handleUpgrade() was called more than once with the same socket");
+  }
+  attempt.response = addHeaders(attempt, SWITCHING_PROTOCOLS + server._acceptKey(key) + more) + "\r\n\r\n";
+  return true;
+}
+
+/** Completes the answer with what middlewares and listeners have to add. */
+function addHeaders(attempt, response) {
+  const { server, req } = attempt;
+  if (attempt._res !== undefined || isAnnounced(server)) {
+    const { headers } = attempt.res;
+    announceHeaders(server, headers, req);
+    for (const name of Object.keys(headers)) response += `\r\n${name}: ${headers[name]}`;
+  }
+  if (server.ws === undefined || server.ws.listenerCount("headers") === 0) return response;
+  const lines = response.split("\r\n");
+  server.ws.emit("headers", lines, req);
+  return lines.join("\r\n");
+}
+
+function badRequest(socket, message, headers) {
+  return abortHandshake(socket, 400, "Bad Request", message, headers);
+}
+
+/** Refuses a WebSocket handshake. */
+function abortHandshake(socket, status, statusText, message, headers = "") {
+  socket.on("error", noop);
+  socket.once("finish", socket.destroy);
+  socket.end(
+    `HTTP/1.1 ${status} ${statusText}\r\nConnection: close\r\nContent-Type: text/html\r\n` +
+      `Content-Length: ${Buffer.byteLength(message)}\r\n${headers}\r\n${message}`,
+  );
+  return false;
+}
+
+/** Ends a connection with these bytes, and waits for the client to hang up too. */
+function endWith(socket, bytes) {
+  socket.on("error", noop);
+  socket.resume();
+  socket.end(bytes);
+  setTimeout(() => socket.destroy(), HANGUP_TIMEOUT).unref();
+}
+
+/** Answers an upgrade request with an error. */
+function refuseUpgrade(socket, code, context) {
+  socket.on("error", noop);
+  if (socket.writable) {
+    const message = context?.message || errorMessages[code];
+    socket.write(
+      "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-type: text/html\r\n" +
+        `Content-Length: ${Buffer.byteLength(message)}\r\n\r\n${message}`,
+    );
+  }
+  socket.destroy();
+}
+
+/** As much of a `ServerResponse` as middlewares need of the answer to an upgrade request. */
+class UpgradeResponse {
+  constructor(req, socket) {
+    this.req = req;
+    this.socket = socket;
+    this.headers = {};
+  }
+
+  setHeader(name, value) {
+    this.headers[name] = value;
+  }
+
+  getHeader(name) {
+    return this.headers[name];
+  }
+
+  removeHeader(name) {
+    delete this.headers[name];
+  }
+
+  write() {}
+
+  writeHead() {}
+
+  /** A middleware that answers by itself refuses the upgrade. */
+  end() {
+    this.socket.destroy();
+  }
+}
+
+function noop() {}
+
+module.exports = { handleUpgrade };
