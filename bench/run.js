@@ -17,16 +17,12 @@ const path = require("node:path");
 const root = path.join(__dirname, "..");
 const TARGETS = { "socket.io": "socket.io", "sockeye.io": root };
 
-/** Connections of earlier runs keep their ports for a minute; after so many connections, that is waited for. */
-const PORTS = 20_000;
-const PORTS_FREE_AFTER = 61_000;
-
 const SCENARIOS = [
   { name: "echo, 100 clients, 4 in flight", args: "--scenario echo --n 100 --inflight 4 --secs 4" },
   { name: "echo, 100 clients, 1 in flight", args: "--scenario echo --n 100 --inflight 1 --secs 4" },
   { name: "broadcast to 1,000, 2 in flight", args: "--scenario broadcast --n 1000 --inflight 2 --secs 4" },
   { name: "broadcast to 1,000, 8 in flight", args: "--scenario broadcast --n 1000 --inflight 8 --secs 4" },
-  { name: "5,000 idle connections", args: "--scenario idle --n 5000 --idle 4", ports: 5000 },
+  { name: "5,000 idle connections", args: "--scenario idle --n 5000 --idle 4", idle: true },
 ];
 
 /** What is read off the load generator's report: name, unit, and whether more is better. */
@@ -49,17 +45,10 @@ async function main() {
   const options = parseArguments(process.argv.slice(2));
   const loadgen = buildLoadGenerator();
   const results = [];
-  let ports = 0;
   for (const scenario of SCENARIOS.filter(({ name }) => name.includes(options.only))) {
     const runs = Object.fromEntries(Object.keys(TARGETS).map((target) => [target, []]));
     for (let round = 1; round <= options.rounds; round++) {
       for (const target of Object.keys(TARGETS)) {
-        ports += scenario.ports ?? 0;
-        if (ports > PORTS) {
-          process.stderr.write("waiting for ports\n");
-          await new Promise((resolve) => setTimeout(resolve, PORTS_FREE_AFTER));
-          ports = scenario.ports ?? 0;
-        }
         process.stderr.write(`${scenario.name}: ${target}, round ${round} of ${options.rounds}\n`);
         runs[target].push(await measure(TARGETS[target], loadgen, scenario.args));
       }
@@ -122,7 +111,7 @@ async function measure(target, loadgen, args) {
 
 function summarise(scenario, runs) {
   const [theirs, ours] = Object.values(runs);
-  const names = scenario.ports ? IDLE_MEASURES : LOAD_MEASURES;
+  const names = scenario.idle ? IDLE_MEASURES : LOAD_MEASURES;
   const measures = names.map((name) => ({
     name,
     theirs: median(theirs.map((run) => run[name])),

@@ -113,11 +113,12 @@ class Client {
    * @param {string} name
    * @param {object} [auth] - the payload of the CONNECT packet
    */
-  connect(name, auth = {}) {
+  connect(name, auth) {
     if (this.server._nsps.has(name)) {
       this.doConnect(name, auth);
       return;
     }
+    auth ??= {};
     this.server._checkNamespace(name, auth, (namespace) => {
       if (namespace) {
         this.doConnect(name, auth);
@@ -132,7 +133,7 @@ class Client {
    * Joins a namespace that exists.
    *
    * @param {string} name
-   * @param {object} auth
+   * @param {object} [auth]
    */
   doConnect(name, auth) {
     if (debug.enabled) {

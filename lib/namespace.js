@@ -91,7 +91,7 @@ class Namespace extends EventEmitter {
    *
    * @private
    * @param {import("./client").Client} client
-   * @param {object} auth - the payload of the CONNECT packet
+   * @param {object} [auth] - the payload of the CONNECT packet
    * @param {(socket: Socket) => void} fn - called when the socket is connected, before any listener
    */
   _add(client, auth, fn) {
@@ -127,7 +127,7 @@ class Namespace extends EventEmitter {
    * @private
    */
   async _createSocket(client, auth) {
-    const { pid, offset } = auth;
+    const { pid, offset } = auth ?? {};
     if (this.server.opts.connectionStateRecovery && typeof pid === "string" && typeof offset === "string") {
       let session;
       try {

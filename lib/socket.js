@@ -19,6 +19,13 @@ const RECOVERABLE_REASONS = new Set([
 ]);
 
 /**
+ * What an emitter keeps its listeners in, without a prototype's names. Objects of one class share their shape, so this
+ * takes a fifth of the memory of what `EventEmitter` makes of itself: a dictionary each.
+ */
+function Listeners() {}
+Listeners.prototype = Object.create(null);
+
+/**
  * A client in a namespace.
  *
  * There may be very many of these, most of them idle. What few applications use (acks, flags, middleware, data, the
@@ -43,11 +50,12 @@ class Socket extends EventEmitter {
    * @private
    * @param {import("./namespace").Namespace} nsp
    * @param {import("./client").Client} client
-   * @param {object} auth - what the client has sent along with its wish to join
+   * @param {object} [auth] - what the client has sent along with its wish to join
    * @param {object} [previousSession] - the session to take over, from `adapter.restoreSession()`
    */
   constructor(nsp, client, auth, previousSession) {
     super();
+    this._events = new Listeners();
     this.nsp = nsp;
     this.client = client;
     // a later io.adapter() gives the namespace another one, but does not move the sockets
@@ -144,7 +152,7 @@ class Socket extends EventEmitter {
   }
 
   /** @private */
-  buildHandshake(auth) {
+  buildHandshake(auth = {}) {
     const { request, _createdAt } = this;
     return {
       headers: request?.headers || {},
