@@ -5,6 +5,9 @@
  * The layout is described where it is read, in src/worker/command.rs.
  */
 
+// taken before anybody can replace it by a fake timer
+const { setImmediate } = require("timers");
+
 const SEND = 1;
 const MULTICAST = 2;
 const BROADCAST = 3;
@@ -19,6 +22,7 @@ const ALIVE = 11;
 const WATCH = 12;
 const PIPE_WRITTEN = 13;
 const PIPE_END = 14;
+const POST = 15;
 
 /** Flags of a message. */
 const VOLATILE = 1;
@@ -54,7 +58,9 @@ class Commands {
     /** While held, the holder flushes at its end. */
     this.held = false;
     this.scheduled = false;
+    this._isScheduledLate = false;
     this.flush = this.flush.bind(this);
+    this._flushLate = this._flushLate.bind(this);
     // the recipients of one array of packets, while it is being handed out
     this._runPackets = undefined;
     this._runCountAt = 0;
@@ -164,7 +170,18 @@ class Commands {
 
   /** A GET waits for an answer. */
   poll(connection) {
-    this._simple(POLL, connection, connection);
+    const at = this._beginLate(2, connection);
+    this.words[at] = POLL;
+    this.words[at + 1] = connection;
+  }
+
+  /** The body of a POST. */
+  post(connection, body) {
+    const at = this._beginLate(3, connection);
+    this.words[at] = POST;
+    this.words[at + 1] = connection;
+    this.words[at + 2] = body.length;
+    this._addText(body);
   }
 
   /** The session has ended on this side. */
@@ -204,6 +221,11 @@ class Commands {
     this.native.submit(this.words, length, text, buffers, mask);
   }
 
+  _flushLate() {
+    this._isScheduledLate = false;
+    this.flush();
+  }
+
   _simple(first, subject, worker) {
     const at = this._begin(2, worker);
     this.words[at] = first;
@@ -212,12 +234,28 @@ class Commands {
 
   /** Room for an operation that concerns one worker, or all (-1). */
   _begin(size, subject) {
-    this._runPackets = undefined;
-    this.mask |= subject === -1 ? -1 : 1 << (subject % this.workers);
     if (!this.scheduled && !this.held) {
       this.scheduled = true;
       process.nextTick(this.flush);
     }
+    return this._open(size, subject);
+  }
+
+  /**
+   * The same for what a request brings. Requests come in ticks of their own, but many in one turn of the event loop, and
+   * waking a worker costs more than all the rest: they cross at its end, or with what is said sooner.
+   */
+  _beginLate(size, subject) {
+    if (!this._isScheduledLate) {
+      this._isScheduledLate = true;
+      setImmediate(this._flushLate);
+    }
+    return this._open(size, subject);
+  }
+
+  _open(size, subject) {
+    this._runPackets = undefined;
+    this.mask |= subject === -1 ? -1 : 1 << (subject % this.workers);
     return this._reserve(size);
   }
 

@@ -80,7 +80,7 @@ class Polling extends Transport {
   answer(payload, compress) {
     const { get } = this;
     if (get === undefined) return;
-    debug('writing "%s"', payload);
+    if (debug.enabled) debug('writing "%s"', payload);
     this.get = undefined;
     get.detach();
     const { req, res } = get;
@@ -270,7 +270,7 @@ class Post extends Request {
     const { polling } = this;
     const body = polling.callback === undefined ? this.body : fromForm(this.body);
     if (body === undefined) polling.onPosted();
-    else conn.server._native.post(conn._handle, body);
+    else conn.server._commands.post(conn._handle, body);
   }
 
   _onData(chunk) {
@@ -292,8 +292,7 @@ class Post extends Request {
     this.detach();
     this.isComplete = true;
     const { conn } = polling;
-    debug('received "%s"', body);
-    conn.server._commands.flush();
+    if (debug.enabled) debug('received "%s"', body);
     this._handOver(conn);
   }
 }
@@ -309,6 +308,7 @@ class BinaryPost extends Post {
   }
 
   _handOver(conn) {
+    conn.server._commands.flush();
     conn.server._native.postBinary(conn._handle, Buffer.concat(this.body));
   }
 }

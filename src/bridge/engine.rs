@@ -201,15 +201,6 @@ impl NativeEngine {
         self.push(connection, Command::Upgrade { connection, socket })
     }
 
-    /// The body of a POST.
-    ///
-    /// # Errors
-    /// When a worker thread cannot be started.
-    #[napi(catch_unwind)]
-    pub fn post(&mut self, connection: u32, body: String) -> Result<()> {
-        self.push(connection, Command::Post { connection, body })
-    }
-
     /// The body of a POST of a client of revision 3, with binary data.
     ///
     /// # Errors

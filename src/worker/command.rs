@@ -7,7 +7,7 @@
 //!
 //! | operation | further words |
 //! |---|---|
-//! | `SEND` | connection; text length |
+//! | `SEND`, `POST` | connection; text length |
 //! | `MULTICAST` | text length; count; that many connections |
 //! | `BROADCAST` | text length; number of rooms; number of exceptions; the targets of both |
 //! | `ROOM` | room; count; that many connections |
@@ -78,8 +78,6 @@ pub enum Command {
     Open(Box<Open>),
     /// A WebSocket wants to take over from polling.
     Upgrade { connection: ConnectionId, socket: Takeover },
-    /// The body of a POST of the client.
-    Post { connection: ConnectionId, body: String },
     /// The body of a POST of a client of revision 3, with binary data.
     PostBinary { connection: ConnectionId, body: Vec<u8> },
     /// Bytes that a stream in JavaScript received.
@@ -147,20 +145,65 @@ impl Target {
 /// An operation of a batch.
 #[derive(Debug)]
 pub enum Op<'a> {
-    Send { connection: ConnectionId, parcel: Parcel<'a>, flags: Flags },
-    Multicast { connections: &'a [ConnectionId], parcel: Parcel<'a>, flags: Flags },
-    Broadcast { rooms: &'a [u32], except: &'a [u32], parcel: Parcel<'a>, flags: Flags },
-    Room { room: u32, connections: &'a [ConnectionId] },
-    DropRoom { room: u32 },
-    Join { room: u32, connection: ConnectionId },
-    Leave { room: u32, connection: ConnectionId },
-    Close { connection: ConnectionId, flags: Flags },
-    Poll { connection: ConnectionId },
-    Drop { connection: ConnectionId },
-    Alive { connection: ConnectionId },
-    Watch { connection: ConnectionId, flags: Flags },
-    PipeWritten { stream: StreamId },
-    PipeEnd { stream: StreamId },
+    Send {
+        connection: ConnectionId,
+        parcel: Parcel<'a>,
+        flags: Flags,
+    },
+    /// The body of a POST of the client.
+    Post {
+        connection: ConnectionId,
+        body: &'a str,
+    },
+    Multicast {
+        connections: &'a [ConnectionId],
+        parcel: Parcel<'a>,
+        flags: Flags,
+    },
+    Broadcast {
+        rooms: &'a [u32],
+        except: &'a [u32],
+        parcel: Parcel<'a>,
+        flags: Flags,
+    },
+    Room {
+        room: u32,
+        connections: &'a [ConnectionId],
+    },
+    DropRoom {
+        room: u32,
+    },
+    Join {
+        room: u32,
+        connection: ConnectionId,
+    },
+    Leave {
+        room: u32,
+        connection: ConnectionId,
+    },
+    Close {
+        connection: ConnectionId,
+        flags: Flags,
+    },
+    Poll {
+        connection: ConnectionId,
+    },
+    Drop {
+        connection: ConnectionId,
+    },
+    Alive {
+        connection: ConnectionId,
+    },
+    Watch {
+        connection: ConnectionId,
+        flags: Flags,
+    },
+    PipeWritten {
+        stream: StreamId,
+    },
+    PipeEnd {
+        stream: StreamId,
+    },
 }
 
 /// A batch of operations, shared by all workers that it concerns.
@@ -216,12 +259,13 @@ const ALIVE: u32 = 11;
 const WATCH: u32 = 12;
 const PIPE_WRITTEN: u32 = 13;
 const PIPE_END: u32 = 14;
+const POST: u32 = 15;
 
 /// Where the text length of the operation at `at` stands, if it has one, and where the next operation begins.
 fn layout(words: &[u32], at: usize) -> Option<(Option<usize>, usize)> {
     let count = |offset: usize| words.get(at + offset).map(|&count| count as usize);
     let (length_at, size) = match words.get(at)? & 0xff {
-        SEND => (Some(at + 2), 3),
+        SEND | POST => (Some(at + 2), 3),
         MULTICAST => (Some(at + 1), 3 + count(2)?),
         BROADCAST => (Some(at + 1), 4 + count(2)? + count(3)?),
         ROOM => (None, 3 + count(2)?),
@@ -281,6 +325,7 @@ impl<'a> Iterator for Ops<'a> {
             ALIVE => Op::Alive { connection: words[1] },
             WATCH => Op::Watch { connection: words[1], flags },
             PIPE_WRITTEN => Op::PipeWritten { stream: words[1] },
+            POST => Op::Post { connection: words[1], body: parcel.text.unwrap_or_default() },
             _ => Op::PipeEnd { stream: words[1] },
         })
     }

@@ -249,7 +249,6 @@ impl Worker {
             }
             Command::Open(open) => self.open(*open),
             Command::Upgrade { connection, socket } => self.upgrade(connection, socket),
-            Command::Post { connection, body } => self.on_post(connection, &body),
             Command::PostBinary { connection, body } => self.on_binary_post(connection, &body),
             Command::PipeData { stream, mut data } => self.on_bytes(stream, &mut data),
             Command::Resume => self.resume.notify_waiters(),
@@ -265,6 +264,7 @@ impl Worker {
     fn execute_op(&mut self, op: Op<'_>) {
         match op {
             Op::Send { connection, parcel, flags } => self.send(connection, parcel, flags),
+            Op::Post { connection, body } => self.on_post(connection, body),
             Op::Multicast { connections, parcel, flags } => self.multicast(connections, parcel, flags),
             Op::Broadcast { rooms, except, parcel, flags } => self.broadcast(rooms, except, parcel, flags),
             Op::Room { room, connections } => {
