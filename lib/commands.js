@@ -66,7 +66,7 @@ class Commands {
     this._runCountAt = 0;
   }
 
-  /** A text message for one connection. */
+  /** A text message for one connection; see `wholeText`. */
   send(connection, text, flags) {
     const at = this._begin(3, connection);
     this.words[at] = SEND | (flags << 8);
@@ -181,7 +181,7 @@ class Commands {
     this.words[at] = POST;
     this.words[at + 1] = connection;
     this.words[at + 2] = body.length;
-    this._addText(body);
+    this._addText(wholeText(body));
   }
 
   /** The session has ended on this side. */
@@ -271,8 +271,6 @@ class Commands {
   }
 
   _addText(text) {
-    // half a character at the end would merge with the other half at the beginning of the next text
-    if ((text.charCodeAt(text.length - 1) & 0xfc00) === 0xd800) text = text.toWellFormed();
     this.text += text;
     if (this.text.length > TEXT_LIMIT) this.flush();
   }
@@ -283,8 +281,19 @@ class Commands {
 
   _addPackets(packets, texts) {
     for (let i = texts; i < packets.length; i++) this._addBuffer(packets[i]);
-    if (texts !== 0) this._addText(packets[0]);
+    if (texts !== 0) this._addText(wholeText(packets[0]));
   }
+}
+
+/**
+ * A text that does not end with half a character, which would merge with the other half at the beginning of the next
+ * text. Looking at the end of a text that has just been put together makes V8 copy it, so this is left to those who do
+ * not know that there is something else there, such as the bracket that ends an event.
+ * @param text {string}
+ * @returns {string} of the same length
+ */
+function wholeText(text) {
+  return (text.charCodeAt(text.length - 1) & 0xfc00) === 0xd800 ? text.toWellFormed() : text;
 }
 
 /** How many of the packets are text: the first, or none. */
@@ -299,4 +308,4 @@ function toBuffer(data) {
   return Buffer.from(data);
 }
 
-module.exports = { Commands, VOLATILE, COMPRESS, NOTIFY, TARGET_CONNECTION };
+module.exports = { Commands, VOLATILE, COMPRESS, NOTIFY, TARGET_CONNECTION, wholeText };

@@ -2,7 +2,7 @@
 
 const { EventEmitter } = require("events");
 const createDebug = require("debug");
-const { VOLATILE, COMPRESS, NOTIFY } = require("./commands");
+const { VOLATILE, COMPRESS, NOTIFY, wholeText } = require("./commands");
 const { Polling } = require("./polling");
 const { parseQuery } = require("./query");
 const { remakeRequest } = require("./takeover");
@@ -141,7 +141,8 @@ class Conn {
     if (frame !== undefined && this._polling === undefined && !this.server.opts.perMessageDeflate) {
       data = messageOf(frame);
     }
-    this._write(isSendable(data) ? data : String(data || ""), flags, options);
+    if (!isSendable(data)) data = String(data || "");
+    this._write(typeof data === "string" ? wholeText(data) : data, flags, options);
     return this;
   }
 
@@ -198,7 +199,7 @@ class Conn {
     this._client = client;
   }
 
-  /** Sends a message that has been checked. @private */
+  /** Sends a message; if it is text, it does not end with half a character. @private */
   _write(data, flags, options) {
     if (this._polling !== undefined || this.server._isWatched()) {
       this._writeObserved(data, flags, options);
@@ -218,7 +219,7 @@ class Conn {
     let flags = opts.compress === false ? 0 : COMPRESS;
     if (opts.volatile) flags |= VOLATILE;
     if (!Array.isArray(packets)) {
-      this._write(packets, flags);
+      this._write(typeof packets === "string" ? wholeText(packets) : packets, flags);
     } else if (this._polling !== undefined || this.server._isWatched()) {
       if (opts.volatile && !this.transport.writable) return;
       // the worker could drop some packets of several, and not the others
@@ -238,7 +239,7 @@ class Conn {
     const packet = { type: "message", options, data };
     this.emit("packetCreate", packet);
     const { _commands: commands } = this.server;
-    if (typeof packet.data === "string") commands.send(this._handle, packet.data, flags);
+    if (typeof packet.data === "string") commands.send(this._handle, wholeText(packet.data), flags);
     else commands.sendBuffer(this._handle, packet.data, flags);
     if (this._polling === undefined || this._polling.writable) {
       if (this._polling !== undefined) this._polling.isAnswered = true;
@@ -253,7 +254,7 @@ class Conn {
     if (this._readyState !== "open") return;
     const { _commands: commands } = this.server;
     if (!isSendable(data)) data = String(data || "");
-    if (typeof data === "string") commands.send(this._handle, data, flagsOf(options));
+    if (typeof data === "string") commands.send(this._handle, wholeText(data), flagsOf(options));
     else commands.sendBuffer(this._handle, data, flagsOf(options));
   }
 
