@@ -318,7 +318,7 @@ class Conn {
     const { server } = this;
     this._polling.open(req);
     server._commands.flush();
-    const initial = server._initialText();
+    const initial = server._initialMessage();
     server._native.openPolling(this._handle, revisionOf(req), this.id, server.upgrades("polling"), initial);
   }
 

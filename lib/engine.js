@@ -241,10 +241,13 @@ class Server extends EventEmitter {
     return this._hasPacketListeners || events.flush !== undefined || events.drain !== undefined;
   }
 
-  /** What follows the handshake of a session at once. @private */
-  _initialText() {
+  /** The message that follows the handshake of a session at once: a string or a Buffer, if there is one. @private */
+  _initialMessage() {
     const { initialPacket } = this.opts;
-    return typeof initialPacket === "string" ? initialPacket : undefined;
+    if (!initialPacket) return undefined;
+    if (initialPacket instanceof ArrayBuffer) return Buffer.from(initialPacket);
+    if (!ArrayBuffer.isView(initialPacket)) return String(initialPacket);
+    return Buffer.from(initialPacket.buffer, initialPacket.byteOffset, initialPacket.byteLength);
   }
 
   /** Whether the application gets to see the requests of WebSockets. @private */

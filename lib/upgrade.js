@@ -138,7 +138,7 @@ class UpgradeAttempt {
     if (conn.upgrading) {
       server._native.upgrade(conn._handle, stream, fd, response, rest, deflate);
     } else {
-      const initial = server._initialText();
+      const initial = server._initialMessage();
       const { _handle: handle, id } = conn;
       server._native.openWebsocket(handle, revisionOf(req), stream, fd, response, rest, deflate, id, initial);
     }

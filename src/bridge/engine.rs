@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use napi::bindgen_prelude::{Buffer, BufferSlice, Function};
+use napi::bindgen_prelude::{Buffer, BufferSlice, Either, Function};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi::{Env, Error, JsString, Result};
 use napi_derive::napi;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::engine_io::packet::Handshake;
+use crate::engine_io::packet::{Handshake, Type};
 use crate::engine_io::Protocol;
 use crate::options::Options;
 use crate::transport::deflate::Parameters;
+use crate::transport::polling::Outgoing;
 use crate::worker::command::{Command, OpBatch, Open, Takeover};
 use crate::worker::event::{EventBatch, Inbox, MAX_WORDS};
 use crate::worker::WorkerHandle;
@@ -147,10 +148,11 @@ impl NativeEngine {
         revision: u32,
         sid: String,
         upgrades: Vec<String>,
-        initial: Option<String>,
+        initial: Option<Either<String, BufferSlice<'_>>>,
     ) -> Result<()> {
         let handshake = self.handshake(&sid, &upgrades);
         let protocol = protocol_of(revision);
+        let initial = initial.map(message_of);
         self.push(
             connection,
             Command::Open(Box::new(Open { connection, protocol, socket: None, handshake, initial })),
@@ -175,11 +177,12 @@ impl NativeEngine {
         head: Option<BufferSlice<'_>>,
         deflate: u32,
         sid: String,
-        initial: Option<String>,
+        initial: Option<Either<String, BufferSlice<'_>>>,
     ) -> Result<()> {
         let socket = Some(self.takeover(stream, fd, response, head, deflate)?);
         let handshake = self.handshake(&sid, &[]);
         let protocol = protocol_of(revision);
+        let initial = initial.map(message_of);
         self.push(
             connection,
             Command::Open(Box::new(Open { connection, protocol, socket, handshake, initial })),
@@ -346,6 +349,14 @@ fn protocol_of(revision: u32) -> Protocol {
         2 => Protocol::V3 { base64: true },
         3 => Protocol::V3 { base64: false },
         _ => Protocol::V4,
+    }
+}
+
+/// A message in the form in which it waits for a transport.
+fn message_of(message: Either<String, BufferSlice<'_>>) -> Outgoing {
+    match message {
+        Either::A(text) => Outgoing::Text(Type::Message, text.into()),
+        Either::B(data) => Outgoing::Binary(Bytes::copy_from_slice(&data)),
     }
 }
 
