@@ -8,7 +8,9 @@ const { NativeEngine, acceptKey, drainCapacity } = require("../binding.js");
 const { Commands } = require("./commands");
 const events = require("./event-queue");
 const handshake = require("./handshake");
+const { Polling } = require("./polling");
 const { handleUpgrade } = require("./upgrade");
+const { acceptSession } = require("./webtransport");
 const { createWebSocketServer } = require("./ws-engine");
 
 const debug = createDebug("engine");
@@ -153,7 +155,8 @@ class Server extends EventEmitter {
    */
   upgrades(transport) {
     const { allowUpgrades, transports } = this.opts;
-    return allowUpgrades && transport === "polling" && transports.includes("websocket") ? ["websocket"] : [];
+    if (!allowUpgrades || transport !== "polling") return [];
+    return Polling.upgradesTo.filter((name) => transports.includes(name));
   }
 
   /**
@@ -190,6 +193,16 @@ class Server extends EventEmitter {
    */
   handleUpgrade(req, socket, head) {
     handleUpgrade(this, req, socket, head);
+  }
+
+  /**
+   * Takes a WebTransport session that an HTTP/3 server has accepted. Middlewares see requests, of which there is none
+   * here: while there is any, the session is closed.
+   * @param session {object}
+   * @returns {Promise<void>} fulfilled when it has been decided what becomes of the session
+   */
+  onWebTransportSession(session) {
+    return acceptSession(this, session);
   }
 
   /**
@@ -304,7 +317,7 @@ class Server extends EventEmitter {
   _pausePipe(pipe) {
     if (this._pausedPipes.size === 0) setImmediate(this._resumePipes);
     this._pausedPipes.add(pipe);
-    pipe.socket.pause();
+    pipe.pause();
   }
 
   /** Ends the threads of a closed server when the last client has hung up. A new client starts them again. @private */
@@ -580,7 +593,7 @@ function resumePipes(server) {
     setImmediate(server._resumePipes);
     return;
   }
-  for (const pipe of server._pausedPipes) pipe.socket.resume();
+  for (const pipe of server._pausedPipes) pipe.resume();
   server._pausedPipes.clear();
 }
 

@@ -194,7 +194,7 @@ class Polling extends Transport {
   }
 }
 
-Polling.upgradesTo = ["websocket"];
+Polling.upgradesTo = ["websocket", "webtransport"];
 
 /**
  * Adds the headers of the answer to a request of a session.

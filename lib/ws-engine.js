@@ -6,14 +6,7 @@
  */
 
 const { EventEmitter } = require("events");
-
-/** Opcodes of frames (RFC 6455 section 5.2). */
-const TEXT = 1;
-const BINARY = 2;
-const CLOSE = 8;
-
-const FIN = 0x80;
-const MASKED = 0x80;
+const { BINARY, CLOSE, TEXT, forEachFrame, makeFrame } = require("./frame");
 
 /** Requests whose answer an implementation is writing, and the headers to add to it. */
 const pendingHeaders = new WeakMap();
@@ -96,30 +89,27 @@ class ForeignStream {
     websocket.once("close", () => this._onClose());
   }
 
-  /** Frames of the engine: whole ones, unmasked, a message in each. */
+  /** Frames of the engine. */
   write(data) {
-    let written;
-    for (let at = 0; at < data.length;) {
-      const opcode = data[at] & 0x0f;
-      let length = data[at + 1];
-      at += 2;
-      if (length === 126) {
-        length = data.readUInt16BE(at);
-        at += 2;
-      } else if (length === 127) {
-        length = Number(data.readBigUInt64BE(at));
-        at += 8;
-      }
-      const payload = data.subarray(at, at + length);
-      at += length;
+    let isSent = false;
+    forEachFrame(data, (opcode, payload, isLast) => {
       if (opcode === TEXT || opcode === BINARY) {
-        written = at === data.length ? this._onWritten : noop;
-        this.websocket.send(opcode === TEXT ? payload.toString() : payload, written);
+        isSent = isLast;
+        this.websocket.send(opcode === TEXT ? payload.toString() : payload, isLast ? this._onWritten : noop);
       } else if (opcode === CLOSE) {
-        this.websocket.close(length === 0 ? undefined : payload.readUInt16BE(0));
+        this.websocket.close(payload.length === 0 ? undefined : payload.readUInt16BE(0));
       }
-    }
-    if (written !== this._onWritten) this._onWritten();
+    });
+    if (!isSent) this._onWritten();
+  }
+
+  /** Stops the reading for a while. Not every implementation can do that. */
+  pause() {
+    this.websocket.pause?.();
+  }
+
+  resume() {
+    this.websocket.resume?.();
   }
 
   /** The engine has nothing more to write. */
@@ -135,10 +125,12 @@ class ForeignStream {
 
   _onMessage(data, isBinary) {
     if (this.id === -1) return;
-    const payload = toBuffer(data);
-    const frame = Buffer.concat([headerOf(isBinary ? BINARY : TEXT, payload.length), payload]);
     this.server._commands.flush();
-    this.server._native.pipeData(this.id, frame);
+    const isBehind = this.server._native.pipeData(
+      this.id,
+      makeFrame(isBinary ? BINARY : TEXT, toBuffer(data)),
+    );
+    if (isBehind) this.server._pausePipe(this);
   }
 
   _onError(err) {
@@ -157,25 +149,6 @@ class ForeignStream {
   _onWritten() {
     if (this.id !== -1) this.server._commands.pipeWritten(this.id);
   }
-}
-
-/** The header of a client's frame. Its mask is zero, which leaves the payload as it is. */
-function headerOf(opcode, length) {
-  let header;
-  if (length < 126) {
-    header = Buffer.alloc(6);
-    header[1] = MASKED | length;
-  } else if (length < 0x10000) {
-    header = Buffer.alloc(8);
-    header[1] = MASKED | 126;
-    header.writeUInt16BE(length, 2);
-  } else {
-    header = Buffer.alloc(14);
-    header[1] = MASKED | 127;
-    header.writeBigUInt64BE(BigInt(length), 2);
-  }
-  header[0] = FIN | opcode;
-  return header;
 }
 
 /** A message as implementations hand it over: text, any binary value, or a list of fragments. */
