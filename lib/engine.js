@@ -9,7 +9,7 @@ const { Commands } = require("./commands");
 const events = require("./event-queue");
 const handshake = require("./handshake");
 const { Polling } = require("./polling");
-const { handleUpgrade } = require("./upgrade");
+const { handleUpgrade, onWebSocket } = require("./upgrade");
 const { acceptSession } = require("./webtransport");
 const { createWebSocketServer } = require("./ws-engine");
 
@@ -193,6 +193,16 @@ class Server extends EventEmitter {
    */
   handleUpgrade(req, socket, head) {
     handleUpgrade(this, req, socket, head);
+  }
+
+  /**
+   * Makes a WebSocket that `ws.handleUpgrade()` has made the WebSocket of a session.
+   * @param req {IncomingMessage} the upgrade request
+   * @param socket {Duplex}
+   * @param websocket {WebSocket}
+   */
+  onWebSocket(req, socket, websocket) {
+    onWebSocket(this, req, socket, websocket);
   }
 
   /**

@@ -267,7 +267,7 @@ function isAnnounced(server) {
 
 /** Lets the application see, and add to, the headers of the answer to an upgrade request. */
 function announceHeaders(server, headers, req) {
-  if (!req._query.sid) server.emit("initial_headers", headers, req);
+  if (!req._query?.sid) server.emit("initial_headers", headers, req);
   server.emit("headers", headers, req);
 }
 

@@ -16,13 +16,48 @@ const pendingHeaders = new WeakMap();
  * Emits `headers` (lines, request) before an upgrade is answered; lines may be added.
  */
 class NativeWebSocketServer extends EventEmitter {
-  constructor(options) {
+  constructor(options, announce) {
     super();
     this.options = options;
+    this._announce = announce;
+    /** What makes WebSockets that are not the engine's, once there is to be one. */
+    this._server = undefined;
   }
 
-  /** Does nothing: the sessions are the engine's to close. */
-  close() {}
+  /**
+   * Answers an upgrade request with a WebSocket that is not the engine's: an application may use it as it likes, or
+   * give it to `engine.onWebSocket()`.
+   * @param req {IncomingMessage}
+   * @param socket {Duplex}
+   * @param head {Buffer} what came behind the request
+   * @param callback {function(WebSocket, IncomingMessage)}
+   */
+  handleUpgrade(req, socket, head, callback) {
+    if (this._server === undefined) {
+      const { WebSocketServer } = require("ws");
+      this._server = new WebSocketServer(this.options);
+      this._server.on("headers", (lines, request) => {
+        completeHeaders(lines, request, this._announce);
+        this.emit("headers", lines, request);
+      });
+    }
+    this._server.handleUpgrade(req, socket, head, callback);
+  }
+
+  /** Whether a request is for this server: it is for whoever calls `handleUpgrade` to know. */
+  shouldHandle() {
+    return true;
+  }
+
+  /** @throws {Error} always: it is the HTTP server that listens */
+  address() {
+    throw new Error('The server is operating in "noServer" mode');
+  }
+
+  /** Does nothing but tell: the sessions are the engine's to close. */
+  close(callback) {
+    if (callback !== undefined) process.nextTick(callback);
+  }
 }
 
 /**
@@ -37,30 +72,27 @@ function createWebSocketServer(opts, announce) {
     perMessageDeflate: opts.perMessageDeflate,
     maxPayload: opts.maxHttpBufferSize,
   };
-  if (!opts.wsEngine) return new NativeWebSocketServer(options);
+  if (!opts.wsEngine) return new NativeWebSocketServer(options, announce);
   const ws = new opts.wsEngine(options);
-  ws.on?.("headers", (lines, req) => {
-    const headers = pendingHeaders.get(req) ?? {};
-    pendingHeaders.delete(req);
-    announce(headers, req);
-    for (const name of Object.keys(headers)) lines.push(`${name}: ${headers[name]}`);
-  });
+  ws.on?.("headers", (lines, req) => completeHeaders(lines, req, announce));
   return ws;
+}
+
+function completeHeaders(lines, req, announce) {
+  const headers = pendingHeaders.get(req) ?? {};
+  pendingHeaders.delete(req);
+  announce(headers, req);
+  for (const name of Object.keys(headers)) lines.push(`${name}: ${headers[name]}`);
 }
 
 /**
  * Has an upgrade request answered by the implementation.
- * @param attempt {UpgradeAttempt}
- * @param callback {function(WebSocket)}
+ * @param attempt {UpgradeAttempt} whose `adopt()` is called
  */
-function acceptUpgrade(attempt, callback) {
+function acceptUpgrade(attempt) {
   const { server, req, socket, head } = attempt;
   pendingHeaders.set(req, attempt.res.headers);
-  server.ws.handleUpgrade(req, socket, Buffer.from(head), (webSocket) => {
-    webSocket.on("error", noop);
-    req.websocket = webSocket;
-    callback(webSocket);
-  });
+  server.ws.handleUpgrade(req, socket, Buffer.from(head), (webSocket) => attempt.adopt(webSocket));
 }
 
 /** A stream of the native engine, whose frames are messages of such a WebSocket. */
