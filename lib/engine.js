@@ -63,6 +63,16 @@ const LONGEST_TIMER = 2 ** 31 - 1;
 /** Bytes from which on a message is compressed, if nothing else is said. */
 const DEFLATE_THRESHOLD = 1024;
 
+/** The options that have to be numbers: milliseconds, and bytes. */
+const NUMBERS = ["pingInterval", "pingTimeout", "upgradeTimeout", "maxHttpBufferSize"];
+
+/** The value of such an option: environment variables are text, and what is not given may be given as undefined. */
+function numberOf(opts, name) {
+  const value = Number(opts[name] ?? DEFAULTS[name]);
+  if (Number.isNaN(value)) throw new TypeError(`the "${name}" option must be a number`);
+  return value;
+}
+
 /** What of the option `perMessageDeflate` holds for all connections. */
 function deflateSettings(options) {
   if (!options) return undefined;
@@ -84,7 +94,7 @@ function defaultWorkers() {
 class Server extends EventEmitter {
   /**
    * @param opts {object} Engine.IO's options, and `workers`: the number of native threads (1 to 31)
-   * @throws {TypeError} when `workers` is not such a number
+   * @throws {TypeError} when `workers` is not such a number, or when what has to be a number is none
    */
   constructor(opts = {}) {
     super();
@@ -97,6 +107,9 @@ class Server extends EventEmitter {
       this.opts.perMessageDeflate = Object.assign({ threshold: DEFLATE_THRESHOLD }, opts.perMessageDeflate);
     }
     if (this.opts.cors) this.use(require("cors")(this.opts.cors));
+    for (const name of NUMBERS) this.opts[name] = numberOf(this.opts, name);
+    const { pingInterval, pingTimeout, upgradeTimeout, maxHttpBufferSize } = this.opts;
+    const limits = JSON.stringify({ pingInterval, pingTimeout, maxPayload: maxHttpBufferSize });
     const workers = this.opts.workers ?? defaultWorkers();
     if (!Number.isInteger(workers) || workers < 1 || workers > 31) {
       throw new TypeError('the "workers" option must be an integer from 1 to 31');
@@ -104,10 +117,12 @@ class Server extends EventEmitter {
     this._native = new NativeEngine(
       {
         workers,
-        pingInterval: this.opts.pingInterval,
-        pingTimeout: this.opts.pingTimeout,
-        upgradeTimeout: this.opts.upgradeTimeout,
-        maxPayload: this.opts.maxHttpBufferSize,
+        pingInterval,
+        pingTimeout,
+        upgradeTimeout,
+        // for WebSockets, 0 is no limit
+        maxPayload: maxHttpBufferSize || Infinity,
+        limits: limits.slice(1, -1),
         parsePackets: !!opts.parsePackets,
         maxBacklog: MAX_BACKLOG,
         deflate: deflateSettings(this.opts.perMessageDeflate),

@@ -25,6 +25,9 @@ const DRAIN_HEAD: usize = 2;
 /// Commands that may wait for a worker before streams in JavaScript are read no more.
 const MAX_WAITING_COMMANDS: usize = 64;
 
+/// No message is larger than this, whatever the options say.
+const LARGEST_PAYLOAD: f64 = (1u64 << 48) as f64;
+
 /// zlib's own choice of a level of compression.
 const DEFLATE_LEVEL: u8 = 6;
 
@@ -41,6 +44,8 @@ pub struct EngineOptions {
     pub upgrade_timeout: f64,
     /// Bytes that one message of a client may have.
     pub max_payload: f64,
+    /// What the `open` packet tells of these, as members of a JSON object.
+    pub limits: String,
     /// Whether Socket.IO packet headers are parsed natively.
     pub parse_packets: bool,
     /// Bytes of events that may wait for JavaScript before sockets are read no more.
@@ -67,7 +72,7 @@ pub struct DeflateOptions {
 pub struct NativeEngine {
     workers: Vec<WorkerHandle>,
     inbox: Arc<Inbox>,
-    options: Arc<Options>,
+    limits: String,
     deflate_level: u8,
     deflate_threshold: u32,
     buffers: Vec<Vec<u8>>,
@@ -84,7 +89,7 @@ impl NativeEngine {
             ping_interval: milliseconds(options.ping_interval),
             ping_timeout: milliseconds(options.ping_timeout),
             upgrade_timeout: milliseconds(options.upgrade_timeout),
-            max_payload: options.max_payload.max(0.0) as usize,
+            max_payload: options.max_payload.clamp(0.0, LARGEST_PAYLOAD) as usize,
             parse_packets: options.parse_packets,
             max_backlog: options.max_backlog.max(1.0) as usize,
         });
@@ -103,7 +108,7 @@ impl NativeEngine {
         Ok(NativeEngine {
             workers,
             inbox,
-            options: settings,
+            limits: options.limits,
             deflate_level: deflate.level.map_or(DEFLATE_LEVEL, |level| level.min(9) as u8),
             deflate_threshold: deflate.threshold.max(0.0) as u32,
             buffers: Vec::new(),
@@ -296,14 +301,7 @@ impl NativeEngine {
     }
 
     fn handshake(&self, sid: &str, upgrades: &[String]) -> String {
-        Handshake {
-            sid,
-            upgrades,
-            ping_interval: self.options.ping_interval.as_millis() as u64,
-            ping_timeout: self.options.ping_timeout.as_millis() as u64,
-            max_payload: self.options.max_payload as u64,
-        }
-        .encode()
+        Handshake { sid, upgrades, limits: &self.limits }.encode()
     }
 
     fn takeover(
