@@ -18,6 +18,11 @@ const {
 /** The class of io.engine. */
 const EngineServer = new sio.Server().attach(http.createServer()).engine.constructor;
 
+/** The class of stock's engine. */
+const { Server: StockEngine } = require(
+  require.resolve("engine.io", { paths: [require.resolve("socket.io/package.json")] }),
+);
+
 /** An HTTP server that hands everything to an engine by itself. */
 async function listenBy(t, engine) {
   const httpServer = http.createServer((req, res) => engine.handleRequest(req, res));
@@ -43,22 +48,36 @@ function clientOf(t, port, transports, options) {
   return client;
 }
 
-test("io.bind() takes the sessions of an engine that was made by somebody else", async (t) => {
-  const engine = new EngineServer({ pingInterval: 1234 });
-  const port = await listenBy(t, engine);
-  const io = new sio.Server();
-  assert.equal(io.bind(engine), io);
-  assert.equal(io.engine, engine);
-  io.on("connection", (socket) => socket.on("echo", (...args) => args.pop()(...args)));
-  for (const transports of [["websocket"], ["polling"], ["polling", "websocket"]]) {
-    const client = clientOf(t, port, transports);
-    await connected(client);
-    assert.equal(client.io.engine.pingInterval ?? client.io.engine._pingInterval, 1234);
-    assert.equal(await client.timeout(LIMIT).emitWithAck("echo", "é"), "é");
-    const data = await client.timeout(LIMIT).emitWithAck("echo", Buffer.from([1, 2]));
-    assert.deepEqual(data, Buffer.from([1, 2]));
-  }
-});
+for (const [whose, Engine] of [
+  ["an engine", EngineServer],
+  ["an engine of stock", StockEngine],
+]) {
+  test(`io.bind() takes the sessions of ${whose} that was made by somebody else`, async (t) => {
+    const engine = new Engine();
+    const port = await listenBy(t, engine);
+    const io = new sio.Server();
+    assert.equal(io.bind(engine), io);
+    assert.equal(io.engine, engine);
+    io.on("connection", (socket) => socket.on("echo", (...args) => args.pop()(...args)));
+    for (const transports of [["websocket"], ["polling"], ["polling", "websocket"]]) {
+      const client = clientOf(t, port, transports);
+      await connected(client);
+      const socket = io.sockets.sockets.get(client.id);
+      if (transports.length > 1 && !socket.conn.upgraded) await once(socket.conn, "upgrade");
+      assert.equal(socket.conn.transport.name, transports.at(-1));
+      assert.equal(await client.timeout(LIMIT).emitWithAck("echo", "é"), "é");
+      const data = await client.timeout(LIMIT).emitWithAck("echo", Buffer.from([1, 2]));
+      assert.deepEqual(data, Buffer.from([1, 2]));
+      const heard = once(client, "ev");
+      socket.join("room");
+      io.to("room").emit("ev", 1, Buffer.from([3]));
+      assert.deepEqual(await heard, [1, Buffer.from([3])]);
+      const disconnected = once(socket, "disconnect");
+      client.disconnect();
+      assert.equal((await disconnected)[0], "client namespace disconnect");
+    }
+  });
+}
 
 test("a server with two engines reaches the clients of both", async (t) => {
   const server = await serve(t, {}, { stream: "http" });
