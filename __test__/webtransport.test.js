@@ -195,6 +195,17 @@ test("a session without a stream, or without a packet on it, is closed in time",
   assert.equal(server.io.engine.clientsCount, 0);
 });
 
+test("an exception of a listener is not kept back", async (t) => {
+  const server = await serve(t, TRANSPORTS);
+  server.io.engine.on("connection", () => {
+    throw new Error("broken");
+  });
+  const transport = new RawWebTransport(server);
+  const accepted = assert.rejects(transport.accepted, { message: "broken" });
+  await transport.begin();
+  await accepted;
+});
+
 test("a session that ends before its handshake is forgotten", async (t) => {
   const server = await serve(t, TRANSPORTS);
   const transport = new RawWebTransport(server);

@@ -56,23 +56,23 @@ async function acceptSession(server, session) {
     debug("the client has not opened a stream in time");
     session.close();
   }, server.opts.upgradeTimeout);
-  let reader;
+  let stream, reader, packet;
   try {
-    const { value: stream, done } = await session.incomingBidirectionalStreams.getReader().read();
-    if (done) return;
-    reader = stream.readable
-      .pipeThrough(createPacketDecoderStream(server.opts.maxHttpBufferSize, "nodebuffer"))
-      .getReader();
-    const first = await reader.read();
-    if (first.done) {
-      reader.releaseLock();
-    } else if (!onFirstPacket(server, session, stream, reader, first.value)) {
-      await refuse(session, reader);
+    ({ value: stream } = await session.incomingBidirectionalStreams.getReader().read());
+    if (stream !== undefined) {
+      const decoder = createPacketDecoderStream(server.opts.maxHttpBufferSize, "nodebuffer");
+      reader = stream.readable.pipeThrough(decoder).getReader();
+      ({ value: packet } = await reader.read());
     }
   } catch (error) {
-    debug("the session has ended before its handshake: %s", error);
+    debug("the session has failed: %s", error);
   } finally {
     clearTimeout(timer);
+  }
+  if (packet === undefined) {
+    debug("the session has ended before its handshake");
+  } else if (!onFirstPacket(server, session, stream, reader, packet)) {
+    await refuse(session, reader);
   }
 }
 
@@ -215,7 +215,8 @@ class WebTransportStream {
       if (this.id !== -1) this.server._commands.pipeWritten(this.id);
     };
     // whether it failed is told by the end of the session
-    this.writer.write(Buffer.concat(parts)).then(onWritten, onWritten);
+    const written = parts.length === 0 ? Promise.resolve() : this.writer.write(Buffer.concat(parts));
+    written.then(onWritten, onWritten);
   }
 
   /** The engine has nothing more to write. */
