@@ -18,6 +18,7 @@ const FRAMEWORKS = {
   "@nestjs/websockets": "11.2.6",
   "@opentelemetry/api": "1.10.0",
   "@opentelemetry/instrumentation-socket.io": "0.70.0",
+  "@socket.io/admin-ui": "0.5.1",
   "reflect-metadata": "0.2.2",
   rxjs: "7.8.2",
 };
@@ -71,6 +72,23 @@ test("installed under the name socket.io", { timeout: 8 * MINUTES }, async (t) =
       ["receive /", "receive /", "send /", "send /"],
     );
     assert.deepEqual(actual, expected);
+  });
+
+  await t.test("the Admin UI sees, and does, what it sees and does with stock", async () => {
+    const [expected, actual] = await runBoth((cwd) => node(cwd, ["admin.js"]));
+    assert.deepEqual(actual, expected);
+    assert.equal(actual.isIn, true);
+    assert.equal(actual.reason, "io server disconnect");
+    const names = actual.events.map(([event]) => event);
+    for (const event of [
+      "socket_connected",
+      "socket_updated",
+      "room_joined",
+      "event_received",
+      "event_sent",
+    ]) {
+      assert.ok(names.includes(event), `${event} among ${names}`);
+    }
   });
 
   /** Runs the same in both projects. */
