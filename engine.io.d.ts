@@ -32,6 +32,7 @@ export declare const protocol: number;
 export declare const transports: {
   polling: typeof Transport;
   websocket: typeof Transport;
+  webtransport: typeof Transport;
 };
 
 /** Not supported: its constructor throws an error that says what to use instead. */

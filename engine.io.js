@@ -6,6 +6,7 @@ const { Server, attach, listen } = require("./lib/engine");
 const { Polling } = require("./lib/polling");
 const { Transport } = require("./lib/transport");
 const { WebSocket } = require("./lib/websocket");
+const { WebTransport } = require("./lib/webtransport");
 
 /** The server for uWebSockets.js, which has no place here. */
 class uServer {
@@ -22,7 +23,7 @@ module.exports = {
   uServer,
   Socket: Conn,
   Transport,
-  transports: { polling: Polling, websocket: WebSocket },
+  transports: { polling: Polling, websocket: WebSocket, webtransport: WebTransport },
   parser,
   protocol: parser.protocol,
   listen,

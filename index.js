@@ -1,8 +1,12 @@
 "use strict";
 
 const { Server } = require("./lib/server");
-const { Namespace } = require("./lib/namespace");
-const { Socket } = require("./lib/socket");
+// by way of files that are found where those of socket.io are, since that is where tracers hook into these classes
+const { Namespace } = require("./dist/namespace");
+const { Socket } = require("./dist/socket");
+require("./dist/broadcast-operator");
+require("./dist/client");
+require("./dist/parent-namespace");
 
 /**
  * Creates a Socket.IO server: the short form of `new Server(srv, opts)`.

@@ -235,6 +235,55 @@ test("initialPacket is sent behind the handshake", async (t) => {
   assert.equal(await polling.next(), "4hello");
 });
 
+for (const [what, initialPacket, expected] of [
+  ["a Buffer", Buffer.from([1, 2, 3]), Buffer.from([1, 2, 3])],
+  ["an ArrayBuffer", Uint8Array.of(1, 2, 3).buffer, Buffer.from([1, 2, 3])],
+  ["a view", new DataView(Uint8Array.of(0, 1, 2).buffer, 1), Buffer.from([1, 2])],
+  ["an empty Buffer", Buffer.alloc(0), Buffer.alloc(0)],
+  ["a number", 5, "5"],
+  ["an array", [1, 2], "1,2"],
+]) {
+  test(`initialPacket may be ${what}`, async (t) => {
+    const server = await serve(t, { initialPacket, allowEIO3: true });
+    const isBinary = Buffer.isBuffer(expected);
+    const base64 = isBinary && expected.toString("base64");
+    const body = async (query) => {
+      const answer = await request(server, { path: pathWith(query) });
+      return answer.bytes.toString("latin1").replace(/^[^}]*\}/, "");
+    };
+    const message = async (query) => (await RawWebSocket.open(server, { query })).next();
+    assert.deepEqual(await message("EIO=4&transport=websocket"), isBinary ? expected : `4${expected}`);
+    assert.equal(await body("EIO=4&transport=polling"), isBinary ? `\x1eb${base64}` : `\x1e4${expected}`);
+    const inRevision3 = isBinary ? Buffer.concat([Buffer.from([4]), expected]) : `4${expected}`;
+    assert.deepEqual(await message("EIO=3&transport=websocket"), inRevision3);
+    const text = isBinary ? `b4${base64}` : `4${expected}`;
+    assert.equal(await body("EIO=3&transport=polling&b64=1"), `${text.length}:${text}`);
+    if (isBinary) {
+      const part = Buffer.concat([Buffer.from([1, expected.length + 1, 255, 4]), expected]);
+      assert.equal(await body("EIO=3&transport=polling"), part.toString("latin1"));
+    }
+  });
+}
+
+for (const initialPacket of ["", 0, null, false]) {
+  test(`an initialPacket of ${JSON.stringify(initialPacket)} is none`, async (t) => {
+    const server = await serve(t, { initialPacket });
+    const ws = await RawWebSocket.connect(server);
+    assert.equal(ws.messages.length, 2);
+    const { body } = await request(server, { path: pathWith("EIO=4&transport=polling") });
+    assert.match(body, /^0\{[^}]*\}$/);
+  });
+}
+
+test("the answer that opens a session carries nothing that the application sends", async (t) => {
+  const server = await serve(t, { allowEIO3: true });
+  server.io.engine.on("connection", (conn) => conn.send("hello"));
+  for (const query of ["EIO=4&transport=polling", "EIO=3&transport=polling"]) {
+    const { body } = await request(server, { path: pathWith(query) });
+    assert.match(body, /^(\d+:)?0\{[^}]*\}$/);
+  }
+});
+
 test("the cookie option", async (t) => {
   const server = await serve(t, { cookie: { name: "sid", httpOnly: true, path: "/x", sameSite: "strict" } });
   const polling = await RawPolling.open(server);

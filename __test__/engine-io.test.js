@@ -46,7 +46,7 @@ test("the subpath has the exports of engine.io, by require and by import", async
   const imported = await import(path.join(__dirname, "..", "engine.io.mjs"));
   for (const name of names) assert.equal(imported[name], engineIo[name], name);
   assert.equal(engineIo.protocol, 4);
-  assert.deepEqual(engineIo.transports.polling.upgradesTo, ["websocket"]);
+  assert.deepEqual(engineIo.transports.polling.upgradesTo, ["websocket", "webtransport"]);
   assert.ok(engineIo.transports.websocket.prototype instanceof engineIo.Transport);
   assert.throws(() => new engineIo.uServer(), /Server/);
 });

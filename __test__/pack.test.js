@@ -1,20 +1,18 @@
 "use strict";
 
 const assert = require("node:assert/strict");
-const { execFile, spawn } = require("node:child_process");
+const { spawn } = require("node:child_process");
 const { once } = require("node:events");
 const fs = require("node:fs");
 const os = require("node:os");
 const path = require("node:path");
 const { createInterface } = require("node:readline");
 const test = require("node:test");
-const { npm } = require("../scripts/support");
+const { ROOT, MINUTES, packInto, install, execute, withoutNpm, versionOf } = require("./support/tarball");
 const { within } = require("./support/waiting");
 
-const ROOT = path.join(__dirname, "..");
 const APP = path.join(__dirname, "fixtures", "pack-app");
 const CLIENT_BUNDLES = fs.readdirSync(path.join(ROOT, "node_modules", "socket.io-client", "dist")).sort();
-const MINUTES = 60_000;
 
 test("the packed tarball works in an empty project without Rust", { timeout: 8 * MINUTES }, async (t) => {
   const scratch = fs.mkdtempSync(path.join(os.tmpdir(), "sockeye-pack-"));
@@ -26,10 +24,8 @@ test("the packed tarball works in an empty project without Rust", { timeout: 8 *
   let tarball;
 
   await t.test("npm pack makes it", async () => {
-    await runNpm(["pack", "--pack-destination", scratch], { cwd: ROOT, env: withoutNpm(process.env) });
-    const tarballs = fs.readdirSync(scratch).filter((file) => file.endsWith(".tgz"));
-    assert.equal(tarballs.length, 1);
-    tarball = path.join(scratch, tarballs[0]);
+    tarball = await packInto(scratch);
+    assert.match(path.basename(tarball), /^sockeye\.io-\d+\.\d+\.\d+\.tgz$/);
   });
 
   await t.test("it installs next to express and socket.io-client", async () => {
@@ -40,10 +36,7 @@ test("the packed tarball works in an empty project without Rust", { timeout: 8 *
       tarball,
       ...["express", "socket.io-client"].map((name) => `${name}@${versionOf(name)}`),
     ];
-    await runNpm(["install", "--prefer-offline", "--no-audit", "--no-fund", ...packages], {
-      cwd: project,
-      env,
-    });
+    await install(project, packages, env);
     assert.equal(fs.existsSync(path.join(project, "node_modules", "socket.io")), false);
   });
 
@@ -53,7 +46,7 @@ test("the packed tarball works in an empty project without Rust", { timeout: 8 *
       entries.some((entry) => entry.endsWith(".node")),
       `an addon among ${entries}`,
     );
-    for (const entry of ["index.js", "index.mjs", "index.d.ts", "binding.js", "lib", "LICENSE"]) {
+    for (const entry of ["index.js", "index.mjs", "index.d.ts", "binding.js", "lib", "dist", "LICENSE"]) {
       assert.ok(entries.includes(entry), `${entry} among ${entries}`);
     }
     for (const entry of ["src", "target", "__test__", "examples", "scripts", "Cargo.toml", "build.rs"]) {
@@ -100,31 +93,6 @@ async function runApp(cwd, env) {
   }
 }
 
-function runNpm(args, options) {
-  const { command, args: first, shell } = npm();
-  return execute(command, [...first, ...args], { ...options, shell, timeout: 5 * MINUTES });
-}
-
-/** As the promise version of execFile, but an error says what the command printed. */
-function execute(command, args, options) {
-  return new Promise((resolve, reject) => {
-    execFile(command, args, options, (error, stdout, stderr) => {
-      if (error) {
-        error.message += `\n${stdout}\n${stderr}`;
-        reject(error);
-      } else {
-        resolve({ stdout, stderr });
-      }
-    });
-  });
-}
-
-/** What npm tells the scripts that it runs would tell another npm where to work. */
-function withoutNpm(env) {
-  const isOurs = (name) => /^npm_(package|lifecycle|command|config_local_prefix)|^INIT_CWD$/i.test(name);
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !isOurs(name)));
-}
-
 /** An environment in which neither cargo nor rustc can be found, but node can. */
 function withoutRust(env, binDirectory) {
   const hasRust = (directory) =>
@@ -133,10 +101,6 @@ function withoutRust(env, binDirectory) {
   fs.mkdirSync(binDirectory);
   fs.symlinkSync(process.execPath, path.join(binDirectory, path.basename(process.execPath)));
   return { ...withoutNpm(env), PATH: [binDirectory, ...directories].join(path.delimiter) };
-}
-
-function versionOf(name) {
-  return JSON.parse(fs.readFileSync(path.join(ROOT, "node_modules", name, "package.json"), "utf8")).version;
 }
 
 function changedLines(before, after) {

@@ -47,8 +47,8 @@ class Conn {
   /**
    * @param id {string} the session id
    * @param server {Server}
-   * @param req {IncomingMessage} the request that the session begins with
-   * @param transport {string} "polling" or "websocket"
+   * @param req {IncomingMessage|null} the request that the session begins with; WebTransport knows none
+   * @param transport {string} "polling", "websocket" or "webtransport"
    * @param protocol {number} the revision of the protocol that the client speaks, 3 or 4
    */
   constructor(id, server, req, transport, protocol) {
@@ -59,7 +59,7 @@ class Conn {
     this._rawRequest = undefined;
     Object.defineProperty(this, "request", REQUEST);
     this.protocol = protocol;
-    this.remoteAddress = req.socket.remoteAddress;
+    this.remoteAddress = req?.socket.remoteAddress;
     this.upgrading = false;
     this.upgraded = false;
     this._readyState = "open";
@@ -319,7 +319,7 @@ class Conn {
     const { server } = this;
     this._polling.open(req);
     server._commands.flush();
-    const initial = server._initialText();
+    const initial = server._initialMessage();
     server._native.openPolling(this._handle, revisionOf(req), this.id, server.upgrades("polling"), initial);
   }
 
@@ -332,7 +332,7 @@ class Conn {
   /** The WebSocket has been probed. @private */
   _onUpgrading() {
     if (this._readyState !== "open") return;
-    this._polling.probe = new WebSocket(this);
+    this._polling.probe = this._stream.transport ?? new WebSocket(this);
     this.emit("upgrading", this._polling.probe);
   }
 
@@ -344,7 +344,7 @@ class Conn {
     const polling = this._polling;
     polling.retire();
     this._polling = undefined;
-    this._transport = polling.probe;
+    this._transport = polling.probe ?? this._stream.transport;
     polling.discard();
     polling._end();
     this.emit("upgrade", this.transport);

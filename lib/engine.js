@@ -8,7 +8,9 @@ const { NativeEngine, acceptKey, drainCapacity } = require("../binding.js");
 const { Commands } = require("./commands");
 const events = require("./event-queue");
 const handshake = require("./handshake");
-const { handleUpgrade } = require("./upgrade");
+const { Polling } = require("./polling");
+const { handleUpgrade, onWebSocket } = require("./upgrade");
+const { acceptSession } = require("./webtransport");
 const { createWebSocketServer } = require("./ws-engine");
 
 const debug = createDebug("engine");
@@ -61,6 +63,16 @@ const LONGEST_TIMER = 2 ** 31 - 1;
 /** Bytes from which on a message is compressed, if nothing else is said. */
 const DEFLATE_THRESHOLD = 1024;
 
+/** The options that have to be numbers: milliseconds, and bytes. */
+const NUMBERS = ["pingInterval", "pingTimeout", "upgradeTimeout", "maxHttpBufferSize"];
+
+/** The value of such an option: environment variables are text, and what is not given may be given as undefined. */
+function numberOf(opts, name) {
+  const value = Number(opts[name] ?? DEFAULTS[name]);
+  if (Number.isNaN(value)) throw new TypeError(`the "${name}" option must be a number`);
+  return value;
+}
+
 /** What of the option `perMessageDeflate` holds for all connections. */
 function deflateSettings(options) {
   if (!options) return undefined;
@@ -82,7 +94,7 @@ function defaultWorkers() {
 class Server extends EventEmitter {
   /**
    * @param opts {object} Engine.IO's options, and `workers`: the number of native threads (1 to 31)
-   * @throws {TypeError} when `workers` is not such a number
+   * @throws {TypeError} when `workers` is not such a number, or when what has to be a number is none
    */
   constructor(opts = {}) {
     super();
@@ -95,6 +107,9 @@ class Server extends EventEmitter {
       this.opts.perMessageDeflate = Object.assign({ threshold: DEFLATE_THRESHOLD }, opts.perMessageDeflate);
     }
     if (this.opts.cors) this.use(require("cors")(this.opts.cors));
+    for (const name of NUMBERS) this.opts[name] = numberOf(this.opts, name);
+    const { pingInterval, pingTimeout, upgradeTimeout, maxHttpBufferSize } = this.opts;
+    const limits = JSON.stringify({ pingInterval, pingTimeout, maxPayload: maxHttpBufferSize });
     const workers = this.opts.workers ?? defaultWorkers();
     if (!Number.isInteger(workers) || workers < 1 || workers > 31) {
       throw new TypeError('the "workers" option must be an integer from 1 to 31');
@@ -102,10 +117,12 @@ class Server extends EventEmitter {
     this._native = new NativeEngine(
       {
         workers,
-        pingInterval: this.opts.pingInterval,
-        pingTimeout: this.opts.pingTimeout,
-        upgradeTimeout: this.opts.upgradeTimeout,
-        maxPayload: this.opts.maxHttpBufferSize,
+        pingInterval,
+        pingTimeout,
+        upgradeTimeout,
+        // for WebSockets, 0 is no limit
+        maxPayload: maxHttpBufferSize || Infinity,
+        limits: limits.slice(1, -1),
         parsePackets: !!opts.parsePackets,
         maxBacklog: MAX_BACKLOG,
         deflate: deflateSettings(this.opts.perMessageDeflate),
@@ -153,7 +170,8 @@ class Server extends EventEmitter {
    */
   upgrades(transport) {
     const { allowUpgrades, transports } = this.opts;
-    return allowUpgrades && transport === "polling" && transports.includes("websocket") ? ["websocket"] : [];
+    if (!allowUpgrades || transport !== "polling") return [];
+    return Polling.upgradesTo.filter((name) => transports.includes(name));
   }
 
   /**
@@ -190,6 +208,26 @@ class Server extends EventEmitter {
    */
   handleUpgrade(req, socket, head) {
     handleUpgrade(this, req, socket, head);
+  }
+
+  /**
+   * Makes a WebSocket that `ws.handleUpgrade()` has made the WebSocket of a session.
+   * @param req {IncomingMessage} the upgrade request
+   * @param socket {Duplex}
+   * @param websocket {WebSocket}
+   */
+  onWebSocket(req, socket, websocket) {
+    onWebSocket(this, req, socket, websocket);
+  }
+
+  /**
+   * Takes a WebTransport session that an HTTP/3 server has accepted. Middlewares see requests, of which there is none
+   * here: while there is any, the session is closed.
+   * @param session {object}
+   * @returns {Promise<void>} fulfilled when it has been decided what becomes of the session
+   */
+  onWebTransportSession(session) {
+    return acceptSession(this, session);
   }
 
   /**
@@ -241,10 +279,13 @@ class Server extends EventEmitter {
     return this._hasPacketListeners || events.flush !== undefined || events.drain !== undefined;
   }
 
-  /** What follows the handshake of a session at once. @private */
-  _initialText() {
+  /** The message that follows the handshake of a session at once: a string or a Buffer, if there is one. @private */
+  _initialMessage() {
     const { initialPacket } = this.opts;
-    return typeof initialPacket === "string" ? initialPacket : undefined;
+    if (!initialPacket) return undefined;
+    if (initialPacket instanceof ArrayBuffer) return Buffer.from(initialPacket);
+    if (!ArrayBuffer.isView(initialPacket)) return String(initialPacket);
+    return Buffer.from(initialPacket.buffer, initialPacket.byteOffset, initialPacket.byteLength);
   }
 
   /** Whether the application gets to see the requests of WebSockets. @private */
@@ -301,7 +342,7 @@ class Server extends EventEmitter {
   _pausePipe(pipe) {
     if (this._pausedPipes.size === 0) setImmediate(this._resumePipes);
     this._pausedPipes.add(pipe);
-    pipe.socket.pause();
+    pipe.pause();
   }
 
   /** Ends the threads of a closed server when the last client has hung up. A new client starts them again. @private */
@@ -577,7 +618,7 @@ function resumePipes(server) {
     setImmediate(server._resumePipes);
     return;
   }
-  for (const pipe of server._pausedPipes) pipe.socket.resume();
+  for (const pipe of server._pausedPipes) pipe.resume();
   server._pausedPipes.clear();
 }
 

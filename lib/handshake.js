@@ -151,7 +151,11 @@ function verify(server, req, attempt) {
     return;
   }
   seen.add(req);
+  let isDecided = false;
   server.opts.allowRequest(req, (message, success) => {
+    // a second decision would be about a request that has been answered
+    if (isDecided) return;
+    isDecided = true;
     attempt.proceed(success ? undefined : { code: errors.FORBIDDEN, context: { message } });
   });
 }
@@ -246,7 +250,8 @@ function openSession(server, req, attempt) {
 
 function openWithId(server, attempt, id) {
   if (debug.enabled) debug('handshaking client "%s"', id);
-  const conn = attempt.open(id);
+  // a number, say, is one on the wire as well
+  const conn = attempt.open(typeof id === "string" ? id : String(id));
   if (conn !== undefined) server.emit("connection", conn);
 }
 
@@ -267,7 +272,7 @@ function isAnnounced(server) {
 
 /** Lets the application see, and add to, the headers of the answer to an upgrade request. */
 function announceHeaders(server, headers, req) {
-  if (!req._query.sid) server.emit("initial_headers", headers, req);
+  if (!req._query?.sid) server.emit("initial_headers", headers, req);
   server.emit("headers", headers, req);
 }
 

@@ -1,10 +1,10 @@
 "use strict";
 
-const { EventEmitter } = require("node:events");
 const debug = require("debug")("socket.io:namespace");
 const { BroadcastOperator, settleWithResponses } = require("./broadcast-operator");
 const { runInTurn } = require("./middleware");
 const { Socket } = require("./socket");
+const { StrictEventEmitter } = require("./typed-events");
 
 /** Events that a namespace emits of itself, and that no other server may cause here. */
 const RESERVED_EVENTS = new Set(["connect", "connection", "new_namespace"]);
@@ -23,7 +23,7 @@ const RESERVED_EVENTS = new Set(["connect", "connection", "new_namespace"]);
  *
  * @public
  */
-class Namespace extends EventEmitter {
+class Namespace extends StrictEventEmitter {
   /**
    * @private
    * @param {import("./server").Server} server
@@ -381,26 +381,12 @@ class Namespace extends EventEmitter {
   disconnectSockets(close = false) {
     return new BroadcastOperator(this.adapter).disconnectSockets(close);
   }
-
-  /**
-   * Emits to the listeners on this side; `emit()` goes to the clients.
-   *
-   * @private
-   */
-  emitReserved(ev, ...args) {
-    return super.emit(ev, ...args);
-  }
-
-  /** @private */
-  emitUntyped(ev, ...args) {
-    return super.emit(ev, ...args);
-  }
 }
 
 /** The method as it is defined here; the application may have replaced it. */
 const { run } = Namespace.prototype;
 
-module.exports = { Namespace };
+module.exports = { Namespace, RESERVED_EVENTS };
 
 /** The end of the middleware: the socket is connected, or the client told why not. */
 function admit(nsp, socket, fn, err) {

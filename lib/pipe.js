@@ -32,6 +32,15 @@ class Pipe {
     this.socket.write(data, this._onWritten);
   }
 
+  /** Stops the reading for a while. */
+  pause() {
+    this.socket.pause();
+  }
+
+  resume() {
+    this.socket.resume();
+  }
+
   /** The engine has nothing more to write. */
   end() {
     this.socket.end();

@@ -92,7 +92,7 @@ class Polling extends Transport {
     const length = Buffer.byteLength(payload);
     const options = this.conn.server.opts.httpCompression;
     const encoding =
-      compress && options && length >= options.threshold && accepts(req).encodings(["gzip", "deflate"]);
+      compress && options && !(length < options.threshold) && accepts(req).encodings(["gzip", "deflate"]);
     if (encoding) {
       headers["Content-Encoding"] = encoding;
       res.writeHead(200, responseHeaders(this.conn, req, headers));
@@ -194,7 +194,7 @@ class Polling extends Transport {
   }
 }
 
-Polling.upgradesTo = ["websocket"];
+Polling.upgradesTo = ["websocket", "webtransport"];
 
 /**
  * Adds the headers of the answer to a request of a session.

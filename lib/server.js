@@ -13,6 +13,7 @@ const { Namespace } = require("./namespace");
 const packets = require("./packet");
 const { SessionAwareAdapter } = require("./session-aware-adapter");
 const { ParentNamespace } = require("./parent-namespace");
+const { StrictEventEmitter } = require("./typed-events");
 
 /**
  * A Socket.IO server. As an event emitter, it stands for its main namespace "/".
@@ -27,7 +28,7 @@ const { ParentNamespace } = require("./parent-namespace");
  *
  * @public
  */
-class Server extends EventEmitter {
+class Server extends StrictEventEmitter {
   /**
    * @param {import("node:http").Server|number|object} [srv] - an HTTP server, a port to listen on, or the options
    * @param {object} [opts] - of Socket.IO and of Engine.IO

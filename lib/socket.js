@@ -1,12 +1,12 @@
 "use strict";
 
-const { EventEmitter } = require("node:events");
 const { randomFillSync } = require("node:crypto");
 const debug = require("debug")("socket.io:socket");
 const { BroadcastOperator, NO_ROOMS } = require("./broadcast-operator");
 const { enqueue } = require("./event-queue");
 const { runInTurn } = require("./middleware");
 const { PacketType, RESERVED_EVENTS, encodeText, hasBinary } = require("./packet");
+const { StrictEventEmitter } = require("./typed-events");
 
 /** With connection state recovery, the session is kept when it was not the application that ended it. */
 const RECOVERABLE_REASONS = new Set([
@@ -45,7 +45,7 @@ Listeners.prototype = Object.create(null);
  *
  * @public
  */
-class Socket extends EventEmitter {
+class Socket extends StrictEventEmitter {
   /**
    * @private
    * @param {import("./namespace").Namespace} nsp
@@ -896,20 +896,6 @@ class Socket extends EventEmitter {
   /** @private */
   newBroadcastOperator() {
     return new BroadcastOperator(this.adapter, NO_ROOMS, new Set([this.id]), this._takeFlags());
-  }
-
-  /**
-   * Emits to the listeners on this side; `emit()` goes to the client.
-   *
-   * @private
-   */
-  emitReserved(ev, ...args) {
-    return super.emit(ev, ...args);
-  }
-
-  /** @private */
-  emitUntyped(ev, ...args) {
-    return super.emit(ev, ...args);
   }
 
   /** Flags hold for one packet. */

@@ -47,6 +47,18 @@ function handleUpgrade(server, req, socket, head) {
   check(server, req, new UpgradeAttempt(server, req, socket, head));
 }
 
+/**
+ * Makes a WebSocket of another implementation, which has answered the request, that of a session.
+ * @param server {Server}
+ * @param req {IncomingMessage} the upgrade request
+ * @param socket {Duplex}
+ * @param webSocket {WebSocket}
+ */
+function onWebSocket(server, req, socket, webSocket) {
+  prepare(server, req);
+  new UpgradeAttempt(server, req, socket, undefined).adopt(webSocket);
+}
+
 /** An upgrade request on its way: through the checks and the WebSocket handshake to a session. */
 class UpgradeAttempt {
   constructor(server, req, socket, head) {
@@ -59,7 +71,7 @@ class UpgradeAttempt {
     this.response = "";
     /** What was agreed on for permessage-deflate, as the native engine wants it. */
     this.deflate = 0;
-    /** The WebSocket, if it is `wsEngine`'s. */
+    /** The WebSocket, if it is of another implementation. */
     this.webSocket = undefined;
   }
 
@@ -83,13 +95,17 @@ class UpgradeAttempt {
     // some middlewares add their headers when this is called
     this._res?.writeHead();
     if (server.opts.wsEngine) {
-      acceptUpgrade(this, (webSocket) => {
-        this.webSocket = webSocket;
-        this.joinSession();
-      });
+      acceptUpgrade(this);
     } else if (switchProtocols(this)) {
       this.joinSession();
     }
+  }
+
+  /** A WebSocket of another implementation has answered the request. */
+  adopt(webSocket) {
+    webSocket.on("error", noop);
+    this.req.websocket = this.webSocket = webSocket;
+    this.joinSession();
   }
 
   /** The WebSocket handshake is done: finds the session, or opens one. */
@@ -138,7 +154,7 @@ class UpgradeAttempt {
     if (conn.upgrading) {
       server._native.upgrade(conn._handle, stream, fd, response, rest, deflate);
     } else {
-      const initial = server._initialText();
+      const initial = server._initialMessage();
       const { _handle: handle, id } = conn;
       server._native.openWebsocket(handle, revisionOf(req), stream, fd, response, rest, deflate, id, initial);
     }
@@ -293,4 +309,4 @@ class UpgradeResponse {
 
 function noop() {}
 
-module.exports = { handleUpgrade };
+module.exports = { handleUpgrade, onWebSocket };

@@ -6,14 +6,7 @@
  */
 
 const { EventEmitter } = require("events");
-
-/** Opcodes of frames (RFC 6455 section 5.2). */
-const TEXT = 1;
-const BINARY = 2;
-const CLOSE = 8;
-
-const FIN = 0x80;
-const MASKED = 0x80;
+const { BINARY, CLOSE, TEXT, forEachFrame, makeFrame } = require("./frame");
 
 /** Requests whose answer an implementation is writing, and the headers to add to it. */
 const pendingHeaders = new WeakMap();
@@ -23,13 +16,48 @@ const pendingHeaders = new WeakMap();
  * Emits `headers` (lines, request) before an upgrade is answered; lines may be added.
  */
 class NativeWebSocketServer extends EventEmitter {
-  constructor(options) {
+  constructor(options, announce) {
     super();
     this.options = options;
+    this._announce = announce;
+    /** What makes WebSockets that are not the engine's, once there is to be one. */
+    this._server = undefined;
   }
 
-  /** Does nothing: the sessions are the engine's to close. */
-  close() {}
+  /**
+   * Answers an upgrade request with a WebSocket that is not the engine's: an application may use it as it likes, or
+   * give it to `engine.onWebSocket()`.
+   * @param req {IncomingMessage}
+   * @param socket {Duplex}
+   * @param head {Buffer} what came behind the request
+   * @param callback {function(WebSocket, IncomingMessage)}
+   */
+  handleUpgrade(req, socket, head, callback) {
+    if (this._server === undefined) {
+      const { WebSocketServer } = require("ws");
+      this._server = new WebSocketServer(this.options);
+      this._server.on("headers", (lines, request) => {
+        completeHeaders(lines, request, this._announce);
+        this.emit("headers", lines, request);
+      });
+    }
+    this._server.handleUpgrade(req, socket, head, callback);
+  }
+
+  /** Whether a request is for this server: it is for whoever calls `handleUpgrade` to know. */
+  shouldHandle() {
+    return true;
+  }
+
+  /** @throws {Error} always: it is the HTTP server that listens */
+  address() {
+    throw new Error('The server is operating in "noServer" mode');
+  }
+
+  /** Does nothing but tell: the sessions are the engine's to close. */
+  close(callback) {
+    if (callback !== undefined) process.nextTick(callback);
+  }
 }
 
 /**
@@ -44,30 +72,27 @@ function createWebSocketServer(opts, announce) {
     perMessageDeflate: opts.perMessageDeflate,
     maxPayload: opts.maxHttpBufferSize,
   };
-  if (!opts.wsEngine) return new NativeWebSocketServer(options);
+  if (!opts.wsEngine) return new NativeWebSocketServer(options, announce);
   const ws = new opts.wsEngine(options);
-  ws.on?.("headers", (lines, req) => {
-    const headers = pendingHeaders.get(req) ?? {};
-    pendingHeaders.delete(req);
-    announce(headers, req);
-    for (const name of Object.keys(headers)) lines.push(`${name}: ${headers[name]}`);
-  });
+  ws.on?.("headers", (lines, req) => completeHeaders(lines, req, announce));
   return ws;
+}
+
+function completeHeaders(lines, req, announce) {
+  const headers = pendingHeaders.get(req) ?? {};
+  pendingHeaders.delete(req);
+  announce(headers, req);
+  for (const name of Object.keys(headers)) lines.push(`${name}: ${headers[name]}`);
 }
 
 /**
  * Has an upgrade request answered by the implementation.
- * @param attempt {UpgradeAttempt}
- * @param callback {function(WebSocket)}
+ * @param attempt {UpgradeAttempt} whose `adopt()` is called
  */
-function acceptUpgrade(attempt, callback) {
+function acceptUpgrade(attempt) {
   const { server, req, socket, head } = attempt;
   pendingHeaders.set(req, attempt.res.headers);
-  server.ws.handleUpgrade(req, socket, Buffer.from(head), (webSocket) => {
-    webSocket.on("error", noop);
-    req.websocket = webSocket;
-    callback(webSocket);
-  });
+  server.ws.handleUpgrade(req, socket, Buffer.from(head), (webSocket) => attempt.adopt(webSocket));
 }
 
 /** A stream of the native engine, whose frames are messages of such a WebSocket. */
@@ -96,30 +121,27 @@ class ForeignStream {
     websocket.once("close", () => this._onClose());
   }
 
-  /** Frames of the engine: whole ones, unmasked, a message in each. */
+  /** Frames of the engine. */
   write(data) {
-    let written;
-    for (let at = 0; at < data.length;) {
-      const opcode = data[at] & 0x0f;
-      let length = data[at + 1];
-      at += 2;
-      if (length === 126) {
-        length = data.readUInt16BE(at);
-        at += 2;
-      } else if (length === 127) {
-        length = Number(data.readBigUInt64BE(at));
-        at += 8;
-      }
-      const payload = data.subarray(at, at + length);
-      at += length;
+    let isSent = false;
+    forEachFrame(data, (opcode, payload, isLast) => {
       if (opcode === TEXT || opcode === BINARY) {
-        written = at === data.length ? this._onWritten : noop;
-        this.websocket.send(opcode === TEXT ? payload.toString() : payload, written);
+        isSent = isLast;
+        this.websocket.send(opcode === TEXT ? payload.toString() : payload, isLast ? this._onWritten : noop);
       } else if (opcode === CLOSE) {
-        this.websocket.close(length === 0 ? undefined : payload.readUInt16BE(0));
+        this.websocket.close(payload.length === 0 ? undefined : payload.readUInt16BE(0));
       }
-    }
-    if (written !== this._onWritten) this._onWritten();
+    });
+    if (!isSent) this._onWritten();
+  }
+
+  /** Stops the reading for a while. Not every implementation can do that. */
+  pause() {
+    this.websocket.pause?.();
+  }
+
+  resume() {
+    this.websocket.resume?.();
   }
 
   /** The engine has nothing more to write. */
@@ -135,10 +157,12 @@ class ForeignStream {
 
   _onMessage(data, isBinary) {
     if (this.id === -1) return;
-    const payload = toBuffer(data);
-    const frame = Buffer.concat([headerOf(isBinary ? BINARY : TEXT, payload.length), payload]);
     this.server._commands.flush();
-    this.server._native.pipeData(this.id, frame);
+    const isBehind = this.server._native.pipeData(
+      this.id,
+      makeFrame(isBinary ? BINARY : TEXT, toBuffer(data)),
+    );
+    if (isBehind) this.server._pausePipe(this);
   }
 
   _onError(err) {
@@ -157,25 +181,6 @@ class ForeignStream {
   _onWritten() {
     if (this.id !== -1) this.server._commands.pipeWritten(this.id);
   }
-}
-
-/** The header of a client's frame. Its mask is zero, which leaves the payload as it is. */
-function headerOf(opcode, length) {
-  let header;
-  if (length < 126) {
-    header = Buffer.alloc(6);
-    header[1] = MASKED | length;
-  } else if (length < 0x10000) {
-    header = Buffer.alloc(8);
-    header[1] = MASKED | 126;
-    header.writeUInt16BE(length, 2);
-  } else {
-    header = Buffer.alloc(14);
-    header[1] = MASKED | 127;
-    header.writeBigUInt64BE(BigInt(length), 2);
-  }
-  header[0] = FIN | opcode;
-  return header;
 }
 
 /** A message as implementations hand it over: text, any binary value, or a list of fragments. */

@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use napi::bindgen_prelude::{Buffer, BufferSlice, Function};
+use napi::bindgen_prelude::{Buffer, BufferSlice, Either, Function};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi::{Env, Error, JsString, Result};
 use napi_derive::napi;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::engine_io::packet::Handshake;
+use crate::engine_io::packet::{Handshake, Type};
 use crate::engine_io::Protocol;
 use crate::options::Options;
 use crate::transport::deflate::Parameters;
+use crate::transport::polling::Outgoing;
 use crate::worker::command::{Command, OpBatch, Open, Takeover};
 use crate::worker::event::{EventBatch, Inbox, MAX_WORDS};
 use crate::worker::WorkerHandle;
@@ -23,6 +24,9 @@ const DRAIN_HEAD: usize = 2;
 
 /// Commands that may wait for a worker before streams in JavaScript are read no more.
 const MAX_WAITING_COMMANDS: usize = 64;
+
+/// No message is larger than this, whatever the options say.
+const LARGEST_PAYLOAD: f64 = (1u64 << 48) as f64;
 
 /// zlib's own choice of a level of compression.
 const DEFLATE_LEVEL: u8 = 6;
@@ -40,6 +44,8 @@ pub struct EngineOptions {
     pub upgrade_timeout: f64,
     /// Bytes that one message of a client may have.
     pub max_payload: f64,
+    /// What the `open` packet tells of these, as members of a JSON object.
+    pub limits: String,
     /// Whether Socket.IO packet headers are parsed natively.
     pub parse_packets: bool,
     /// Bytes of events that may wait for JavaScript before sockets are read no more.
@@ -66,7 +72,7 @@ pub struct DeflateOptions {
 pub struct NativeEngine {
     workers: Vec<WorkerHandle>,
     inbox: Arc<Inbox>,
-    options: Arc<Options>,
+    limits: String,
     deflate_level: u8,
     deflate_threshold: u32,
     buffers: Vec<Vec<u8>>,
@@ -83,7 +89,7 @@ impl NativeEngine {
             ping_interval: milliseconds(options.ping_interval),
             ping_timeout: milliseconds(options.ping_timeout),
             upgrade_timeout: milliseconds(options.upgrade_timeout),
-            max_payload: options.max_payload.max(0.0) as usize,
+            max_payload: options.max_payload.clamp(0.0, LARGEST_PAYLOAD) as usize,
             parse_packets: options.parse_packets,
             max_backlog: options.max_backlog.max(1.0) as usize,
         });
@@ -102,7 +108,7 @@ impl NativeEngine {
         Ok(NativeEngine {
             workers,
             inbox,
-            options: settings,
+            limits: options.limits,
             deflate_level: deflate.level.map_or(DEFLATE_LEVEL, |level| level.min(9) as u8),
             deflate_threshold: deflate.threshold.max(0.0) as u32,
             buffers: Vec::new(),
@@ -147,10 +153,11 @@ impl NativeEngine {
         revision: u32,
         sid: String,
         upgrades: Vec<String>,
-        initial: Option<String>,
+        initial: Option<Either<String, BufferSlice<'_>>>,
     ) -> Result<()> {
         let handshake = self.handshake(&sid, &upgrades);
         let protocol = protocol_of(revision);
+        let initial = initial.map(message_of);
         self.push(
             connection,
             Command::Open(Box::new(Open { connection, protocol, socket: None, handshake, initial })),
@@ -175,11 +182,12 @@ impl NativeEngine {
         head: Option<BufferSlice<'_>>,
         deflate: u32,
         sid: String,
-        initial: Option<String>,
+        initial: Option<Either<String, BufferSlice<'_>>>,
     ) -> Result<()> {
         let socket = Some(self.takeover(stream, fd, response, head, deflate)?);
         let handshake = self.handshake(&sid, &[]);
         let protocol = protocol_of(revision);
+        let initial = initial.map(message_of);
         self.push(
             connection,
             Command::Open(Box::new(Open { connection, protocol, socket, handshake, initial })),
@@ -284,14 +292,7 @@ impl NativeEngine {
     }
 
     fn handshake(&self, sid: &str, upgrades: &[String]) -> String {
-        Handshake {
-            sid,
-            upgrades,
-            ping_interval: self.options.ping_interval.as_millis() as u64,
-            ping_timeout: self.options.ping_timeout.as_millis() as u64,
-            max_payload: self.options.max_payload as u64,
-        }
-        .encode()
+        Handshake { sid, upgrades, limits: &self.limits }.encode()
     }
 
     fn takeover(
@@ -337,6 +338,14 @@ fn protocol_of(revision: u32) -> Protocol {
         2 => Protocol::V3 { base64: true },
         3 => Protocol::V3 { base64: false },
         _ => Protocol::V4,
+    }
+}
+
+/// A message in the form in which it waits for a transport.
+fn message_of(message: Either<String, BufferSlice<'_>>) -> Outgoing {
+    match message {
+        Either::A(text) => Outgoing::Text(Type::Message, text.into()),
+        Either::B(data) => Outgoing::Binary(Bytes::copy_from_slice(&data)),
     }
 }
 

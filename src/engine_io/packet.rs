@@ -43,25 +43,14 @@ pub struct Handshake<'a> {
     pub sid: &'a str,
     /// Names of the transports that the client may upgrade to.
     pub upgrades: &'a [String],
-    /// Milliseconds between pings.
-    pub ping_interval: u64,
-    /// Milliseconds that the client has to answer a ping.
-    pub ping_timeout: u64,
-    /// Bytes that one message of the client may have.
-    pub max_payload: u64,
+    /// The members that all sessions share, as JSON: the times of heartbeats, and how large a message may be.
+    pub limits: &'a str,
 }
 
 impl Handshake<'_> {
     /// The whole `open` packet. Members stand in the order in which the reference server writes them.
     pub fn encode(&self) -> String {
-        format!(
-            "0{{\"sid\":{},\"upgrades\":{},\"pingInterval\":{},\"pingTimeout\":{},\"maxPayload\":{}}}",
-            json!(self.sid),
-            json!(self.upgrades),
-            self.ping_interval,
-            self.ping_timeout,
-            self.max_payload
-        )
+        format!("0{{\"sid\":{},\"upgrades\":{},{}}}", json!(self.sid), json!(self.upgrades), self.limits)
     }
 }
 
@@ -94,16 +83,7 @@ mod tests {
     #[test]
     fn the_handshake_escapes_the_session_id() {
         let upgrades = ["websocket".to_string()];
-        let handshake = Handshake {
-            sid: "a\"b",
-            upgrades: &upgrades,
-            ping_interval: 25_000,
-            ping_timeout: 20_000,
-            max_payload: 1_000_000,
-        };
-        assert_eq!(
-            handshake.encode(),
-            r#"0{"sid":"a\"b","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#
-        );
+        let handshake = Handshake { sid: "a\"b", upgrades: &upgrades, limits: r#""pingInterval":25000"# };
+        assert_eq!(handshake.encode(), r#"0{"sid":"a\"b","upgrades":["websocket"],"pingInterval":25000}"#);
     }
 }

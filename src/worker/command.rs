@@ -32,6 +32,7 @@ use crate::connection::ConnectionId;
 use crate::engine_io::Protocol;
 use crate::session::StreamId;
 use crate::transport::deflate::Parameters;
+use crate::transport::polling::Outgoing;
 
 /// The word that stands for "no text".
 pub const NO_TEXT: u32 = u32::MAX;
@@ -99,8 +100,8 @@ pub struct Open {
     pub socket: Option<Takeover>,
     /// The `open` packet.
     pub handshake: String,
-    /// Data of a message that follows the handshake at once.
-    pub initial: Option<String>,
+    /// A message that follows the handshake at once.
+    pub initial: Option<Outgoing>,
 }
 
 /// A connection that has been taken over from Node's HTTP server.

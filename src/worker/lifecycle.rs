@@ -35,6 +35,9 @@ impl Worker {
                 let session = Session::polling(id, open.protocol, &mut turn);
                 put(&mut self.connections, slot, Connection::new(session, Some(Box::new(polling))));
                 self.send_packet(id, Type::Open, handshake);
+                self.greet(id, open.initial);
+                // what the application sends meanwhile waits for the next GET
+                self.answer_poll(id);
             }
             Some(takeover) => {
                 let stream = takeover.stream;
@@ -42,17 +45,17 @@ impl Worker {
                 put(&mut self.connections, slot, Connection::new(session, None));
                 let head = self.adopt(id, takeover);
                 self.send_packet(id, Type::Open, handshake);
-                self.greet(id, open.initial.as_deref());
+                self.greet(id, open.initial);
                 self.on_head(stream, head);
-                return;
             }
         }
-        self.greet(id, open.initial.as_deref());
     }
 
-    fn greet(&mut self, id: ConnectionId, initial: Option<&str>) {
-        if let Some(initial) = initial {
-            self.send_packet(id, Type::Message, initial.as_bytes());
+    fn greet(&mut self, id: ConnectionId, initial: Option<Outgoing>) {
+        match initial {
+            None => {}
+            Some(Outgoing::Text(kind, data)) => self.send_packet(id, kind, &data),
+            Some(Outgoing::Binary(data)) => self.send_binary(id, data),
         }
     }
 
@@ -128,7 +131,7 @@ impl Worker {
         for packet in polling.take_packets() {
             match packet {
                 Outgoing::Text(kind, data) => self.send_packet(id, kind, &data),
-                Outgoing::Binary(data) => self.send_binary(id, &data),
+                Outgoing::Binary(data) => self.send_binary(id, data),
             }
         }
         self.note_if_sent(id);

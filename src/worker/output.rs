@@ -187,15 +187,22 @@ impl Worker {
         }
     }
 
-    /// Sends a binary message that had waited for a GET.
-    pub(super) fn send_binary(&mut self, id: ConnectionId, data: &[u8]) {
+    /// Sends a binary message that had waited for a GET, or that follows the handshake.
+    pub(super) fn send_binary(&mut self, id: ConnectionId, data: Bytes) {
         let Some(connection) = self.connection(id) else { return };
         let protocol = connection.session.protocol();
-        if let State::WebSocket { stream } = connection.session.state() {
-            if let Some((socket, pool)) = self.socket_and_pool(stream) {
-                socket.outbox.append(pool, |out| write_buffer(data, protocol, out));
+        match (connection.session.state(), connection.polling.as_mut()) {
+            (State::WebSocket { stream }, _) => {
+                if let Some((socket, pool)) = self.socket_and_pool(stream) {
+                    socket.outbox.append(pool, |out| write_buffer(&data, protocol, out));
+                }
+                self.mark_dirty(stream);
             }
-            self.mark_dirty(stream);
+            (_, Some(polling)) => {
+                polling.push(Outgoing::Binary(data), true);
+                self.dirty_polls.push(id);
+            }
+            _ => {}
         }
     }
 

@@ -1,0 +1,1 @@
+export type { BroadcastOperator, RemoteSocket } from "../index";

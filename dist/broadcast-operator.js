@@ -1,0 +1,5 @@
+"use strict";
+
+const { BroadcastOperator, RemoteSocket } = require("../lib/broadcast-operator");
+
+module.exports = { BroadcastOperator, RemoteSocket };

@@ -1,0 +1,5 @@
+"use strict";
+
+const { Client } = require("../lib/client");
+
+module.exports = { Client };

@@ -1,0 +1,5 @@
+"use strict";
+
+const { Namespace, RESERVED_EVENTS } = require("../lib/namespace");
+
+module.exports = { Namespace, RESERVED_EVENTS };

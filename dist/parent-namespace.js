@@ -1,0 +1,5 @@
+"use strict";
+
+const { ParentNamespace } = require("../lib/parent-namespace");
+
+module.exports = { ParentNamespace };

@@ -1,0 +1,5 @@
+"use strict";
+
+const { Socket } = require("../lib/socket");
+
+module.exports = { Socket };

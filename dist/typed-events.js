@@ -1,0 +1,5 @@
+"use strict";
+
+const { StrictEventEmitter } = require("../lib/typed-events");
+
+module.exports = { StrictEventEmitter };
