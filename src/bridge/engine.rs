@@ -8,13 +8,13 @@ use napi::bindgen_prelude::{Buffer, BufferSlice, Either, Function};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi::{Env, Error, JsString, Result};
 use napi_derive::napi;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::engine_io::packet::{Handshake, Type};
 use crate::engine_io::Protocol;
 use crate::options::Options;
 use crate::transport::deflate::Parameters;
 use crate::transport::polling::Outgoing;
+use crate::transport::websocket;
 use crate::worker::command::{Command, OpBatch, Open, Takeover};
 use crate::worker::event::{EventBatch, Inbox, MAX_WORDS};
 use crate::worker::WorkerHandle;
@@ -361,13 +361,13 @@ fn io_error(error: std::io::Error) -> Error {
 }
 
 /// The length that the array for `drain` needs, in words.
-#[napi]
+#[napi(catch_unwind)]
 pub fn drain_capacity() -> u32 {
     (DRAIN_HEAD + MAX_WORDS) as u32
 }
 
 /// The value of `Sec-WebSocket-Accept` for a `Sec-WebSocket-Key` (RFC 6455 section 4.2.2).
-#[napi]
+#[napi(catch_unwind)]
 pub fn accept_key(key: String) -> String {
-    derive_accept_key(key.as_bytes())
+    websocket::accept_key(&key)
 }

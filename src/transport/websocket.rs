@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use base64::prelude::{Engine, BASE64_STANDARD};
+use sha1::{Digest, Sha1};
 use tokio::task::AbortHandle;
 
 use super::frame::{self, FrameReader};
@@ -14,6 +16,14 @@ use crate::stream::pipe::Pipe;
 /// While more than this many bytes wait to be written, pings of the client are not answered: RFC 6455 section 5.5.3
 /// asks for a pong to the most recent one only, and a client that never reads must not make us keep them.
 const PONG_LIMIT: usize = 64 << 10;
+
+/// What RFC 6455 section 1.3 has servers append to a key.
+const KEY_SUFFIX: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// The value of `Sec-WebSocket-Accept` for a `Sec-WebSocket-Key` (RFC 6455 section 4.2.2).
+pub fn accept_key(key: &str) -> String {
+    BASE64_STANDARD.encode(Sha1::new().chain_update(key).chain_update(KEY_SUFFIX).finalize())
+}
 
 /// Where the bytes of a connection come from and go to.
 #[derive(Debug)]
@@ -121,5 +131,15 @@ impl Drop for WebSocket {
         for task in [self.read_task.take(), self.write_task.take()].into_iter().flatten() {
             task.abort();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_of_the_rfc_is_accepted_as_there() {
+        assert_eq!(accept_key("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 }

@@ -1,0 +1,65 @@
+"use strict";
+
+// Crates with published vulnerabilities: none of the versions that have them, and no code that parses requests twice.
+
+const test = require("node:test");
+const assert = require("node:assert/strict");
+const fs = require("node:fs");
+const path = require("node:path");
+
+const root = path.join(__dirname, "..");
+
+/** What Cargo.lock pins: the versions and the dependencies of each crate, by name. */
+function lockedCrates() {
+  const text = fs.readFileSync(path.join(root, "Cargo.lock"), "utf8");
+  const crates = new Map();
+  for (const entry of text.split("[[package]]").slice(1)) {
+    const name = /^name = "(.+)"$/m.exec(entry)[1];
+    const [, version] = /^version = "(.+)"$/m.exec(entry);
+    const [, list = ""] = /^dependencies = \[([^\]]*)\]/m.exec(entry) ?? [];
+    const dependencies = [...list.matchAll(/"([^" ]+)/g)].map((match) => match[1]);
+    crates.set(name, [...(crates.get(name) ?? []), { version, dependencies }]);
+  }
+  return crates;
+}
+
+function isAtLeast(version, floor) {
+  const parts = version.split(/[.+-]/).map(Number);
+  for (const [i, wanted] of floor.split(".").map(Number).entries()) {
+    if (parts[i] !== wanted) {
+      return parts[i] > wanted;
+    }
+  }
+  return true;
+}
+
+for (const [name, floor] of [
+  ["bytes", "1.11.1"],
+  ["tokio", "1.44.2"],
+]) {
+  test(`${name} is ${floor} or newer`, () => {
+    const found = lockedCrates().get(name);
+    assert.ok(found?.length > 0);
+    for (const { version } of found) {
+      assert.ok(isAtLeast(version, floor), version);
+    }
+  });
+}
+
+test("tungstenite comes without the code that parses HTTP requests", () => {
+  const crates = lockedCrates();
+  const [tungstenite] = crates.get("tungstenite");
+  assert.deepEqual(
+    tungstenite.dependencies.filter((name) => ["http", "httparse"].includes(name)),
+    [],
+  );
+  assert.equal(crates.has("httparse"), false);
+});
+
+test("versions are compared by their numbers", () => {
+  assert.ok(isAtLeast("1.44.2", "1.44.2"));
+  assert.ok(isAtLeast("1.100.0", "1.44.2"));
+  assert.ok(isAtLeast("2.0.0", "1.44.2"));
+  assert.ok(!isAtLeast("1.44.1", "1.44.2"));
+  assert.ok(!isAtLeast("1.9.9", "1.44.2"));
+});
