@@ -23,6 +23,7 @@ const DEFAULTS = {
   pingInterval: 25000,
   upgradeTimeout: 10000,
   maxHttpBufferSize: 1e6,
+  maxOutboundBuffer: Infinity,
   transports: ["polling", "websocket"],
   allowUpgrades: true,
   httpCompression: { threshold: 1024 },
@@ -49,6 +50,7 @@ const PIPE_END = 12;
 const SENT = 13;
 const CHECK_ALIVE = 14;
 const POLL_ANSWER_BINARY = 16;
+const SLOW_CONSUMER = 17;
 
 const NO_ID = 0xffffffff;
 
@@ -89,12 +91,13 @@ function defaultWorkers() {
  * An Engine.IO server whose sessions live in native worker threads.
  *
  * Emits `connection` (a `Conn`), `connection_error` ({ req, code, message, context }), `initial_headers` and `headers`
- * (headers, request), `flush` and `drain` (conn).
+ * (headers, request), `flush` and `drain` (conn), `slow_consumer` (conn, bytes that wait for it).
  */
 class Server extends EventEmitter {
   /**
    * @param opts {object} Engine.IO's options, and `workers`: the number of native threads (1 to 31)
-   * @throws {TypeError} when `workers` is not such a number, or when what has to be a number is none
+   * @throws {TypeError} when `workers` is not such a number, `maxOutboundBuffer` not a positive one, or when what has to be a
+   *   number is none
    */
   constructor(opts = {}) {
     super();
@@ -114,6 +117,10 @@ class Server extends EventEmitter {
     if (!Number.isInteger(workers) || workers < 1 || workers > 31) {
       throw new TypeError('the "workers" option must be an integer from 1 to 31');
     }
+    const maxOutbound = this.opts.maxOutboundBuffer ?? Infinity;
+    if (!(maxOutbound > 0)) {
+      throw new TypeError('the "maxOutboundBuffer" option must be a positive number');
+    }
     this._native = new NativeEngine(
       {
         workers,
@@ -125,6 +132,7 @@ class Server extends EventEmitter {
         limits: limits.slice(1, -1),
         parsePackets: !!opts.parsePackets,
         maxBacklog: MAX_BACKLOG,
+        maxOutbound,
         deflate: deflateSettings(this.opts.perMessageDeflate),
       },
       wake.bind(undefined, this),
@@ -604,6 +612,10 @@ function dispatch(server, batch) {
       batch.at = at + 2;
       // two turns of the loop: whatever has arrived from the client by now is handed over first
       setImmediate(() => setImmediate(() => server._commands.alive(subject)));
+      break;
+    case SLOW_CONSUMER:
+      batch.at = at + 3;
+      server.emit("slow_consumer", server._conns.items[subject], words[at + 2]);
       break;
     default: {
       batch.at = at + 2;

@@ -92,6 +92,8 @@ pub enum Ending {
     PingTimeout,
     /// The server closed the session.
     ForcedClose,
+    /// More waits for the client than `maxOutboundBuffer` allows.
+    SlowConsumer,
     /// A defect of ours: the task that served the connection panicked.
     InternalError,
 }
@@ -101,9 +103,10 @@ impl Ending {
     pub fn reason(self) -> &'static str {
         match self {
             Ending::TransportClose => "transport close",
-            Ending::WebSocketViolation(_) | Ending::HeartbeatDirection | Ending::InternalError => {
-                "transport error"
-            }
+            Ending::WebSocketViolation(_)
+            | Ending::HeartbeatDirection
+            | Ending::SlowConsumer
+            | Ending::InternalError => "transport error",
             Ending::ParseError => "parse error",
             Ending::PingTimeout => "ping timeout",
             Ending::ForcedClose => "forced close",
@@ -115,6 +118,7 @@ impl Ending {
         match self {
             Ending::WebSocketViolation(violation) => violation.to_string(),
             Ending::HeartbeatDirection => "invalid heartbeat direction".into(),
+            Ending::SlowConsumer => "the client does not read what it is sent".into(),
             Ending::InternalError => "internal error in the native engine".into(),
             _ => String::new(),
         }

@@ -17,6 +17,8 @@ pub struct Options {
     pub parse_packets: bool,
     /// Bytes of events that may wait for JavaScript before the workers stop reading sockets.
     pub max_backlog: usize,
+    /// Bytes that may wait for one client before it is given up.
+    pub max_outbound: usize,
 }
 
 impl Default for Options {
@@ -28,6 +30,7 @@ impl Default for Options {
             max_payload: 1_000_000,
             parse_packets: true,
             max_backlog: 8 << 20,
+            max_outbound: usize::MAX,
         }
     }
 }

@@ -85,6 +85,14 @@ export interface ServerOptions {
   maxHttpBufferSize?: number;
 
   /**
+   * How many bytes may wait for a client that does not read what it is sent. With more, the engine emits
+   * `slow_consumer`, and the session ends with the reason "transport error"; what waits is thrown away.
+   *
+   * @default Infinity
+   */
+  maxOutboundBuffer?: number;
+
+  /**
    * Decides whether a client may open a session at all. It is asked once per session, before anything else is known
    * of the client. `fn` takes the message for a refused client, and the decision.
    *
@@ -249,9 +257,17 @@ type Middleware = (req: IncomingMessage, res: ServerResponse, next: (err?: any) 
  * | `connection_error` | `{ req, code, message, context }` | a client was refused |
  * | `flush` | `conn, packets` | packets of a connection go out |
  * | `drain` | `conn` | the packets of a connection have been handed over |
+ * | `slow_consumer` | `conn, bytes` | more waits for a client than `maxOutboundBuffer` allows: its session ends |
  */
 type ServerEvent =
-  "connection" | "initial_headers" | "headers" | "connection_error" | "flush" | "drain" | AnyEvent;
+  | "connection"
+  | "initial_headers"
+  | "headers"
+  | "connection_error"
+  | "flush"
+  | "drain"
+  | "slow_consumer"
+  | AnyEvent;
 
 /** Any name: the intersection keeps it from swallowing the names beside it, so that editors can offer them. */
 type AnyEvent = (string & {}) | symbol;

@@ -38,6 +38,7 @@ new Server({
   addTrailingSlash: false,
 
   workers: 2,
+  maxOutboundBuffer: 16e6,
   pingTimeout: 10000,
   pingInterval: 5000,
   upgradeTimeout: 5000,

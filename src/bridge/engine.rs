@@ -50,6 +50,8 @@ pub struct EngineOptions {
     pub parse_packets: bool,
     /// Bytes of events that may wait for JavaScript before sockets are read no more.
     pub max_backlog: f64,
+    /// Bytes that may wait for one client before it is given up.
+    pub max_outbound: f64,
     /// The settings of permessage-deflate.
     pub deflate: Option<DeflateOptions>,
 }
@@ -92,6 +94,7 @@ impl NativeEngine {
             max_payload: options.max_payload.clamp(0.0, LARGEST_PAYLOAD) as usize,
             parse_packets: options.parse_packets,
             max_backlog: options.max_backlog.max(1.0) as usize,
+            max_outbound: options.max_outbound as usize,
         });
         let inbox = Arc::new(Inbox::new(
             settings.max_backlog,

@@ -17,6 +17,14 @@ pub enum Outgoing {
     Binary(Bytes),
 }
 
+impl Outgoing {
+    fn len(&self) -> usize {
+        match self {
+            Outgoing::Text(_, data) | Outgoing::Binary(data) => data.len(),
+        }
+    }
+}
+
 /// The body of the answer to a GET.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Payload {
@@ -30,6 +38,7 @@ pub struct Polling {
     /// Whether a GET of the client waits for an answer.
     pub waiting: bool,
     queue: Vec<Outgoing>,
+    queued: usize,
     compress: bool,
 }
 
@@ -49,15 +58,21 @@ impl Polling {
         !self.queue.is_empty()
     }
 
+    /// Bytes that wait.
+    pub fn len(&self) -> usize {
+        self.queued
+    }
+
     /// Queues a packet. `compress`: whether the application allows the answer that carries it to be compressed.
     pub fn push(&mut self, packet: Outgoing, compress: bool) {
         self.compress |= compress;
+        self.queued += packet.len();
         self.queue.push(packet);
     }
 
     /// Takes everything that waits, as one payload, and whether it may be compressed.
     pub fn take_payload(&mut self, protocol: Protocol) -> (Payload, bool) {
-        let packets = std::mem::take(&mut self.queue);
+        let packets = self.take_packets();
         let has_binary = packets.iter().any(|packet| matches!(packet, Outgoing::Binary(_)));
         let payload = match protocol {
             Protocol::V4 => Payload::Text(encode(packets)),
@@ -69,6 +84,7 @@ impl Polling {
 
     /// Takes the packets that wait, to send them over another transport.
     pub fn take_packets(&mut self) -> Vec<Outgoing> {
+        self.queued = 0;
         std::mem::take(&mut self.queue)
     }
 }
@@ -125,10 +141,12 @@ mod tests {
         polling.push(Outgoing::Binary(Bytes::from_static(&[1, 2, 3])), true);
         polling.push(Outgoing::Text(Type::Ping, Bytes::new()), false);
         assert!(!polling.is_writable());
+        assert_eq!(polling.len(), 9);
         let (payload, compress) = polling.take_payload(Protocol::V4);
         assert_eq!(payload, Payload::Text("42[\"a\"]\u{1e}bAQID\u{1e}2".to_string()));
         assert!(compress);
         assert!(!polling.has_packets());
+        assert_eq!(polling.len(), 0);
         polling.push(Outgoing::Text(Type::Message, Bytes::from_static(b"a")), false);
         polling.push(Outgoing::Binary(Bytes::from_static(&[1])), false);
         let (payload, _) = polling.take_payload(Protocol::V3 { base64: true });

@@ -17,6 +17,7 @@
 //! | `POST_DONE`, `UPGRADING`, `UPGRADED`, `UPGRADE_FAILED`, `SENT`, `CHECK_ALIVE` | kind; connection |
 //! | `PIPE_WRITE` | kind; stream (takes the next buffer) |
 //! | `PIPE_END` | kind; stream |
+//! | `SLOW_CONSUMER` | kind; connection; bytes that wait for it |
 //! | `DEFECT` | kind; text length |
 
 use std::collections::VecDeque;
@@ -52,6 +53,7 @@ pub enum Kind {
     CheckAlive = 14,
     Defect = 15,
     PollAnswerBinary = 16,
+    SlowConsumer = 17,
 }
 
 /// The word that stands for "no acknowledgement id".
@@ -222,6 +224,12 @@ impl EventSink {
     pub fn control(&mut self, connection: ConnectionId, kind: Type, data: &str, sent: bool) {
         let first = Kind::Control as u32 | (kind as u32) << 8 | u32::from(sent) << 16;
         self.push(&[first, connection, utf16_length(data)], data);
+    }
+
+    /// A client does not read, and is given up.
+    pub fn slow_consumer(&mut self, connection: ConnectionId, waiting: usize) {
+        let waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
+        self.push(&[Kind::SlowConsumer as u32, connection, waiting], "");
     }
 
     /// Bytes for a stream in JavaScript.

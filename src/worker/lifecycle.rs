@@ -265,11 +265,16 @@ impl Worker {
     pub(super) fn on_end_of_stream(&mut self, stream: StreamId) {
         // what waits may still reach a client that only finished sending
         self.flush(stream);
+        self.sever(stream, Ending::TransportClose);
+    }
+
+    /// Drops a socket, and what waits for it, at once.
+    pub(super) fn sever(&mut self, stream: StreamId, ending: Ending) {
         let Some(slot) = self.slot(stream) else { return };
         let Some(socket) = self.sockets.get_mut(slot).and_then(Option::take) else { return };
         self.events.simple(Kind::Released, stream);
         let Some(owner) = socket.owner else { return };
-        self.on_socket_lost(stream, owner, Ending::TransportClose);
+        self.on_socket_lost(stream, owner, ending);
     }
 
     /// The WebSocket that carries, or was to carry, a session is of no use any more.

@@ -9,6 +9,7 @@ use super::Worker;
 use crate::connection::ConnectionId;
 use crate::engine_io::packet::Type;
 use crate::engine_io::{v3, Protocol};
+use crate::error::Ending;
 use crate::session::outbox::SHARE_FROM;
 use crate::session::{State, StreamId};
 use crate::transport::deflate::{Deflate, Parameters};
@@ -216,6 +217,8 @@ impl Worker {
         let State::WebSocket { stream } = connection.session.state() else {
             return self.deliver(id, &mut Encoded::new(parcel, flags), flags);
         };
+        let limit = self.options.max_outbound;
+        let mut exceeds = false;
         // the common case frames straight into the outbox
         if let Some((socket, pool)) = self.socket_and_pool(stream) {
             if socket.phase == Phase::Open && (!flags.volatile() || socket.outbox.is_empty()) {
@@ -225,9 +228,13 @@ impl Worker {
                         socket.outbox.append(pool, |out| write_compressed(&parcel, protocol, deflate, out));
                     }
                 }
+                exceeds = socket.outbox.len() > limit;
             }
         }
         self.mark_dirty(stream);
+        if exceeds {
+            self.on_outbox_full(id, stream);
+        }
     }
 
     /// One message for several clients.
@@ -278,6 +285,7 @@ impl Worker {
 
     /// Queues an encoded message for one client.
     fn deliver(&mut self, id: ConnectionId, encoded: &mut Encoded<'_>, flags: Flags) {
+        let limit = self.options.max_outbound;
         let Some(connection) = self.connection(id) else { return };
         if !connection.session.is_open() {
             return;
@@ -296,14 +304,17 @@ impl Worker {
                         .outbox
                         .append(pool, |out| write_compressed(&encoded.parcel, protocol, deflate, out));
                 }
-                self.mark_dirty(stream);
-                return;
+            } else {
+                match encoded.shared_frames(protocol) {
+                    Some(bytes) => socket.outbox.append_shared(bytes),
+                    None => socket.outbox.append(pool, |out| out.extend_from_slice(encoded.frames(protocol))),
+                }
             }
-            match encoded.shared_frames(protocol) {
-                Some(bytes) => socket.outbox.append_shared(bytes),
-                None => socket.outbox.append(pool, |out| out.extend_from_slice(encoded.frames(protocol))),
-            }
+            let exceeds = socket.outbox.len() > limit;
             self.mark_dirty(stream);
+            if exceeds {
+                self.on_outbox_full(id, stream);
+            }
         } else if let Some(polling) = connection.polling.as_mut() {
             if flags.volatile() && !polling.is_writable() {
                 return;
@@ -312,7 +323,34 @@ impl Worker {
             for packet in encoded.packets() {
                 polling.push(packet.clone(), compress);
             }
+            let exceeds = polling.len() > limit;
             self.dirty_polls.push(id);
+            if exceeds {
+                self.on_polling_full(id);
+            }
+        }
+    }
+
+    /// More waits for a WebSocket than may: either it has not been tried to write it yet, or the client does not read.
+    #[cold]
+    fn on_outbox_full(&mut self, id: ConnectionId, stream: StreamId) {
+        self.flush(stream);
+        let waiting = self.socket(stream).map_or(0, |socket| socket.outbox.len());
+        if waiting > self.options.max_outbound {
+            self.events.slow_consumer(id, waiting);
+            self.sever(stream, Ending::SlowConsumer);
+        }
+    }
+
+    /// The same for a client that polls.
+    #[cold]
+    fn on_polling_full(&mut self, id: ConnectionId) {
+        self.answer_poll(id);
+        let polling = self.connection(id).and_then(|connection| connection.polling.as_ref());
+        let waiting = polling.map_or(0, |polling| polling.len());
+        if waiting > self.options.max_outbound {
+            self.events.slow_consumer(id, waiting);
+            self.end_session(id, Ending::SlowConsumer);
         }
     }
 
