@@ -5,7 +5,7 @@ const createDebug = require("debug");
 const { VOLATILE, COMPRESS, NOTIFY, wholeText } = require("./commands");
 const { Polling } = require("./polling");
 const { parseQuery } = require("./query");
-const { remakeRequest } = require("./takeover");
+const { remakeRequest, reportOnce } = require("./takeover");
 const { WebSocket } = require("./websocket");
 
 const debug = createDebug("engine:socket");
@@ -314,13 +314,22 @@ class Conn {
     this._callbacks?.shift()?.(this.transport);
   }
 
-  /** @private */
+  /** @returns {boolean} whether there are the threads that it takes @private */
   _openPolling(req) {
     const { server } = this;
     this._polling.open(req);
     server._commands.flush();
     const initial = server._initialMessage();
-    server._native.openPolling(this._handle, revisionOf(req), this.id, server.upgrades("polling"), initial);
+    try {
+      server._native.openPolling(this._handle, revisionOf(req), this.id, server.upgrades("polling"), initial);
+    } catch (error) {
+      reportOnce(error);
+      this._polling.refuse();
+      this._polling = undefined;
+      this._abandon();
+      return false;
+    }
+    return true;
   }
 
   /** A WebSocket wants to take over. @private */

@@ -92,8 +92,7 @@ class RequestAttempt {
   /** Opens a session. */
   open(id) {
     const conn = new Conn(id, this.server, this.req, "polling", protocolOf(this.req));
-    conn._openPolling(this.req);
-    return conn;
+    return conn._openPolling(this.req) ? conn : undefined;
   }
 
   /** There will be no session: says so to the client. */

@@ -66,6 +66,14 @@ class Polling extends Transport {
     this.isAnswered = true;
   }
 
+  /** The session cannot be opened. */
+  refuse() {
+    const { get } = this;
+    this.get = undefined;
+    get.detach();
+    get.res.writeHead(503).end();
+  }
+
   /** Keeps a GET until there is something to answer. */
   hold(req, res) {
     this.get = new Request(this, req, res, onGetClosed);

@@ -232,9 +232,9 @@ let reported = false;
 function reportOnce(error) {
   if (reported) return;
   reported = true;
-  process.emitWarning(`a WebSocket connection was refused: ${error.message}`, "SockeyeWarning");
+  process.emitWarning(`a connection was refused: ${error.message}`, "SockeyeWarning");
 }
 
 function noop() {}
 
-module.exports = { isTaken, remakeRequest, takeOver };
+module.exports = { isTaken, remakeRequest, reportOnce, takeOver };

@@ -223,7 +223,13 @@ function switchProtocols(attempt) {
   if (isTaken(socket)) {
     throw new Error("handleUpgrade() was called more than once with the same socket");
   }
-  attempt.response = addHeaders(attempt, SWITCHING_PROTOCOLS + server._acceptKey(key) + more) + "\r\n\r\n";
+  let accept;
+  try {
+    accept = server._acceptKey(key);
+  } catch {
+    return abortHandshake(socket, 500, "Internal Server Error", "The native engine has failed");
+  }
+  attempt.response = addHeaders(attempt, SWITCHING_PROTOCOLS + accept + more) + "\r\n\r\n";
   return true;
 }
 

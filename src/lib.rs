@@ -29,6 +29,7 @@ mod connection;
 mod engine_io;
 mod error;
 mod options;
+mod panics;
 mod session;
 mod socket_io;
 mod stream;

@@ -1,5 +1,6 @@
 //! The class that JavaScript talks to.
 
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,11 +13,13 @@ use napi_derive::napi;
 use crate::engine_io::packet::{Handshake, Type};
 use crate::engine_io::Protocol;
 use crate::options::Options;
+use crate::panics::panic_point;
 use crate::transport::deflate::Parameters;
 use crate::transport::polling::Outgoing;
 use crate::transport::websocket;
 use crate::worker::command::{Command, OpBatch, Open, Takeover};
 use crate::worker::event::{EventBatch, Inbox, MAX_WORDS};
+use crate::worker::recovery::Subject;
 use crate::worker::WorkerHandle;
 
 /// Words at the head of the array that `drain` fills: the number of words that follow, the number of buffers.
@@ -77,6 +80,8 @@ pub struct NativeEngine {
     limits: String,
     deflate_level: u8,
     deflate_threshold: u32,
+    /// The batch that is being handed to JavaScript, and whether the workers may read again because of it.
+    batch: Option<(EventBatch, bool)>,
     buffers: Vec<Vec<u8>>,
 }
 
@@ -86,6 +91,7 @@ impl NativeEngine {
     /// has to see to it that `drain` is called until there are none. Threads start with the first connection.
     #[napi(constructor, catch_unwind)]
     pub fn new(options: EngineOptions, wake: Function<'_, (), ()>) -> Result<NativeEngine> {
+        panic_point!("new");
         let wake = wake.build_threadsafe_function::<()>().weak::<true>().build()?;
         let settings = Arc::new(Options {
             ping_interval: milliseconds(options.ping_interval),
@@ -114,6 +120,7 @@ impl NativeEngine {
             limits: options.limits,
             deflate_level: deflate.level.map_or(DEFLATE_LEVEL, |level| level.min(9) as u8),
             deflate_threshold: deflate.threshold.max(0.0) as u32,
+            batch: None,
             buffers: Vec::new(),
         })
     }
@@ -132,14 +139,22 @@ impl NativeEngine {
         buffers: Option<Vec<BufferSlice<'_>>>,
         mask: u32,
     ) -> Result<()> {
-        let buffers =
-            buffers.unwrap_or_default().iter().map(|buffer| Bytes::copy_from_slice(buffer)).collect();
-        let words = &words[..words.len().min(count as usize)];
-        let batch = Arc::new(OpBatch::new(words, text, buffers));
+        let make = || {
+            panic_point!("submit");
+            let buffers =
+                buffers.unwrap_or_default().iter().map(|buffer| Bytes::copy_from_slice(buffer)).collect();
+            let words = &words[..words.len().min(count as usize)];
+            Arc::new(OpBatch::new(words, text, buffers))
+        };
+        let batch = catch_unwind(AssertUnwindSafe(make));
         for (index, worker) in self.workers.iter_mut().enumerate() {
             // a worker that does not run has no connections
             if mask & (1 << (index % 32)) != 0 && worker.is_running() {
-                worker.push(Command::Batch(batch.clone())).map_err(io_error)?;
+                let command = match &batch {
+                    Ok(batch) => Command::Batch(batch.clone()),
+                    Err(_) => Command::Fail(Subject::Worker),
+                };
+                worker.push(command).map_err(io_error)?;
             }
         }
         Ok(())
@@ -158,13 +173,14 @@ impl NativeEngine {
         upgrades: Vec<String>,
         initial: Option<Either<String, BufferSlice<'_>>>,
     ) -> Result<()> {
-        let handshake = self.handshake(&sid, &upgrades);
-        let protocol = protocol_of(revision);
-        let initial = initial.map(message_of);
-        self.push(
-            connection,
-            Command::Open(Box::new(Open { connection, protocol, socket: None, handshake, initial })),
-        )
+        let subject = Subject::Newcomer { connection, stream: None };
+        self.tell(connection, subject, |engine| {
+            panic_point!("openPolling");
+            let handshake = engine.handshake(&sid, &upgrades);
+            let protocol = protocol_of(revision);
+            let initial = initial.map(message_of);
+            Command::Open(Box::new(Open { connection, protocol, socket: None, handshake, initial }))
+        })
     }
 
     /// A session begins with a WebSocket. `fd`: the descriptor to duplicate, or -1 for a stream in JavaScript.
@@ -187,6 +203,7 @@ impl NativeEngine {
         sid: String,
         initial: Option<Either<String, BufferSlice<'_>>>,
     ) -> Result<()> {
+        panic_point!("openWebsocket");
         let socket = Some(self.takeover(stream, fd, response, head, deflate)?);
         let handshake = self.handshake(&sid, &[]);
         let protocol = protocol_of(revision);
@@ -208,6 +225,7 @@ impl NativeEngine {
         head: Option<BufferSlice<'_>>,
         deflate: u32,
     ) -> Result<()> {
+        panic_point!("upgrade");
         let socket = self.takeover(stream, fd, response, head, deflate)?;
         self.push(connection, Command::Upgrade { connection, socket })
     }
@@ -218,7 +236,10 @@ impl NativeEngine {
     /// When a worker thread cannot be started.
     #[napi(catch_unwind)]
     pub fn post_binary(&mut self, connection: u32, body: BufferSlice<'_>) -> Result<()> {
-        self.push(connection, Command::PostBinary { connection, body: body.to_vec() })
+        self.tell(connection, Subject::Connection(connection), |_| {
+            panic_point!("postBinary");
+            Command::PostBinary { connection, body: body.to_vec() }
+        })
     }
 
     /// Bytes that a stream in JavaScript received. Returns whether it should not be read for now, see `isBehind`.
@@ -227,15 +248,22 @@ impl NativeEngine {
     /// When a worker thread cannot be started.
     #[napi(catch_unwind)]
     pub fn pipe_data(&mut self, stream: u32, data: BufferSlice<'_>) -> Result<bool> {
-        self.push(stream, Command::PipeData { stream, data: data.to_vec() })?;
+        self.tell(stream, Subject::Stream(stream), |_| {
+            panic_point!("pipeData");
+            Command::PipeData { stream, data: data.to_vec() }
+        })?;
         Ok(self.is_behind())
     }
 
     /// Whether so much waits for the workers, or for JavaScript, that nothing more should be read.
     #[napi(catch_unwind)]
     pub fn is_behind(&self) -> bool {
-        self.inbox.is_full()
-            || self.workers.iter().any(|worker| worker.waiting_commands() > MAX_WAITING_COMMANDS)
+        let is_behind = || {
+            panic_point!("isBehind");
+            self.inbox.is_full()
+                || self.workers.iter().any(|worker| worker.waiting_commands() > MAX_WAITING_COMMANDS)
+        };
+        catch_unwind(AssertUnwindSafe(is_behind)).unwrap_or(false)
     }
 
     /// Waits until the workers have handed to the kernel what was submitted, or for `timeout` milliseconds at the most.
@@ -244,20 +272,23 @@ impl NativeEngine {
     /// When a worker thread cannot be started.
     #[napi(catch_unwind)]
     pub fn settle(&mut self, timeout: u32) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_millis(u64::from(timeout));
-        for worker in self.workers.iter_mut().filter(|worker| worker.is_running()) {
-            let (done, wait) = std::sync::mpsc::channel();
-            worker.push(Command::Settle(done)).map_err(io_error)?;
-            // a worker that does not answer in time has lost its turn
-            let _ = wait.recv_timeout(deadline.saturating_duration_since(Instant::now()));
-        }
-        Ok(())
+        let settle = || {
+            panic_point!("settle");
+            self.settle_until(Instant::now() + Duration::from_millis(u64::from(timeout)))
+        };
+        // the process ends, with or without that
+        catch_unwind(AssertUnwindSafe(settle)).unwrap_or(Ok(()))
     }
 
     /// Ends the worker threads, which have no connections any more. They start again with the next one.
     #[napi(catch_unwind)]
     pub fn stop(&mut self) {
-        self.workers.iter_mut().for_each(WorkerHandle::stop);
+        let stop = || {
+            panic_point!("stop");
+            self.workers.iter_mut().for_each(WorkerHandle::stop);
+        };
+        // threads that have not been stopped go on waiting for commands, which harms nobody
+        let _ = catch_unwind(AssertUnwindSafe(stop));
     }
 
     /// Takes a batch of events: their words into `words` (the bytes of a `Uint32Array` of `drainCapacity()` words;
@@ -268,30 +299,44 @@ impl NativeEngine {
     /// When V8 cannot make the string.
     #[napi(catch_unwind)]
     pub fn drain<'env>(&mut self, env: &'env Env, mut words: BufferSlice<'_>) -> Result<JsString<'env>> {
-        let Some((batch, resumes)) = self.inbox.take() else {
-            write_words(&mut words, &[0]);
-            return env.create_string("");
-        };
-        if resumes {
-            for worker in self.workers.iter_mut().filter(|worker| worker.is_running()) {
-                worker.push(Command::Resume).map_err(io_error)?;
-            }
-        }
-        let EventBatch { words: events, text, buffers, .. } = batch;
-        write_words(&mut words, &[events.len() as u32, buffers.len() as u32]);
-        write_words(&mut words[DRAIN_HEAD * size_of::<u32>()..], &events);
-        self.buffers = buffers;
-        if text.is_ascii() {
-            env.create_string_latin1(text.as_bytes())
-        } else {
-            env.create_string(&text)
-        }
+        twice(|| self.hand_out(env, &mut words))
     }
 
     /// The buffers of the batch that was drained last.
     #[napi(catch_unwind)]
     pub fn take_buffers(&mut self) -> Vec<Buffer> {
-        std::mem::take(&mut self.buffers).into_iter().map(Buffer::from).collect()
+        twice(|| {
+            panic_point!("takeBuffers");
+            std::mem::take(&mut self.buffers).into_iter().map(Buffer::from).collect()
+        })
+    }
+
+    /// What `drain` does. The batch stays here until JavaScript has it.
+    fn hand_out<'env>(&mut self, env: &'env Env, words: &mut BufferSlice<'_>) -> Result<JsString<'env>> {
+        panic_point!("drain");
+        if self.batch.is_none() {
+            self.batch = self.inbox.take();
+        }
+        let Some((batch, resumes)) = &mut self.batch else {
+            write_words(words, &[0]);
+            return env.create_string("");
+        };
+        if std::mem::take(resumes) {
+            for worker in self.workers.iter_mut().filter(|worker| worker.is_running()) {
+                worker.push(Command::Resume).map_err(io_error)?;
+            }
+        }
+        panic_point!("batch");
+        write_words(words, &[batch.words.len() as u32, batch.buffers.len() as u32]);
+        write_words(&mut words[DRAIN_HEAD * size_of::<u32>()..], &batch.words);
+        let text = if batch.text.is_ascii() {
+            env.create_string_latin1(batch.text.as_bytes())
+        } else {
+            env.create_string(&batch.text)
+        };
+        self.buffers = std::mem::take(&mut batch.buffers);
+        self.batch = None;
+        text
     }
 
     fn handshake(&self, sid: &str, upgrades: &[String]) -> String {
@@ -329,10 +374,31 @@ impl NativeEngine {
         })
     }
 
+    /// Pushes the command that `make` makes for `id`. If that panics, the worker ends what `subject` stands for.
+    fn tell(&mut self, id: u32, subject: Subject, make: impl FnOnce(&Self) -> Command) -> Result<()> {
+        let command = catch_unwind(AssertUnwindSafe(|| make(self))).unwrap_or(Command::Fail(subject));
+        self.push(id, command)
+    }
+
+    fn settle_until(&mut self, deadline: Instant) -> Result<()> {
+        for worker in self.workers.iter_mut().filter(|worker| worker.is_running()) {
+            let (done, wait) = std::sync::mpsc::channel();
+            worker.push(Command::Settle(done)).map_err(io_error)?;
+            // a worker that does not answer in time has lost its turn
+            let _ = wait.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        }
+        Ok(())
+    }
+
     fn push(&mut self, id: u32, command: Command) -> Result<()> {
         let index = id as usize % self.workers.len();
         self.workers[index].push(command).map_err(io_error)
     }
+}
+
+/// Does something that can be repeated, and once more if it panics.
+fn twice<T>(mut work: impl FnMut() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(&mut work)).unwrap_or_else(|_| work())
 }
 
 /// The protocol that a number stands for: 4, 3, or 2 for revision 3 with binary data as base64.
@@ -366,11 +432,21 @@ fn io_error(error: std::io::Error) -> Error {
 /// The length that the array for `drain` needs, in words.
 #[napi(catch_unwind)]
 pub fn drain_capacity() -> u32 {
+    panic_point!("drainCapacity");
     (DRAIN_HEAD + MAX_WORDS) as u32
 }
 
 /// The value of `Sec-WebSocket-Accept` for a `Sec-WebSocket-Key` (RFC 6455 section 4.2.2).
 #[napi(catch_unwind)]
 pub fn accept_key(key: String) -> String {
+    panic_point!("acceptKey");
     websocket::accept_key(&key)
+}
+
+/// For tests: has the engine panic the next `times` times that it comes to the point of this name. Returns how often the
+/// point that was named last would still have panicked.
+#[cfg(feature = "panics")]
+#[napi]
+pub fn panic_at(point: String, times: u32) -> u32 {
+    crate::panics::arm(point, times)
 }

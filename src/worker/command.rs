@@ -33,6 +33,7 @@ use crate::engine_io::Protocol;
 use crate::session::StreamId;
 use crate::transport::deflate::Parameters;
 use crate::transport::polling::Outgoing;
+use crate::worker::recovery::Subject;
 
 /// The word that stands for "no text".
 pub const NO_TEXT: u32 = u32::MAX;
@@ -85,10 +86,47 @@ pub enum Command {
     PipeData { stream: StreamId, data: Vec<u8> },
     /// JavaScript has caught up: read again.
     Resume,
+    /// The call in which JavaScript said something about them has panicked.
+    Fail(Subject),
     /// Say when everything before this has been handed to the kernel, as far as it takes it.
     Settle(std::sync::mpsc::Sender<()>),
     /// Drop everything and end.
     Shutdown,
+}
+
+impl Command {
+    /// On whose behalf the worker acts.
+    pub fn subject(&self) -> Subject {
+        match self {
+            Command::Open(open) => Subject::Newcomer {
+                connection: open.connection,
+                stream: open.socket.as_ref().map(|socket| socket.stream),
+            },
+            Command::Upgrade { connection, socket } => {
+                Subject::Upgrade { connection: *connection, stream: socket.stream }
+            }
+            Command::PostBinary { connection, .. } => Subject::Connection(*connection),
+            Command::PipeData { stream, .. } => Subject::Stream(*stream),
+            Command::Fail(subject) => *subject,
+            Command::Batch(_) | Command::Resume | Command::Settle(_) | Command::Shutdown => Subject::Worker,
+        }
+    }
+
+    /// What tests call it that have it panic.
+    #[cfg(feature = "panics")]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Command::Batch(_) => "Batch",
+            Command::Open(_) => "Open",
+            Command::Upgrade { .. } => "Upgrade",
+            Command::PostBinary { .. } => "PostBinary",
+            Command::PipeData { .. } => "PipeData",
+            Command::Resume => "Resume",
+            Command::Fail(_) => "Fail",
+            Command::Settle(_) => "Settle",
+            Command::Shutdown => "Shutdown",
+        }
+    }
 }
 
 /// A new session.
@@ -242,7 +280,7 @@ impl OpBatch {
 
     /// The operations in order.
     pub fn iter(&self) -> Ops<'_> {
-        Ops { batch: self, at: 0, text: &self.text, buffers: &self.buffers }
+        Ops { batch: self, last: 0, at: 0, text: &self.text, buffers: &self.buffers }
     }
 }
 
@@ -292,6 +330,8 @@ fn bytes_of_units(text: &str, units: usize) -> usize {
 /// Iterates over a batch.
 pub struct Ops<'a> {
     batch: &'a OpBatch,
+    /// Where the operation stands that was returned last.
+    last: usize,
     at: usize,
     text: &'a str,
     buffers: &'a [Bytes],
@@ -303,6 +343,7 @@ impl<'a> Iterator for Ops<'a> {
     fn next(&mut self) -> Option<Op<'a>> {
         let (length_at, end) = layout(&self.batch.words, self.at)?;
         let words = &self.batch.words[self.at..end];
+        self.last = self.at;
         self.at = end;
         let flags = Flags((words[0] >> 8) as u8);
         let parcel = match length_at {
@@ -333,6 +374,22 @@ impl<'a> Iterator for Ops<'a> {
 }
 
 impl<'a> Ops<'a> {
+    /// On whose behalf the worker acts with the operation that was returned last.
+    pub fn subject(&self) -> Subject {
+        match self.batch.words[self.last..] {
+            [first, connection, ..]
+                if matches!(first & 0xff, SEND | POST | CLOSE | POLL | DROP | ALIVE | WATCH) =>
+            {
+                Subject::Connection(connection)
+            }
+            [first, _, connection, ..] if matches!(first & 0xff, JOIN | LEAVE) => {
+                Subject::Connection(connection)
+            }
+            [first, stream, ..] if matches!(first & 0xff, PIPE_WRITTEN | PIPE_END) => Subject::Stream(stream),
+            _ => Subject::Worker,
+        }
+    }
+
     fn parcel(&mut self, length: u32, buffers: usize) -> Parcel<'a> {
         let text = (length != NO_TEXT).then(|| {
             // lengths that do not fit the text would be a defect of lib/commands.js: the text is cut short

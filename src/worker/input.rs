@@ -8,6 +8,7 @@ use crate::engine_io::packet::{self, Type};
 use crate::engine_io::payload::{self, Part};
 use crate::engine_io::{v3, Protocol};
 use crate::error::{Ending, Violation};
+use crate::panics::panic_point;
 use crate::session::{ProbeStep, State, StreamId, Timer, Verdict};
 use crate::transport::frame::{self, Flow, Incoming};
 use crate::transport::websocket::Phase;
@@ -15,11 +16,11 @@ use crate::worker::event::Kind;
 
 #[cfg(unix)]
 use {
+    super::recovery::{take_turn, Subject},
     super::{Shared, READ_BUFFER},
     crate::stream::fd::FdStream,
     crate::transport::websocket::Stream,
     std::io::ErrorKind,
-    std::panic::{catch_unwind, AssertUnwindSafe},
     std::rc::Rc,
     std::time::Instant,
 };
@@ -50,16 +51,10 @@ pub(super) async fn read(shared: Shared, id: StreamId, fd: Rc<FdStream>) {
             resume.notified().await;
             continue;
         }
-        let turn = catch_unwind(AssertUnwindSafe(|| shared.borrow_mut().read_turn(id)));
-        match turn {
-            Ok(Read::Drained) => ready.clear_ready(),
-            Ok(Read::More) => tokio::task::yield_now().await,
-            Ok(Read::Gone) => return,
-            Err(_) => {
-                // what fails again is beyond repair, and the task ends with it
-                let _ = catch_unwind(AssertUnwindSafe(|| shared.borrow_mut().recover_socket(id)));
-                return;
-            }
+        match take_turn(&shared, |worker| worker.read_turn(id)) {
+            Some(Read::Drained) => ready.clear_ready(),
+            Some(Read::More) => tokio::task::yield_now().await,
+            Some(Read::Gone) | None => return,
         }
     }
 }
@@ -67,15 +62,17 @@ pub(super) async fn read(shared: Shared, id: StreamId, fd: Rc<FdStream>) {
 impl Worker {
     #[cfg(unix)]
     fn read_turn(&mut self, id: StreamId) -> Read {
+        panic_point!("read turn");
         self.now = Instant::now();
-        let outcome = self.read_socket(id);
+        let outcome = self.contained(Subject::Stream(id), |worker| worker.read_socket(id));
         self.finish_turn();
-        outcome
+        outcome.unwrap_or(Read::Gone)
     }
 
     /// Reads what a socket has, within the bounds of a turn.
     #[cfg(unix)]
     pub(super) fn read_socket(&mut self, id: StreamId) -> Read {
+        panic_point!("read");
         let mut buffer = mem::take(&mut self.read_buffer);
         if buffer.is_empty() {
             buffer = vec![0; READ_BUFFER];
@@ -118,6 +115,7 @@ impl Worker {
 
     /// Bytes of a socket.
     pub(super) fn on_bytes(&mut self, id: StreamId, bytes: &mut [u8]) {
+        panic_point!("bytes");
         let max_payload = self.options.max_payload;
         let Some(socket) = self.socket(id) else { return };
         if let Phase::Lingering { .. } = socket.phase {
@@ -142,6 +140,7 @@ impl Worker {
     }
 
     fn on_incoming(&mut self, id: StreamId, incoming: Incoming<'_>) -> Flow {
+        panic_point!("message");
         let Some((socket, pool)) = self.socket_and_pool(id) else { return Flow::Stop };
         let owner = socket.owner.filter(|_| socket.phase == Phase::Open);
         match (incoming, owner) {

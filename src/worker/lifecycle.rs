@@ -4,10 +4,12 @@ use std::time::Instant;
 
 use super::command::{Open, Takeover};
 use super::event::Kind;
+use super::recovery::Subject;
 use super::{put, Worker};
 use crate::connection::{watch, Connection, ConnectionId};
 use crate::engine_io::packet::Type;
 use crate::error::Ending;
+use crate::panics::panic_point;
 use crate::session::timers::CLOSE_TIMEOUT;
 use crate::session::{CloseStep, Session, State, StreamId, Timer, Turn};
 use crate::stream::pipe::Pipe;
@@ -236,6 +238,7 @@ impl Worker {
     fn announce_end(&mut self, id: ConnectionId, ending: Ending) {
         if let Some(slot) = self.slot(id) {
             self.connections[slot] = None;
+            self.endings = self.endings.wrapping_add(1);
             self.events.closed(id, ending);
         }
     }
@@ -272,6 +275,7 @@ impl Worker {
     pub(super) fn sever(&mut self, stream: StreamId, ending: Ending) {
         let Some(slot) = self.slot(stream) else { return };
         let Some(socket) = self.sockets.get_mut(slot).and_then(Option::take) else { return };
+        self.endings = self.endings.wrapping_add(1);
         self.events.simple(Kind::Released, stream);
         let Some(owner) = socket.owner else { return };
         self.on_socket_lost(stream, owner, ending);
@@ -289,22 +293,29 @@ impl Worker {
 
     /// Looks at the timers that are due.
     pub(super) fn timer_turn(&mut self) {
+        panic_point!("timer turn");
         self.now = Instant::now();
         while let Some((timer, id, at)) = self.deadlines.pop_due(self.now) {
-            match timer {
-                Timer::Ping => self.on_ping_due(id, at),
-                Timer::Pong | Timer::Expect => self.on_heartbeat_due(id, at),
-                Timer::Upgrade => self.on_upgrade_due(id, at),
-                Timer::FirstCheck | Timer::Check => self.on_check_due(id),
-                Timer::Close => {
-                    if self.connection(id).is_some_and(|connection| connection.session.is_close_overdue(at)) {
-                        self.end_session(id, Ending::ForcedClose);
-                    }
-                }
-                Timer::Linger => self.on_linger_due(id),
-            }
+            let subject = if timer == Timer::Linger { Subject::Stream(id) } else { Subject::Connection(id) };
+            self.contained(subject, |worker| worker.on_due(timer, id, at));
         }
         self.finish_turn();
+    }
+
+    fn on_due(&mut self, timer: Timer, id: u32, at: Instant) {
+        panic_point!("timer {timer:?}");
+        match timer {
+            Timer::Ping => self.on_ping_due(id, at),
+            Timer::Pong | Timer::Expect => self.on_heartbeat_due(id, at),
+            Timer::Upgrade => self.on_upgrade_due(id, at),
+            Timer::FirstCheck | Timer::Check => self.on_check_due(id),
+            Timer::Close => {
+                if self.connection(id).is_some_and(|connection| connection.session.is_close_overdue(at)) {
+                    self.end_session(id, Ending::ForcedClose);
+                }
+            }
+            Timer::Linger => self.on_linger_due(id),
+        }
     }
 
     /// When the main task has to look at the timers again.
@@ -398,23 +409,6 @@ impl Worker {
         if self.connection(id).is_some_and(|connection| connection.watch & bit != 0) {
             self.events.control(id, kind, data, bit == watch::SENT);
         }
-    }
-
-    /// A turn has panicked: what it was about is lost, the worker goes on.
-    pub(super) fn recover(&mut self, what: &str) {
-        self.events.defect(&format!("the native engine failed while it handled {what}; please report this"));
-        self.finish_turn();
-    }
-
-    /// The turn of one socket has panicked: that connection ends.
-    #[cfg(unix)]
-    pub(super) fn recover_socket(&mut self, stream: StreamId) {
-        let owner = self.socket(stream).and_then(|socket| socket.owner);
-        self.on_end_of_stream(stream);
-        if let Some(owner) = owner {
-            self.end_session(owner, Ending::InternalError);
-        }
-        self.recover("a connection");
     }
 
     /// Starts the task that waits for room to write.

@@ -9,6 +9,7 @@ pub mod event;
 mod input;
 mod lifecycle;
 mod output;
+pub mod recovery;
 mod rooms;
 
 use std::cell::RefCell;
@@ -18,17 +19,19 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
 
 use crate::connection::{Connection, ConnectionId};
 use crate::options::Options;
+use crate::panics::panic_point;
 use crate::session::outbox::Pool;
 use crate::session::{Deadlines, StreamId, Turn};
 use crate::transport::websocket::WebSocket;
-use command::{Command, CommandQueue, Op};
+use command::{Command, CommandQueue, Op, OpBatch};
 use event::{EventSink, Inbox};
+use recovery::take_turn;
 use rooms::Rooms;
 
 /// Bytes that one read takes from a socket at the most.
@@ -66,14 +69,15 @@ impl WorkerHandle {
     /// Gives the worker something to do.
     ///
     /// # Errors
-    /// When the thread cannot be started.
+    /// When the thread, or what it needs, cannot be made.
     pub fn push(&mut self, command: Command) -> std::io::Result<()> {
         if self.thread.is_none() {
             let (queue, options, inbox) = (self.queue.clone(), self.options.clone(), self.inbox.clone());
             let (index, count) = (self.index, self.count);
+            let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
             let thread = std::thread::Builder::new()
                 .name(format!("sockeye-{index}"))
-                .spawn(move || run(index, count, options, EventSink::new(inbox), &queue))?;
+                .spawn(move || run(&runtime, index, count, options, EventSink::new(inbox), &queue))?;
             self.thread = Some(thread);
         }
         self.queue.push(command);
@@ -119,6 +123,8 @@ struct Worker {
     dirty_polls: Vec<ConnectionId>,
     /// The number of the last broadcast, to tell marks of connections apart.
     broadcast: u32,
+    /// Counts the connections and sockets that have ended, so that it can be told whether one has.
+    endings: u32,
     now: Instant,
     /// When the main task will look at the timers.
     armed: Option<Instant>,
@@ -130,38 +136,34 @@ struct Worker {
 
 type Shared = Rc<RefCell<Worker>>;
 
-fn run(index: usize, count: usize, options: Arc<Options>, events: EventSink, queue: &CommandQueue) {
-    let runtime = match Builder::new_current_thread().enable_io().enable_time().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return report_start_failure(events, index, &error),
-    };
-    LocalSet::new().block_on(&runtime, async {
-        let shared =
-            Rc::new_cyclic(|this| RefCell::new(Worker::new(this.clone(), index, count, options, events)));
-        serve(&shared, queue).await;
-    });
-}
-
-fn report_start_failure(mut events: EventSink, index: usize, error: &std::io::Error) {
-    events.defect(&format!("worker {index} cannot start: {error}"));
-    events.publish();
+fn run(
+    runtime: &Runtime,
+    index: usize,
+    count: usize,
+    options: Arc<Options>,
+    events: EventSink,
+    queue: &CommandQueue,
+) {
+    let shared =
+        Rc::new_cyclic(|this| RefCell::new(Worker::new(this.clone(), index, count, options, events)));
+    let tasks = LocalSet::new();
+    // a panic that gets here came from outside of any turn
+    while catch_unwind(AssertUnwindSafe(|| tasks.block_on(runtime, serve(&shared, queue)))).is_err() {
+        shared.borrow_mut().start_afresh();
+    }
 }
 
 /// The main task: commands and timers.
 async fn serve(shared: &Shared, queue: &CommandQueue) {
     let rearm = shared.borrow().rearm.clone();
     loop {
+        panic_point!("serve");
         let mut more = true;
         while more {
-            let turn = catch_unwind(AssertUnwindSafe(|| shared.borrow_mut().command_turn(queue)));
-            more = match turn {
-                Ok(After::Shutdown) => return,
-                Ok(After::More) => true,
-                Ok(After::Idle) => false,
-                Err(_) => {
-                    shared.borrow_mut().recover("a command");
-                    true
-                }
+            more = match take_turn(shared, |worker| worker.command_turn(queue)) {
+                Some(After::Shutdown) => return,
+                Some(After::Idle) => false,
+                Some(After::More) | None => true,
             };
             if more {
                 tokio::task::yield_now().await;
@@ -173,9 +175,7 @@ async fn serve(shared: &Shared, queue: &CommandQueue) {
                 () = queue.wait() => {}
                 () = rearm.notified() => {}
                 () = tokio::time::sleep_until(at.into()) => {
-                    if catch_unwind(AssertUnwindSafe(|| shared.borrow_mut().timer_turn())).is_err() {
-                        shared.borrow_mut().recover("a timer");
-                    }
+                    take_turn(shared, Worker::timer_turn);
                 }
             },
             None => tokio::select! {
@@ -216,6 +216,7 @@ impl Worker {
             dirty_sockets: Vec::new(),
             dirty_polls: Vec::new(),
             broadcast: 0,
+            endings: 0,
             now: Instant::now(),
             armed: None,
             rearm: Rc::default(),
@@ -224,6 +225,7 @@ impl Worker {
     }
 
     fn command_turn(&mut self, queue: &CommandQueue) -> After {
+        panic_point!("command turn");
         self.now = Instant::now();
         let mut after = After::More;
         for _ in 0..COMMANDS_PER_TURN {
@@ -233,20 +235,35 @@ impl Worker {
                     break;
                 }
                 Some(Command::Shutdown) => return After::Shutdown,
-                Some(command) => self.execute(command),
+                Some(Command::Batch(batch)) => self.execute_batch(&batch),
+                Some(command) => {
+                    self.contained(command.subject(), |worker| worker.execute(command));
+                }
             }
         }
         self.finish_turn();
         after
     }
 
-    fn execute(&mut self, command: Command) {
-        match command {
-            Command::Batch(batch) => {
-                for op in batch.iter() {
+    /// Executes the operations of a batch, also those behind one that panics.
+    fn execute_batch(&mut self, batch: &OpBatch) {
+        let mut ops = batch.iter();
+        loop {
+            let rest = catch_unwind(AssertUnwindSafe(|| {
+                for op in ops.by_ref() {
                     self.execute_op(op);
                 }
+            }));
+            if rest.is_ok() {
+                return;
             }
+            self.fail(ops.subject(), self.endings);
+        }
+    }
+
+    fn execute(&mut self, command: Command) {
+        panic_point!("command {}", command.name());
+        match command {
             Command::Open(open) => self.open(*open),
             Command::Upgrade { connection, socket } => self.upgrade(connection, socket),
             Command::PostBinary { connection, body } => self.on_binary_post(connection, &body),
@@ -257,11 +274,13 @@ impl Worker {
                 // nobody waits any more if that took too long
                 let _ = done.send(());
             }
-            Command::Shutdown => {}
+            Command::Fail(subject) => self.fail(subject, self.endings),
+            Command::Batch(_) | Command::Shutdown => {}
         }
     }
 
     fn execute_op(&mut self, op: Op<'_>) {
+        panic_point!("op {op:?}");
         match op {
             Op::Send { connection, parcel, flags } => self.send(connection, parcel, flags),
             Op::Post { connection, body } => self.on_post(connection, body),

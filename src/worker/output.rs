@@ -10,6 +10,7 @@ use crate::connection::ConnectionId;
 use crate::engine_io::packet::Type;
 use crate::engine_io::{v3, Protocol};
 use crate::error::Ending;
+use crate::panics::panic_point;
 use crate::session::outbox::SHARE_FROM;
 use crate::session::{State, StreamId};
 use crate::transport::deflate::{Deflate, Parameters};
@@ -19,10 +20,10 @@ use crate::transport::websocket::{Phase, Stream};
 
 #[cfg(unix)]
 use {
+    super::recovery::{take_turn, Subject},
     super::Shared,
     crate::stream::fd::FdStream,
     std::io::{ErrorKind, IoSlice},
-    std::panic::{catch_unwind, AssertUnwindSafe},
     std::rc::Rc,
 };
 
@@ -35,15 +36,9 @@ const SLICES: usize = 32;
 pub(super) async fn write(shared: Shared, id: StreamId, fd: Rc<FdStream>) {
     loop {
         let Ok(mut ready) = fd.writable().await else { return };
-        let turn = catch_unwind(AssertUnwindSafe(|| shared.borrow_mut().write_turn(id, &fd)));
-        match turn {
-            Ok(Wrote::NotAll) => ready.clear_ready(),
-            Ok(Wrote::Everything | Wrote::Broken) => return,
-            Err(_) => {
-                // what fails again is beyond repair, and the task ends with it
-                let _ = catch_unwind(AssertUnwindSafe(|| shared.borrow_mut().recover_socket(id)));
-                return;
-            }
+        match take_turn(&shared, |worker| worker.write_turn(id, &fd)) {
+            Some(Wrote::NotAll) => ready.clear_ready(),
+            Some(Wrote::Everything | Wrote::Broken) | None => return,
         }
     }
 }
@@ -356,6 +351,7 @@ impl Worker {
 
     /// Writes what the turn produced and publishes its events.
     pub(super) fn finish_turn(&mut self) {
+        panic_point!("finish turn");
         let mut polls = std::mem::take(&mut self.dirty_polls);
         for id in polls.drain(..) {
             self.answer_poll(id);
@@ -400,6 +396,7 @@ impl Worker {
 
     /// Writes as much of a socket's outbox as its stream takes.
     pub(super) fn flush(&mut self, id: StreamId) {
+        panic_point!("flush");
         let Some((socket, pool)) = self.socket_and_pool(id) else { return };
         match &mut socket.stream {
             Stream::Pipe(pipe) => {
@@ -429,6 +426,14 @@ impl Worker {
     /// The socket has room again.
     #[cfg(unix)]
     fn write_turn(&mut self, id: StreamId, fd: &FdStream) -> Wrote {
+        let wrote = self.contained(Subject::Stream(id), |worker| worker.write_rest(id, fd));
+        self.finish_turn();
+        wrote.unwrap_or(Wrote::Broken)
+    }
+
+    #[cfg(unix)]
+    fn write_rest(&mut self, id: StreamId, fd: &FdStream) -> Wrote {
+        panic_point!("write");
         let wrote = self.write_socket(id, fd);
         if !matches!(wrote, Wrote::NotAll) {
             if let Some(socket) = self.socket(id) {
@@ -440,7 +445,6 @@ impl Worker {
             Wrote::Broken => self.on_broken_pipe(id),
             Wrote::NotAll => {}
         }
-        self.finish_turn();
         wrote
     }
 
