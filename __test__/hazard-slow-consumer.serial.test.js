@@ -5,7 +5,7 @@
 const test = require("node:test");
 const assert = require("node:assert/strict");
 const { createServer } = require("node:http");
-const { serve, sio, isStock, once, record, eventually, RawPolling, RawWebSocket } = require("./support/harness");
+const { serve, sio, isStock, record, eventually, RawPolling, RawWebSocket } = require("./support/harness");
 const { startChild } = require("./support/child");
 
 const MB = 1024 * 1024;

@@ -47,6 +47,10 @@ if (words.length === 0) {
   );
   check("cargo test", () => run("cargo", ["test"]));
 }
+if (testFiles.some((file) => file.includes("panics"))) {
+  // the test builds it too, but has less time for that
+  check("addon that panics", () => run("cargo", ["build", "--lib", "--features", "panics"]));
+}
 checkNode("node --test", parallelFiles, 2);
 checkNode("node --test, one at a time", serialFiles, 1);
 summarise();

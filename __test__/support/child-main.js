@@ -31,6 +31,8 @@ const context = {
   get connect() {
     return require("socket.io-client").io;
   },
+  /** Loads a file of this directory, or a package. */
+  load: require,
   fs,
   http,
   delay,

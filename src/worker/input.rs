@@ -62,7 +62,7 @@ pub(super) async fn read(shared: Shared, id: StreamId, fd: Rc<FdStream>) {
 impl Worker {
     #[cfg(unix)]
     fn read_turn(&mut self, id: StreamId) -> Read {
-        panic_point!("read turn");
+        panic_point!("reading");
         self.now = Instant::now();
         let outcome = self.contained(Subject::Stream(id), |worker| worker.read_socket(id));
         self.finish_turn();
