@@ -135,7 +135,7 @@ class Server extends EventEmitter {
         maxOutbound,
         deflate: deflateSettings(this.opts.perMessageDeflate),
       },
-      wake.bind(undefined, this),
+      wake.bind(undefined, new WeakRef(this)),
     );
     this._commands = new Commands(this._native, workers);
     this._conns = new Slots(workers);
@@ -330,7 +330,7 @@ class Server extends EventEmitter {
   _registerStream(owner, conn) {
     if (this._keepAlive === undefined) {
       this._keepAlive = setInterval(noop, LONGEST_TIMER);
-      connected.add(this);
+      remember(this);
     }
     return this._streams.add(owner, conn);
   }
@@ -341,7 +341,7 @@ class Server extends EventEmitter {
     if (this._streams.size === 0) {
       clearInterval(this._keepAlive);
       this._keepAlive = undefined;
-      connected.delete(this);
+      forget(this);
       this._restIfClosed();
     }
   }
@@ -376,12 +376,24 @@ const connected = new Set();
 /** Milliseconds that the end of the process may be delayed so that what was sent before leaves. */
 const SETTLE_TIMEOUT = 200;
 
-process.on("exit", () => {
+// The process listens to this copy of the module only while it has something to do: there may be many copies.
+
+function remember(server) {
+  if (connected.size === 0) process.on("exit", settle);
+  connected.add(server);
+}
+
+function forget(server) {
+  connected.delete(server);
+  if (connected.size === 0) process.removeListener("exit", settle);
+}
+
+function settle() {
   for (const server of connected) {
     server._commands.flush();
     server._native.settle(SETTLE_TIMEOUT);
   }
-});
+}
 
 /** Objects by dense numbers; `number % lanes` is the lane (the worker) that the number belongs to. */
 class Slots {
@@ -454,9 +466,13 @@ class Batch {
   }
 }
 
-/** Called when events begin to wait. A tick of its own lets exceptions of listeners take Node's usual way. */
-function wake(server) {
-  process.nextTick(server._drain);
+/**
+ * Called when events begin to wait. A tick of its own lets exceptions of listeners take Node's usual way. The engine is
+ * not held by what it hands out for this: if nobody else holds it, nobody waits for events.
+ */
+function wake(ref) {
+  const server = ref.deref();
+  if (server !== undefined) process.nextTick(server._drain);
 }
 
 /**
