@@ -262,7 +262,9 @@ class Server extends EventEmitter {
       if (req.url.startsWith(path)) {
         this.handleUpgrade(req, socket, head);
       } else if (options.destroyUpgrade !== false) {
-        // Node leaves an upgrade alone once there is a listener, so somebody has to end those that nobody takes
+        // Node leaves an upgrade alone once there is a listener, so somebody has to end those that nobody takes, and to
+        // hear of their errors until then
+        socket.on("error", noop);
         setTimeout(endUnanswered, options.destroyUpgradeTimeout || 1000, socket);
       }
     });
@@ -653,7 +655,6 @@ function resumePipes(server) {
 /** Ends an upgrade that nobody has answered. */
 function endUnanswered(socket) {
   if (socket.writable && socket.bytesWritten <= 0) {
-    socket.on("error", noop);
     socket.end();
   }
 }

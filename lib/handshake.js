@@ -238,6 +238,8 @@ function openSession(server, req, attempt) {
     return;
   }
   if (typeof id?.then === "function") {
+    // nobody else may hear of its errors meanwhile
+    req.socket.on("error", noop);
     Promise.resolve(id).then(
       (value) => process.nextTick(openWithId, server, attempt, value),
       (error) => failToOpen(server, req, attempt, error),
@@ -312,6 +314,8 @@ function refuse(res, code, context) {
   res.writeHead(code === errors.FORBIDDEN ? 403 : 400, { "Content-Type": "application/json" });
   res.end(JSON.stringify({ code, message: context?.message || errorMessages[code] }));
 }
+
+function noop() {}
 
 module.exports = {
   announceHeaders,

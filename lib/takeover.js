@@ -20,13 +20,18 @@ const kStream = Symbol("stream");
  *
  * @param attempt {UpgradeAttempt} the upgrade request; its `give()` is called
  * @param conn {Conn} whom the connection belongs to
- * @returns {boolean} whether that worked; if not, the connection has been destroyed
+ * @returns {boolean} whether that worked; if not, the connection is destroyed
  */
 function takeOver(attempt, conn) {
   const { server, req, socket, head, webSocket } = attempt;
   if (webSocket !== undefined) {
     new ForeignStream(server, conn, socket, webSocket).start(attempt);
     return true;
+  }
+  if (socket.destroyed) {
+    // the client has hung up while the application made up its mind
+    conn._abandon();
+    return false;
   }
   const fd = descriptorOf(socket);
   const stream = fd === -1 ? new Pipe(server, socket) : new TakenSocket(server, socket);

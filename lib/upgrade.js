@@ -44,7 +44,10 @@ const SWITCHING_PROTOCOLS =
  */
 function handleUpgrade(server, req, socket, head) {
   prepare(server, req);
-  check(server, req, new UpgradeAttempt(server, req, socket, head));
+  const attempt = new UpgradeAttempt(server, req, socket, head);
+  check(server, req, attempt);
+  // nobody else hears of its errors while the application makes up its mind
+  if (!attempt.isChecked) socket.on("error", noop);
 }
 
 /**
@@ -66,6 +69,8 @@ class UpgradeAttempt {
     this.req = req;
     this.socket = socket;
     this.head = head;
+    /** Whether the checks are done. */
+    this.isChecked = false;
     this._res = undefined;
     /** The answer that switches protocols; none if the WebSocket is `wsEngine`'s, which answers by itself. */
     this.response = "";
@@ -87,6 +92,7 @@ class UpgradeAttempt {
   /** The checks are done. */
   proceed(refusal) {
     const { server, req, socket } = this;
+    this.isChecked = true;
     if (refusal !== undefined) {
       reportError(server, req, refusal.code, refusal.context);
       refuseUpgrade(socket, refusal.code, refusal.context);
