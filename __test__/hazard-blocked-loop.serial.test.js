@@ -4,7 +4,7 @@
 
 const test = require("node:test");
 const assert = require("node:assert/strict");
-const { isStock, target, within, RawWebSocket } = require("./support/harness");
+const { isStock, target, within, RawPolling, RawWebSocket } = require("./support/harness");
 const { startChild } = require("./support/child");
 
 const PING_INTERVAL = 300;
@@ -12,9 +12,11 @@ const PING_TIMEOUT = 300;
 const BLOCKED_MS = 2 * (PING_INTERVAL + PING_TIMEOUT);
 const CLIENTS = 20;
 
-async function server({ args, sio, listen, send, block, inbox }) {
-  const httpServer = await listen();
-  const io = new sio.Server(httpServer, args);
+async function server({ args, sio, load, listen, send, block, inbox }) {
+  const { secure, ...options } = args;
+  const certificate = secure && load("./certificate").selfSigned();
+  const httpServer = await listen(secure ? load("node:https").createServer(certificate) : undefined);
+  const io = new sio.Server(httpServer, options);
   const reasons = [];
   io.on("connection", (socket) => {
     socket.on("echo", (value, ack) => ack(value));
@@ -114,3 +116,45 @@ for (const [name, serverTarget, lives] of [
     }
   });
 }
+
+/** Stops a process for several times pingTimeout, and sends it something that it will find when it goes on. */
+async function stopWhile(child, send) {
+  child.process.kill("SIGSTOP");
+  send();
+  await new Promise((resolve) => setTimeout(resolve, 900));
+  child.process.kill("SIGCONT");
+}
+
+test(
+  "the same over TLS, whose bytes pass through JavaScript",
+  { skip: isStock && "stock gives up first" },
+  async (t) => {
+    const child = startChild(t, server, { pingInterval: 100, pingTimeout: 300, secure: true });
+    const { port } = await child.message("listening");
+    const target = { port, secure: true, keep: (one) => t.after(() => one.destroy()) };
+    const ws = await RawWebSocket.connect(target);
+    assert.equal(await ws.next(), "2");
+    await stopWhile(child, () => ws.text("3"));
+    ws.text('427["echo",1]');
+    const messages = [await ws.next(), await ws.next()];
+    assert.ok(messages.includes("437[1]"), `${messages}`);
+    assert.deepEqual((await child.ask("state")).reasons, []);
+  },
+);
+
+test("the same over long-polling", { skip: isStock && "stock gives up first" }, async (t) => {
+  const child = startChild(t, server, { pingInterval: 100, pingTimeout: 300 });
+  const { port } = await child.message("listening");
+  const polling = await RawPolling.connect({ port, secure: false, keep: () => {} });
+  assert.deepEqual((await polling.poll()).packets, ["2"]);
+  let posted;
+  await stopWhile(child, () => (posted = polling.post("3")));
+  assert.equal((await posted).body, "ok");
+  assert.equal((await polling.post('427["echo",1]')).body, "ok");
+  const packets = [await polling.next()];
+  if (packets[0] === "2") {
+    packets.push(await polling.next());
+  }
+  assert.ok(packets.includes("437[1]"), `${packets}`);
+  assert.deepEqual((await child.ask("state")).reasons, []);
+});

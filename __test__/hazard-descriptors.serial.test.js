@@ -5,7 +5,7 @@
 const test = require("node:test");
 const assert = require("node:assert/strict");
 const fs = require("node:fs");
-const { RawPolling, RawWebSocket, eventually } = require("./support/harness");
+const { isStock, RawPolling, RawWebSocket, eventually } = require("./support/harness");
 const { startChild } = require("./support/child");
 
 /** The flag of open(2) that closes a descriptor when another program is started. */
@@ -135,6 +135,58 @@ test("no descriptor of a client is inherited by another program", async (t) => {
   }
   assert.ok(checked >= 10, `${checked} checked`);
 });
+
+test(
+  "the last descriptor: a client whose own cannot be duplicated is dropped, which is logged once",
+  {
+    skip: isStock && "stock duplicates none",
+  },
+  async (t) => {
+    const child = startChild(
+      t,
+      async ({ fs, sio, listen, send, inbox }) => {
+        const httpServer = await listen();
+        const io = new sio.Server(httpServer, { workers: 1 });
+        io.on("connection", (socket) => socket.on("echo", (value, ack) => ack(value)));
+        const errors = [];
+        io.engine.on("connection_error", ({ message }) => errors.push(message));
+        const held = [];
+        inbox.on("fill", () => {
+          try {
+            for (;;) {
+              held.push(fs.openSync("/dev/null"));
+            }
+          } catch {
+            // one is for the socket that Node accepts
+            fs.closeSync(held.pop());
+            send("fill");
+          }
+        });
+        inbox.on("free", () => {
+          held.splice(0).forEach((fd) => fs.closeSync(fd));
+          send("free", { left: io.engine.clientsCount });
+        });
+        send("listening", { port: httpServer.address().port });
+      },
+      {},
+      { shell: "ulimit -n 100" },
+    );
+    const { port } = await child.message("listening");
+    const target = at(t, port);
+    const first = await RawWebSocket.connect(target);
+    await child.ask("fill");
+    for (let i = 0; i < 5; i++) {
+      const ws = await RawWebSocket.upgrade(target);
+      assert.equal(ws.status, null);
+      await ws.ended();
+      await echo(first, i);
+    }
+    const { left } = await child.ask("free");
+    assert.equal(left, 1);
+    assert.equal(child.errors.match(/a connection was refused/g)?.length, 1, child.errors);
+    await echo(await RawWebSocket.connect(target), 7);
+  },
+);
 
 test("out of descriptors: those connected are served, and new ones get in when others leave", async (t) => {
   const { target, sockets, idle } = await warmServer(t, { shell: "ulimit -n 80" });

@@ -8,6 +8,9 @@ const { serve, isStock, once, within, eventually, RawPolling, RawWebSocket } = r
 
 const ROUNDS = 10_000;
 
+/** Clients that connect together, where each round takes new ones. */
+const CROWD = 200;
+
 const turn = () => new Promise(setImmediate);
 
 /** The names and numbers of the events that a raw client got, up to "last". */
@@ -116,8 +119,8 @@ test("the same with socketsJoin and socketsLeave, and with except", async (t) =>
 
 test("a broadcast, then disconnectSockets(true): everybody got it", async (t) => {
   const server = await serve(t);
-  for (let round = 0; round < 20; round++) {
-    const clients = await Promise.all(Array.from({ length: 100 }, () => RawWebSocket.connect(server)));
+  for (let round = 0; round < ROUNDS / CROWD; round++) {
+    const clients = await Promise.all(Array.from({ length: CROWD }, () => RawWebSocket.connect(server)));
     server.io.emit("bye", round);
     server.io.disconnectSockets(true);
     await Promise.all(clients.map((ws) => ws.closed()));
@@ -128,9 +131,9 @@ test("a broadcast, then disconnectSockets(true): everybody got it", async (t) =>
 });
 
 test("a broadcast, then io.close(): everybody got it", async (t) => {
-  for (let round = 0; round < 5; round++) {
+  for (let round = 0; round < ROUNDS / CROWD; round++) {
     const server = await serve(t);
-    const clients = await Promise.all(Array.from({ length: 50 }, () => RawWebSocket.connect(server)));
+    const clients = await Promise.all(Array.from({ length: CROWD }, () => RawWebSocket.connect(server)));
     const { polling, socket } = await server.pollingPair();
     const poll = polling.poll();
     await eventually(() => socket.conn.transport.writable, "a poll is open");

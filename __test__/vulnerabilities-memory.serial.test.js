@@ -32,6 +32,38 @@ test("CVE-2020-36049: its memory stays in proportion to the input", async (t) =>
   assert.ok(peak < 100 * MB, `${Math.round(peak / MB)} MB`);
 });
 
+for (const prefix of ["45", "42", "42/"]) {
+  test(`CVE-2020-36049: ${prefix} and 40 MB of digits take less than four times as much`, async (t) => {
+    const child = startChild(t, async ({ sio, listen, send }) => {
+      const httpServer = await listen();
+      const io = new sio.Server(httpServer, { maxHttpBufferSize: 1e8, pingTimeout: 60_000 });
+      io.on("connection", (socket) => {
+        socket.on("disconnect", (reason) => send("end", { reason }));
+        socket.on("next", () => send("end", { reason: "none" }));
+      });
+      send("listening", { port: httpServer.address().port });
+    });
+    const { port } = await child.message("listening");
+    const ws = await RawWebSocket.connect({
+      port,
+      secure: false,
+      keep: (one) => t.after(() => one.destroy()),
+    });
+    const size = 40 * MB;
+    const bytes = frame({ payload: prefix + "1".repeat(size) });
+    const before = child.residentMemory();
+    const started = performance.now();
+    ws.write(bytes);
+    ws.text('42["next"]');
+    // nothing but an acknowledgement id is an event without arguments
+    assert.equal((await child.message("end")).reason, prefix === "42" ? "none" : "forced close");
+    const ms = performance.now() - started;
+    const growth = child.peakMemory() - before;
+    assert.ok(growth < 4 * size, `${Math.round(growth / MB)} MB`);
+    assert.ok(ms < 5000, `${ms} ms`);
+  });
+}
+
 test("CVE-2016-10542: headers that claim a megabyte allocate none", async (t) => {
   const child = startChild(t, async ({ sio, listen, send }) => {
     const httpServer = await listen();
@@ -90,6 +122,39 @@ test(
     const growth = child.residentMemory() - before;
     assert.ok(growth < 50 * MB, `${Math.round(growth / MB)} MB`);
     assert.ok((await RawWebSocket.connect(target)).id);
+  },
+);
+
+test(
+  "six bytes of a frame whose rest never comes keep no read buffer",
+  {
+    skip: isStock && "stock keeps them: 83 MB",
+  },
+  async (t) => {
+    const child = startChild(t, async ({ sio, listen, send }) => {
+      const httpServer = await listen();
+      const io = new sio.Server(httpServer);
+      io.on("connection", (socket) => socket.on("echo", (value, ack) => ack(value)));
+      send("listening", { port: httpServer.address().port });
+    });
+    const { port } = await child.message("listening");
+    const target = { port, secure: false, keep: (ws) => (t.after(() => ws.destroy()), ws) };
+    const clients = await Promise.all(Array.from({ length: 1000 }, () => RawWebSocket.connect(target)));
+    const before = child.residentMemory();
+    // behind more than a read takes at once
+    const filler = frame({ opcode: 10, payload: "x".repeat(125) });
+    const whole = Buffer.concat(Array(500).fill(filler));
+    for (const [i, ws] of clients.entries()) {
+      ws.write(whole);
+      ws.text(`421["echo",${i}]`);
+      ws.write(frame({ payload: "x".repeat(60_000) }).subarray(0, 6));
+    }
+    for (const [i, ws] of clients.entries()) {
+      assert.equal(await ws.next(), `431[${i}]`);
+    }
+    const growth = child.residentMemory() - before;
+    // 1,000 buffers of 64 KiB would be 64 MB
+    assert.ok(growth < 30 * MB, `${Math.round(growth / MB)} MB`);
   },
 );
 

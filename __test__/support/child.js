@@ -101,6 +101,12 @@ class Child {
     return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)[1]) * 1024;
   }
 
+  /** The most that `residentMemory` has ever been. */
+  peakMemory() {
+    const status = fs.readFileSync(`/proc/${this.pid}/status`, "utf8");
+    return Number(/^VmHWM:\s+(\d+) kB/m.exec(status)[1]) * 1024;
+  }
+
   /** What the descriptors of the process point to. */
   descriptors() {
     const directory = `/proc/${this.pid}/fd`;
