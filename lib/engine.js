@@ -60,6 +60,12 @@ const WORDS_PER_TURN = 8192;
 /** Bytes of events that may wait for JavaScript before the workers stop reading sockets. */
 const MAX_BACKLOG = 8 * 1024 * 1024;
 
+/**
+ * Turns of the event loop after which whatever had arrived from a client has been handed over: its connection is
+ * accepted in one, its request read in the next, and the engine may have been woken before either.
+ */
+const TURNS_TO_ARRIVE = 4;
+
 const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** Bytes from which on a message is compressed, if nothing else is said. */
@@ -628,8 +634,7 @@ function dispatch(server, batch) {
       break;
     case CHECK_ALIVE:
       batch.at = at + 2;
-      // two turns of the loop: whatever has arrived from the client by now is handed over first
-      setImmediate(() => setImmediate(() => server._commands.alive(subject)));
+      afterTurns(TURNS_TO_ARRIVE, () => server._commands.alive(subject));
       break;
     case SLOW_CONSUMER:
       batch.at = at + 3;
@@ -640,6 +645,11 @@ function dispatch(server, batch) {
       process.emitWarning(batch.takeText(subject), "SockeyeWarning");
     }
   }
+}
+
+/** Calls back after some turns of the event loop. */
+function afterTurns(count, callback) {
+  setImmediate(count === 1 ? callback : afterTurns, count - 1, callback);
 }
 
 /** Resumes the pipes that rest, once the worker and the event loop have caught up. */
