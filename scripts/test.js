@@ -13,6 +13,39 @@ const { ensureInstalled, root, run } = require("./support");
 
 const FILE_TIMEOUT = 10 * 60_000;
 
+/** What is tested over streams without a plain descriptor as well: see `SIO_STREAM` in __test__/support/harness.js. */
+const CORE = [
+  "acks",
+  "bad-input-frames",
+  "bad-input-packets",
+  "bad-input-polling",
+  "binary",
+  "close",
+  "conn",
+  "connection",
+  "cors",
+  "disconnect",
+  "engine-events",
+  "events",
+  "flags",
+  "hazard-socket-release",
+  "heartbeat",
+  "large-messages",
+  "legacy-clients",
+  "middleware",
+  "namespaces",
+  "order",
+  "packet",
+  "per-message-deflate",
+  "polling",
+  "robustness",
+  "rooms",
+  "several-servers",
+  "text",
+  "upgrade",
+  "utility-methods",
+];
+
 const words = process.argv.slice(2);
 const testFiles = fs
   .readdirSync(path.join(root, "__test__"))
@@ -21,6 +54,7 @@ const testFiles = fs
   .sort()
   .map((file) => path.join("__test__", file));
 const serialFiles = testFiles.filter((file) => file.endsWith(".serial.test.js"));
+const coreFiles = testFiles.filter((file) => CORE.includes(path.basename(file, ".test.js")));
 const parallelFiles = testFiles.filter((file) => !serialFiles.includes(file));
 
 const scratch = fs.mkdtempSync(path.join(os.tmpdir(), "sockeye-test-"));
@@ -52,6 +86,8 @@ if (testFiles.some((file) => file.includes("panics"))) {
   check("addon that panics", () => run("cargo", ["build", "--lib", "--features", "panics"]));
 }
 checkNode("node --test", parallelFiles, 2);
+checkNode("node --test, over TLS", coreFiles, 2, "https");
+checkNode("node --test, over streams without a descriptor", coreFiles, 2, "duplex");
 checkNode("node --test, one at a time", serialFiles, 1);
 summarise();
 
@@ -68,26 +104,25 @@ function runPackage(name, bin, args) {
   return run(process.execPath, [path.join(root, "node_modules", name, bin), ...args]);
 }
 
-function checkNode(name, files, concurrency) {
+function checkNode(name, files, concurrency, stream = process.env.SIO_STREAM ?? "http") {
   if (files.length === 0) {
     return;
   }
   const reporters = [
     ["spec", "stdout"],
-    [path.join(__dirname, "skipped-reporter.js"), path.join(scratch, `skipped-${concurrency}`)],
+    [path.join(__dirname, "skipped-reporter.js"), path.join(scratch, `skipped-${concurrency}-${stream}`)],
   ];
-  check(name, () =>
-    run(process.execPath, [
-      "--test",
-      `--test-concurrency=${concurrency}`,
-      `--test-timeout=${FILE_TIMEOUT}`,
-      ...reporters.flatMap(([reporter, destination]) => [
-        `--test-reporter=${reporter}`,
-        `--test-reporter-destination=${destination}`,
-      ]),
-      ...files,
+  const args = [
+    "--test",
+    `--test-concurrency=${concurrency}`,
+    `--test-timeout=${FILE_TIMEOUT}`,
+    ...reporters.flatMap(([reporter, destination]) => [
+      `--test-reporter=${reporter}`,
+      `--test-reporter-destination=${destination}`,
     ]),
-  );
+    ...files,
+  ];
+  check(name, () => run(process.execPath, args, { env: { ...process.env, SIO_STREAM: stream } }));
 }
 
 function summarise() {
