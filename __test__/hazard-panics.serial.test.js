@@ -189,7 +189,6 @@ const provoke = {
  */
 const POINTS = [
   ["submit", "websocket", "emit", "worker"],
-  ["post", "polling", "post", "victim"],
   ["pipeData", "duplex", "message", "victim"],
   ["isBehind", "duplex", "message", "nobody"],
   ["drain", "websocket", "message", "nobody"],
@@ -197,7 +196,7 @@ const POINTS = [
   ["takeBuffers", "websocket", "binary", "nobody"],
   ["serve", "websocket", "emit", "worker"],
   ["command turn", "websocket", "emit", "worker"],
-  ["command Post", "polling", "post", "victim"],
+  ["op Post", "polling", "post", "victim"],
   ["command PipeData", "duplex", "message", "victim"],
   ["op Send", "websocket", "emit", "victim"],
   ["op Send", "polling", "emit", "victim"],
