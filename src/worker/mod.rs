@@ -26,6 +26,7 @@ use crate::connection::{Connection, ConnectionId};
 use crate::options::Options;
 use crate::session::outbox::Pool;
 use crate::session::{Deadlines, StreamId, Turn};
+use crate::transport::polling::Polling;
 use crate::transport::websocket::WebSocket;
 use command::{Command, CommandQueue, Op};
 use event::{EventSink, Inbox};
@@ -115,8 +116,6 @@ struct Worker {
     read_buffer: Vec<u8>,
     /// Sockets that have something to write at the end of the turn.
     dirty_sockets: Vec<StreamId>,
-    /// Polling connections that may have an answer at the end of the turn.
-    dirty_polls: Vec<ConnectionId>,
     /// The number of the last broadcast, to tell marks of connections apart.
     broadcast: u32,
     now: Instant,
@@ -214,7 +213,6 @@ impl Worker {
             pool: Pool::default(),
             read_buffer: vec![0; READ_BUFFER],
             dirty_sockets: Vec::new(),
-            dirty_polls: Vec::new(),
             broadcast: 0,
             now: Instant::now(),
             armed: None,
@@ -303,6 +301,11 @@ impl Worker {
     fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection> {
         let slot = self.slot(id)?;
         self.connections.get_mut(slot)?.as_deref_mut()
+    }
+
+    /// The outgoing half of a session that polls.
+    fn polling(&mut self, id: ConnectionId) -> Option<&mut Polling> {
+        self.connection(id)?.polling.as_deref_mut()
     }
 
     fn socket(&mut self, id: StreamId) -> Option<&mut WebSocket> {
