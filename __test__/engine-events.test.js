@@ -227,6 +227,43 @@ test("flush and drain of the engine and of the session", async (t) => {
   assert.equal(await ws.next(), "4hello");
 });
 
+test("packets that wait for a poll are flushed when it comes", async (t) => {
+  const server = await serve(t);
+  const { polling, conn } = await server.pollingSession();
+  const log = [];
+  conn.on("flush", (packets) => log.push(packets.map(({ data }) => data)));
+  conn.on("drain", () => log.push(["drain", conn.writeBuffer.length]));
+  conn.send("a");
+  conn.send("b");
+  assert.deepEqual(log, []);
+  assert.equal(conn.writeBuffer.length, 2);
+  assert.deepEqual((await polling.poll()).packets, ["4a", "4b"]);
+  assert.deepEqual(log, [
+    ["a", "b"],
+    ["drain", 0],
+  ]);
+});
+
+test("packets that wait for a poll are flushed after an upgrade instead", async (t) => {
+  const server = await serve(t);
+  const { polling, conn } = await server.pollingSession();
+  const ws = await RawWebSocket.upgrade(server, { query: `EIO=4&transport=websocket&sid=${polling.sid}` });
+  ws.text("2probe");
+  assert.equal(await ws.next(), "3probe");
+  // the poll that the server answers so that the client can switch is the last
+  assert.deepEqual((await polling.poll()).packets, ["6"]);
+  const log = [];
+  conn.on("upgrade", () => log.push("upgrade"));
+  conn.on("flush", (packets) => log.push(packets.map(({ data }) => data)));
+  const drained = new Promise((resolve) => conn.once("drain", resolve));
+  conn.send("a");
+  conn.send("b");
+  ws.text("5");
+  assert.deepEqual([await ws.next(), await ws.next()], ["4a", "4b"]);
+  await drained;
+  assert.deepEqual(log, ["upgrade", ["a", "b"]]);
+});
+
 test("initialPacket is sent behind the handshake", async (t) => {
   const server = await serve(t, { initialPacket: "hello" });
   const ws = await RawWebSocket.open(server);

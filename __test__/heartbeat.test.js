@@ -101,6 +101,28 @@ test("a polling client that stops polling is dropped", async (t) => {
   assert.deepEqual(answer.json, { code: 1, message: "Session ID unknown" });
 });
 
+test("a closing session whose client does not poll ends like any whose client is gone", async (t) => {
+  const server = await serve(t, { pingInterval: 50, pingTimeout: 100 });
+  const started = performance.now();
+  const { polling, conn, closed } = await server.pollingSession();
+  conn.on("packet", () => assert.fail("a packet after close()"));
+  conn.close();
+  assert.equal((await polling.post("3")).body, "ok");
+  assert.equal((await closed)[0], "ping timeout");
+  const waited = performance.now() - started;
+  assert.ok(waited >= 148, `${waited} ms`);
+});
+
+test("a client that hangs up when its answer is overdue has timed out", async (t) => {
+  const server = await serve(t, { pingInterval: 50, pingTimeout: 100 });
+  const { polling, closed } = await server.pollingSession();
+  assert.equal(await polling.next(), "2");
+  polling.post("1").catch(() => {});
+  // the server reads it late, and finds a timer due at the same time
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+  assert.equal((await closed)[0], "ping timeout");
+});
+
 test("an answer nobody asked for does no harm", async (t) => {
   const server = await serve(t);
   const { ws, socket, log } = await server.rawPair();

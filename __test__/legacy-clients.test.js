@@ -2,7 +2,8 @@
 
 const assert = require("node:assert/strict");
 const test = require("node:test");
-const { serve, request, RawWebSocket } = require("./support/harness");
+const { gunzipSync } = require("node:zlib");
+const { serve, once, request, RawWebSocket } = require("./support/harness");
 
 // Clients of revision 3 of the Engine.IO protocol, on the wire: what socket.io-client 2 sends and expects.
 
@@ -81,6 +82,29 @@ test("the client sends the pings over WebSocket", async (t) => {
   assert.equal(await ws.next(), "3");
   ws.text("2");
   assert.equal(await ws.next(), "3");
+});
+
+test("a ping of the client is a heartbeat", async (t) => {
+  const server = await serve(t, options);
+  const { ws, conn } = await server.rawSession({ query: "EIO=3&transport=websocket" });
+  const heartbeat = once(conn, "heartbeat");
+  ws.text("2");
+  await heartbeat;
+});
+
+test("binary payloads are compressed unless the application does not want it", async (t) => {
+  const server = await serve(t, { ...options, httpCompression: { threshold: 0 } });
+  const payloads = [];
+  for (const compress of [true, false]) {
+    const sid = await join(server);
+    server.io.compress(compress).emit("data", Buffer.alloc(1000));
+    const path = `/socket.io/?EIO=3&transport=polling&sid=${sid}`;
+    const answer = await request(server, { path, headers: { "Accept-Encoding": "gzip" } });
+    assert.equal(answer.headers["content-type"], "application/octet-stream");
+    assert.equal(answer.headers["content-encoding"], compress ? "gzip" : undefined);
+    payloads.push(compress ? gunzipSync(answer.bytes) : answer.bytes);
+  }
+  assert.deepEqual(payloads[0], payloads[1]);
 });
 
 test("without allowEIO3 such a client is refused", async (t) => {

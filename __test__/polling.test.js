@@ -112,22 +112,41 @@ test("the body of a data request may come in pieces, split inside a character", 
   assert.deepEqual(await got, ["aé語😀z"]);
 });
 
-test("emits inside a tick leave in one answer with an open poll only for the first", async (t) => {
+test("the first of several emits in a tick answers the open poll, the others the next", async (t) => {
   const server = await serve(t);
   const { polling, socket } = await server.pollingPair();
   const poll = polling.poll();
   await pollOpen(socket.conn);
-  for (let n = 0; n < 5; n++) {
+  for (let n = 0; n < 3; n++) {
     socket.emit("n", n);
   }
-  const packets = [...(await poll).packets];
-  while (packets.length < 5) {
-    packets.push(...(await polling.poll()).packets);
-  }
+  server.io.emit("n", 3);
+  assert.deepEqual((await poll).packets, ['42["n",0]']);
   assert.deepEqual(
-    packets,
-    [0, 1, 2, 3, 4].map((n) => `42["n",${n}]`),
+    (await polling.poll()).packets,
+    [1, 2, 3].map((n) => `42["n",${n}]`),
   );
+});
+
+test("the first packet of a broadcast with attachments answers the open poll", async (t) => {
+  const server = await serve(t);
+  const { polling, socket } = await server.pollingPair();
+  const poll = polling.poll();
+  await pollOpen(socket.conn);
+  server.io.emit("data", Buffer.of(1, 2, 3));
+  assert.deepEqual((await poll).packets, ['451-["data",{"_placeholder":true,"num":0}]']);
+  assert.deepEqual((await polling.poll()).packets, ["bAQID"]);
+});
+
+test("the handshake and the initial packet are an answer of their own", async (t) => {
+  const server = await serve(t, { initialPacket: "hello" });
+  server.io.engine.on("connection", (conn) => {
+    conn.send("one");
+    conn.send("two");
+  });
+  const polling = await RawPolling.open(server);
+  assert.deepEqual(polling.queue, ["4hello"]);
+  assert.deepEqual((await polling.poll()).packets, ["4one", "4two"]);
 });
 
 test("a poll answers while a data request is still coming in", async (t) => {

@@ -305,7 +305,7 @@ class Conn {
       this._emitFlush([packet]);
     } else {
       this.emit("packet", packet);
-      if (packet.type === "pong") this.emit("heartbeat");
+      if (packet.type === (this.protocol === 3 ? "ping" : "pong")) this.emit("heartbeat");
     }
   }
 

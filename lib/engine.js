@@ -592,7 +592,7 @@ function dispatch(server, batch) {
     case POLL_ANSWER_BINARY: {
       batch.at = at + 2;
       const payload = batch.takeBuffer();
-      server._conns.items[subject]._polling?.answer(payload, true);
+      server._conns.items[subject]._polling?.answer(payload, (first & 0xff00) !== 0);
       break;
     }
     case POST_DONE:

@@ -92,8 +92,6 @@ class Polling extends Transport {
     this.get = undefined;
     get.detach();
     const { req, res } = get;
-    // what was sent before the session had been opened comes with the next answer
-    if (req._query.sid) this._flushWaiting();
     const isText = typeof payload === "string";
     const headers = { "Content-Type": isText ? "text/plain; charset=UTF-8" : "application/octet-stream" };
     if (this.callback !== undefined) payload = toScript(this.callback, payload);
@@ -115,10 +113,11 @@ class Polling extends Transport {
     }
   }
 
-  /** Tells of the packets that had to wait. */
+  /** The packets that had to wait are the answer. */
   _flushWaiting() {
     const { waiting, conn } = this;
     if (waiting.length === 0 || conn.readyState === "closed") return;
+    this.isAnswered = true;
     this.waiting = [];
     conn._emitFlush(waiting);
   }
@@ -144,13 +143,13 @@ class Polling extends Transport {
   retire() {
     this._answerClose();
     this.onPosted();
-    this._abortPost();
+    this._cutPost();
   }
 
   /** The session has failed: nothing more will be said. */
   abandon() {
     this._answerClose();
-    this._abortPost();
+    this._cutPost();
   }
 
   /** Answers the GET that waits with a close packet. */
@@ -158,7 +157,7 @@ class Polling extends Transport {
     this.answer(this.conn.protocol === 3 ? "1:1" : "1", false);
   }
 
-  _abortPost() {
+  _cutPost() {
     const { post } = this;
     if (post !== undefined) {
       this.post = undefined;
@@ -183,6 +182,7 @@ class Polling extends Transport {
     }
     this.hold(req, res);
     this.conn.server._commands.poll(this.conn._handle);
+    this._flushWaiting();
   }
 
   /** The client sends something. */

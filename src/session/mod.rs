@@ -12,7 +12,7 @@
 //!         │ close, no GET at hand  │    to be closed   │  │
 //!         ▼                        ▼                   │  │
 //!      Closing (with or without a probing WebSocket) ──┘  │
-//!         │ next GET, timeout                             │
+//!         │ next GET, timeouts                            │
 //!         ▼                                               ▼
 //!      Closed ◀── close with a GET at hand, end, from any state
 //! ```
@@ -205,23 +205,37 @@ impl Session {
         matches!(self.state, State::Polling | State::Probing { .. } | State::Closing { .. })
     }
 
-    /// The ping timer went off for `at`. `true`: send a ping now.
+    /// The ping timer went off for `at`. `true`: send a ping now. A session that is closing sends none, but waits for the
+    /// pong all the same: so it ends in the time that any session takes to find its client gone.
     pub fn on_ping_due(&mut self, at: Instant, turn: &mut Turn<'_>) -> bool {
-        if !self.is_open() || self.heartbeat != Heartbeat::PingDue(at) {
+        if self.state == State::Closed || self.heartbeat != Heartbeat::PingDue(at) {
             return false;
         }
         let due = turn.arm(Timer::Pong, turn.options.ping_timeout, self.id);
         self.heartbeat = Heartbeat::PongDue { at: due, extended: false };
-        true
+        self.is_open()
     }
 
     /// The timer for the client's part of the heartbeat went off for `at`. `true`: it has not done it in time.
     pub fn is_heartbeat_overdue(&self, at: Instant) -> bool {
-        let due = match self.heartbeat {
+        self.state != State::Closed && self.heartbeat_due() == Some(at)
+    }
+
+    /// Until when the client has to do its part of the heartbeat, if it is its turn.
+    fn heartbeat_due(&self) -> Option<Instant> {
+        match self.heartbeat {
             Heartbeat::PongDue { at, .. } | Heartbeat::PingExpected(at) => Some(at),
             Heartbeat::PingDue(_) => None,
-        };
-        self.is_open() && due == Some(at)
+        }
+    }
+
+    /// What to say of an end that comes now: a client that hangs up when it has missed its part of the heartbeat has been
+    /// silent for too long, though nobody may have looked at the timer yet, or JavaScript still be looking for its packet.
+    pub fn ending_at(&self, now: Instant, ending: Ending) -> Ending {
+        if ending == Ending::TransportClose && self.heartbeat_due().is_some_and(|due| due <= now) {
+            return Ending::PingTimeout;
+        }
+        ending
     }
 
     /// Gives the client more time, because what it sent may not have been read yet.
@@ -282,8 +296,12 @@ mod tests {
 
     impl Simulation {
         fn new(open: fn(&mut Turn<'_>) -> Session) -> Simulation {
+            Simulation::pinging_after(300, open)
+        }
+
+        fn pinging_after(milliseconds: u64, open: fn(&mut Turn<'_>) -> Session) -> Simulation {
             let options = Options {
-                ping_interval: Duration::from_millis(300),
+                ping_interval: Duration::from_millis(milliseconds),
                 ping_timeout: Duration::from_millis(200),
                 upgrade_timeout: Duration::from_millis(100),
                 ..Options::default()
@@ -440,7 +458,8 @@ mod tests {
 
     #[test]
     fn closing_while_polling_waits_for_a_get() {
-        let mut simulation = Simulation::polling();
+        let mut simulation =
+            Simulation::pinging_after(60_000, |turn| Session::polling(ID, Protocol::V4, turn));
         assert_eq!(simulation.close(false, false), CloseStep::Wait);
         assert_eq!(simulation.close(false, false), CloseStep::Nothing);
         assert_eq!(simulation.receive(Type::Message), Verdict::Ignore);
@@ -452,6 +471,48 @@ mod tests {
 
         assert_eq!(Simulation::polling().close(true, false), CloseStep::AnswerPoll);
         assert_eq!(Simulation::polling().close(false, true), CloseStep::Forget);
+    }
+
+    #[test]
+    fn a_closing_session_ends_when_its_client_is_found_gone() {
+        let mut simulation = Simulation::polling();
+        assert_eq!(simulation.close(false, false), CloseStep::Wait);
+        simulation.pass(499);
+        assert!(simulation.log.is_empty());
+        simulation.pass(1);
+        assert_eq!(simulation.log, ["timeout"]);
+
+        // a pong does not help any more
+        let mut simulation = Simulation::polling();
+        simulation.pass(300);
+        assert_eq!(simulation.close(false, false), CloseStep::Wait);
+        assert_eq!(simulation.receive(Type::Pong), Verdict::Ignore);
+        simulation.pass(200);
+        assert_eq!(simulation.log, ["ping", "timeout"]);
+
+        let mut simulation =
+            Simulation::new(|turn| Session::polling(ID, Protocol::V3 { base64: false }, turn));
+        simulation.pass(400);
+        assert_eq!(simulation.close(false, false), CloseStep::Wait);
+        assert_eq!(simulation.receive(Type::Ping), Verdict::Ignore);
+        simulation.pass(100);
+        assert_eq!(simulation.log, ["timeout"]);
+    }
+
+    #[test]
+    fn a_client_that_hangs_up_too_late_has_timed_out() {
+        let mut simulation = Simulation::polling();
+        let late = simulation.now + Duration::from_millis(500);
+        let ending_at =
+            |simulation: &Simulation, at| simulation.session.ending_at(at, Ending::TransportClose);
+        // no pong is due
+        assert_eq!(ending_at(&simulation, late), Ending::TransportClose);
+        simulation.pass(300);
+        assert_eq!(ending_at(&simulation, late - Duration::from_millis(1)), Ending::TransportClose);
+        assert_eq!(ending_at(&simulation, late), Ending::PingTimeout);
+        assert_eq!(simulation.session.ending_at(late, Ending::ParseError), Ending::ParseError);
+        assert_eq!(simulation.receive(Type::Pong), Verdict::Heartbeat);
+        assert_eq!(ending_at(&simulation, late), Ending::TransportClose);
     }
 
     #[test]

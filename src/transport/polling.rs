@@ -43,11 +43,6 @@ pub struct Polling {
 }
 
 impl Polling {
-    /// For a session whose first GET waits for the handshake.
-    pub fn with_get() -> Polling {
-        Polling { waiting: true, ..Polling::default() }
-    }
-
     /// Whether a packet that is sent now leaves at once: volatile packets are dropped otherwise.
     pub fn is_writable(&self) -> bool {
         self.waiting && self.queue.is_empty()
@@ -135,7 +130,7 @@ mod tests {
 
     #[test]
     fn packets_leave_as_one_payload_in_order() {
-        let mut polling = Polling::with_get();
+        let mut polling = Polling { waiting: true, ..Polling::default() };
         assert!(polling.is_writable());
         polling.push(Outgoing::Text(Type::Message, Bytes::from_static(b"2[\"a\"]")), false);
         polling.push(Outgoing::Binary(Bytes::from_static(&[1, 2, 3])), true);

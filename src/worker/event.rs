@@ -12,7 +12,7 @@
 //! | `CLOSED` | kind; connection; length of the reason; length of the description |
 //! | `RELEASED` | kind; stream |
 //! | `POLL_ANSWER` | kind, compress << 8; connection; text length |
-//! | `POLL_ANSWER_BINARY` | kind; connection (takes the next buffer) |
+//! | `POLL_ANSWER_BINARY` | kind, compress << 8; connection (takes the next buffer) |
 //! | `CONTROL` | kind, packet type << 8, sent << 16; connection; text length |
 //! | `POST_DONE`, `UPGRADING`, `UPGRADED`, `UPGRADE_FAILED`, `SENT`, `CHECK_ALIVE` | kind; connection |
 //! | `PIPE_WRITE` | kind; stream (takes the next buffer) |
@@ -198,7 +198,7 @@ impl EventSink {
 
     /// A binary message.
     pub fn binary(&mut self, connection: ConnectionId, data: Vec<u8>) {
-        self.push_buffer(Kind::Binary, connection, data);
+        self.push_buffer(Kind::Binary as u32, connection, data);
     }
 
     /// The session is over.
@@ -216,8 +216,8 @@ impl EventSink {
     }
 
     /// The answer to a waiting GET of a client of revision 3, with binary data.
-    pub fn poll_answer_binary(&mut self, connection: ConnectionId, payload: Vec<u8>) {
-        self.push_buffer(Kind::PollAnswerBinary, connection, payload);
+    pub fn poll_answer_binary(&mut self, connection: ConnectionId, payload: Vec<u8>, compress: bool) {
+        self.push_buffer(Kind::PollAnswerBinary as u32 | u32::from(compress) << 8, connection, payload);
     }
 
     /// A packet other than a message was received, or sent, on a connection that is watched.
@@ -234,7 +234,7 @@ impl EventSink {
 
     /// Bytes for a stream in JavaScript.
     pub fn pipe_write(&mut self, stream: StreamId, data: Vec<u8>) {
-        self.push_buffer(Kind::PipeWrite, stream, data);
+        self.push_buffer(Kind::PipeWrite as u32, stream, data);
     }
 
     /// An event of a kind that has nothing but a subject.
@@ -247,8 +247,8 @@ impl EventSink {
         self.push(&[Kind::Defect as u32, utf16_length(message)], message);
     }
 
-    fn push_buffer(&mut self, kind: Kind, subject: u32, data: Vec<u8>) {
-        self.push(&[kind as u32, subject], "");
+    fn push_buffer(&mut self, first: u32, subject: u32, data: Vec<u8>) {
+        self.push(&[first, subject], "");
         self.batch.weight += data.len();
         self.batch.buffers.push(data);
     }

@@ -202,10 +202,7 @@ impl Worker {
         match connection.session.on_probe_packet(text) {
             ProbeStep::Confirm => {
                 connection.session.arm_check(Timer::FirstCheck, &mut turn);
-                if let Some((socket, pool)) = self.socket_and_pool(id) {
-                    socket.outbox.append(pool, |out| frame::write_text(b"3", b"probe", out));
-                }
-                self.mark_dirty(id);
+                self.append(id, |out| frame::write_text(b"3", b"probe", out));
                 self.events.simple(Kind::Upgrading, owner);
             }
             ProbeStep::Complete => self.complete_upgrade(owner),
@@ -330,7 +327,7 @@ impl Worker {
             if let State::Closing { .. } = state {
                 self.close_over_poll(id);
             } else {
-                self.dirty_polls.push(id);
+                self.answer_poll(id);
             }
         }
     }

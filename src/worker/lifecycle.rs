@@ -33,13 +33,12 @@ impl Worker {
         let handshake = &open.handshake.as_bytes()[1..];
         match open.socket {
             None => {
-                let polling = Polling::with_get();
                 let session = Session::polling(id, open.protocol, &mut turn);
-                put(&mut self.connections, slot, Connection::new(session, Some(Box::new(polling))));
+                put(&mut self.connections, slot, Connection::new(session, Some(Box::default())));
                 self.send_packet(id, Type::Open, handshake);
                 self.greet(id, open.initial);
-                // what the application sends meanwhile waits for the next GET
-                self.answer_poll(id);
+                // both answer the GET that brought the session, and nothing else does
+                self.on_poll(id);
             }
             Some(takeover) => {
                 let stream = takeover.stream;
@@ -54,10 +53,8 @@ impl Worker {
     }
 
     fn greet(&mut self, id: ConnectionId, initial: Option<Outgoing>) {
-        match initial {
-            None => {}
-            Some(Outgoing::Text(kind, data)) => self.send_packet(id, kind, &data),
-            Some(Outgoing::Binary(data)) => self.send_binary(id, data),
+        if let Some(packet) = initial {
+            self.send_outgoing(id, packet);
         }
     }
 
@@ -97,10 +94,7 @@ impl Worker {
         }
         #[cfg(unix)]
         self.start_reading(id);
-        if let Some((socket, pool)) = self.socket_and_pool(id) {
-            socket.outbox.append(pool, |out| out.extend_from_slice(takeover.response.as_bytes()));
-        }
-        self.mark_dirty(id);
+        self.append(id, |out| out.extend_from_slice(takeover.response.as_bytes()));
         takeover.head
     }
 
@@ -127,14 +121,11 @@ impl Worker {
         let Some(mut polling) = connection.polling.take() else { return };
         let waiting = std::mem::take(&mut polling.waiting);
         if waiting {
-            self.answer_with(id, Type::Close);
+            self.answer_with(id, &[Type::Close]);
         }
         self.events.simple(Kind::Upgraded, id);
         for packet in polling.take_packets() {
-            match packet {
-                Outgoing::Text(kind, data) => self.send_packet(id, kind, &data),
-                Outgoing::Binary(data) => self.send_binary(id, data),
-            }
+            self.send_outgoing(id, packet);
         }
         self.note_if_sent(id);
     }
@@ -151,8 +142,6 @@ impl Worker {
     /// The application closes a session.
     pub(super) fn close(&mut self, id: ConnectionId, discard: bool) {
         let Some((connection, mut turn)) = self.connection_turn(id) else { return };
-        // packets that wait leave with the GET at hand, and the close packet with the next: a client would otherwise
-        // see the end of the session before it has looked at them
         let get_waits = connection.polling.as_ref().is_some_and(|polling| polling.is_writable());
         let probe = connection.session.probe();
         let step = connection.session.close(get_waits, discard, &mut turn);
@@ -169,56 +158,52 @@ impl Worker {
             }
             CloseStep::AnswerPoll => {
                 self.send_packet(id, Type::Close, &[]);
-                self.answer_poll(id);
                 self.announce_end(id, Ending::ForcedClose);
             }
-            CloseStep::Forget => {
-                self.answer_poll(id);
-                self.announce_end(id, Ending::ForcedClose);
-            }
+            CloseStep::Forget => self.announce_end(id, Ending::ForcedClose),
             CloseStep::Wait | CloseStep::Nothing => {}
         }
     }
 
-    /// The client of a closing session has sent the GET that was waited for.
+    /// The client of a closing session has sent a GET: packets that wait leave with it, and the close packet with the
+    /// next. A client would otherwise see the end of the session before it has looked at them.
     pub(super) fn close_over_poll(&mut self, id: ConnectionId) {
-        let has_packets = self
-            .connection(id)
-            .and_then(|connection| connection.polling.as_ref())
-            .is_some_and(|it| it.has_packets());
-        if has_packets {
+        if self.polling(id).is_some_and(|polling| polling.has_packets()) {
             self.answer_poll(id);
             return;
         }
-        self.send_packet(id, Type::Noop, &[]);
-        self.send_packet(id, Type::Close, &[]);
-        self.answer_poll(id);
+        if let Some(polling) = self.polling(id) {
+            polling.waiting = false;
+        }
+        self.answer_with(id, &[Type::Noop, Type::Close]);
         self.end_session(id, Ending::ForcedClose);
     }
 
     /// The session is over for a reason that arose here: the client is told as far as the transport allows.
     pub(super) fn end_session(&mut self, id: ConnectionId, ending: Ending) {
-        let Some(connection) = self.connection(id) else { return };
+        let Some((connection, turn)) = self.connection_turn(id) else { return };
         let socket = connection.session.socket();
+        let ending = connection.session.ending_at(turn.now, ending);
         if !connection.session.end() {
             return;
         }
         if let Some(stream) = socket {
             self.detach(stream, None);
         }
-        let polling = self.connection(id).and_then(|connection| connection.polling.as_mut());
-        if polling.is_some_and(|polling| std::mem::take(&mut polling.waiting)) {
+        if self.polling(id).is_some_and(|polling| std::mem::take(&mut polling.waiting)) {
             let last = if ending == Ending::TransportClose { Type::Noop } else { Type::Close };
-            self.answer_with(id, last);
+            self.answer_with(id, &[last]);
         }
         self.announce_end(id, ending);
     }
 
-    /// Answers a GET with a single packet, whatever else waits.
-    fn answer_with(&mut self, id: ConnectionId, kind: Type) {
+    /// Answers a GET with packets without data, whatever else waits.
+    fn answer_with(&mut self, id: ConnectionId, kinds: &[Type]) {
         let Some(connection) = self.connection(id) else { return };
-        let mut answer = Polling::with_get();
-        answer.push(Outgoing::Text(kind, Default::default()), false);
+        let mut answer = Polling::default();
+        for &kind in kinds {
+            answer.push(Outgoing::Text(kind, Default::default()), false);
+        }
         if let (Payload::Text(payload), _) = answer.take_payload(connection.session.protocol()) {
             self.events.poll_answer(id, &payload, false);
         }
@@ -325,10 +310,10 @@ impl Worker {
     }
 
     fn on_ping_due(&mut self, id: ConnectionId, at: Instant) {
-        let due = self
+        let send = self
             .connection_turn(id)
             .is_some_and(|(connection, mut turn)| connection.session.on_ping_due(at, &mut turn));
-        if due {
+        if send {
             self.send_packet(id, Type::Ping, &[]);
             self.note_control(id, Type::Ping, "", watch::SENT);
         }

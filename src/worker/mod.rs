@@ -28,6 +28,7 @@ use crate::options::Options;
 use crate::panics::panic_point;
 use crate::session::outbox::Pool;
 use crate::session::{Deadlines, StreamId, Turn};
+use crate::transport::polling::Polling;
 use crate::transport::websocket::WebSocket;
 use command::{Command, CommandQueue, Op, OpBatch};
 use event::{EventSink, Inbox};
@@ -119,8 +120,6 @@ struct Worker {
     read_buffer: Vec<u8>,
     /// Sockets that have something to write at the end of the turn.
     dirty_sockets: Vec<StreamId>,
-    /// Polling connections that may have an answer at the end of the turn.
-    dirty_polls: Vec<ConnectionId>,
     /// The number of the last broadcast, to tell marks of connections apart.
     broadcast: u32,
     /// Counts the connections and sockets that have ended, so that it can be told whether one has.
@@ -214,7 +213,6 @@ impl Worker {
             pool: Pool::default(),
             read_buffer: vec![0; READ_BUFFER],
             dirty_sockets: Vec::new(),
-            dirty_polls: Vec::new(),
             broadcast: 0,
             endings: 0,
             now: Instant::now(),
@@ -322,6 +320,11 @@ impl Worker {
     fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection> {
         let slot = self.slot(id)?;
         self.connections.get_mut(slot)?.as_deref_mut()
+    }
+
+    /// The outgoing half of a session that polls.
+    fn polling(&mut self, id: ConnectionId) -> Option<&mut Polling> {
+        self.connection(id)?.polling.as_deref_mut()
     }
 
     fn socket(&mut self, id: StreamId) -> Option<&mut WebSocket> {

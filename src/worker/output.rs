@@ -170,36 +170,39 @@ impl Worker {
         let Some(connection) = self.connection(id) else { return };
         match (connection.session.state(), connection.polling.as_mut()) {
             (State::WebSocket { stream }, _) => {
-                if let Some((socket, pool)) = self.socket_and_pool(stream) {
-                    socket.outbox.append(pool, |out| frame::write_text(&[kind as u8], data, out));
-                }
-                self.mark_dirty(stream);
+                self.append(stream, |out| frame::write_text(&[kind as u8], data, out));
             }
             (_, Some(polling)) => {
                 polling.push(Outgoing::Text(kind, Bytes::copy_from_slice(data)), true);
-                self.dirty_polls.push(id);
+                self.answer_poll(id);
             }
             _ => {}
         }
     }
 
-    /// Sends a binary message that had waited for a GET, or that follows the handshake.
-    pub(super) fn send_binary(&mut self, id: ConnectionId, data: Bytes) {
+    /// Sends a packet that has been made before: one that waited for a GET, or that follows the handshake.
+    pub(super) fn send_outgoing(&mut self, id: ConnectionId, packet: Outgoing) {
         let Some(connection) = self.connection(id) else { return };
         let protocol = connection.session.protocol();
         match (connection.session.state(), connection.polling.as_mut()) {
-            (State::WebSocket { stream }, _) => {
-                if let Some((socket, pool)) = self.socket_and_pool(stream) {
-                    socket.outbox.append(pool, |out| write_buffer(&data, protocol, out));
-                }
-                self.mark_dirty(stream);
-            }
+            (State::WebSocket { stream }, _) => self.append(stream, |out| match packet {
+                Outgoing::Text(kind, data) => frame::write_text(&[kind as u8], &data, out),
+                Outgoing::Binary(data) => write_buffer(&data, protocol, out),
+            }),
             (_, Some(polling)) => {
-                polling.push(Outgoing::Binary(data), true);
-                self.dirty_polls.push(id);
+                polling.push(packet, true);
+                self.answer_poll(id);
             }
             _ => {}
         }
+    }
+
+    /// Queues bytes for a WebSocket.
+    pub(super) fn append(&mut self, stream: StreamId, write: impl FnOnce(&mut Vec<u8>)) {
+        if let Some((socket, pool)) = self.socket_and_pool(stream) {
+            socket.outbox.append(pool, write);
+        }
+        self.mark_dirty(stream);
     }
 
     /// A message for one client.
@@ -316,13 +319,12 @@ impl Worker {
             }
             let compress = encoded.compress;
             for packet in encoded.packets() {
+                let Some(polling) = self.polling(id) else { return };
                 polling.push(packet.clone(), compress);
+                // a GET that waits is answered at once: what leaves together does not depend on what else the turn brings
+                self.answer_poll(id);
             }
-            let exceeds = polling.len() > limit;
-            self.dirty_polls.push(id);
-            if exceeds {
-                self.on_polling_full(id);
-            }
+            self.check_polling(id);
         }
     }
 
@@ -338,11 +340,8 @@ impl Worker {
     }
 
     /// The same for a client that polls.
-    #[cold]
-    fn on_polling_full(&mut self, id: ConnectionId) {
-        self.answer_poll(id);
-        let polling = self.connection(id).and_then(|connection| connection.polling.as_ref());
-        let waiting = polling.map_or(0, |polling| polling.len());
+    fn check_polling(&mut self, id: ConnectionId) {
+        let waiting = self.polling(id).map_or(0, |polling| polling.len());
         if waiting > self.options.max_outbound {
             self.events.slow_consumer(id, waiting);
             self.end_session(id, Ending::SlowConsumer);
@@ -352,11 +351,6 @@ impl Worker {
     /// Writes what the turn produced and publishes its events.
     pub(super) fn finish_turn(&mut self) {
         panic_point!("finish turn");
-        let mut polls = std::mem::take(&mut self.dirty_polls);
-        for id in polls.drain(..) {
-            self.answer_poll(id);
-        }
-        self.dirty_polls = polls;
         let mut dirty = std::mem::take(&mut self.dirty_sockets);
         for id in dirty.drain(..) {
             if let Some(socket) = self.socket(id) {
@@ -388,7 +382,9 @@ impl Worker {
             polling.waiting = false;
             match polling.take_payload(protocol) {
                 (Payload::Text(payload), compress) => self.events.poll_answer(id, &payload, compress),
-                (Payload::Binary(payload), _) => self.events.poll_answer_binary(id, payload),
+                (Payload::Binary(payload), compress) => {
+                    self.events.poll_answer_binary(id, payload, compress);
+                }
             }
             self.note_if_sent(id);
         }

@@ -132,7 +132,6 @@ impl Worker {
         self.deadlines = Default::default();
         self.pool = Default::default();
         self.dirty_sockets.clear();
-        self.dirty_polls.clear();
         self.events
             .defect("the native engine failed and has ended the connections of a worker; please report this");
         self.events.publish();
