@@ -1,24 +1,18 @@
 "use strict";
 
-// The application that is measured: the same for every server, which is named by the first argument.
+// `node server.js PACKAGE`: the application on stock, or on this package.
 
 const { createServer } = require("node:http");
+const application = require("./application");
 const { Server } = require(process.argv[2]);
 
-const http = createServer();
-const io = new Server(http, {
-  pingInterval: 25000,
+const httpServer = createServer();
+const io = new Server(httpServer, {
+  pingInterval: Number(process.env.PING_INTERVAL),
   pingTimeout: 60000,
+  perMessageDeflate: process.env.DEFLATE === "1",
   serveClient: false,
-  transports: ["websocket"],
 });
 
-io.on("connection", (socket) => {
-  socket.on("echo", (data) => socket.emit("echo", data));
-  socket.on("ack", (data, reply) => reply(data));
-  socket.on("bc", (data) => io.emit("b", data));
-  socket.on("join", (room) => socket.join(room));
-  socket.on("rb", (room, data) => io.to(room).emit("b", data));
-});
-
-http.listen(0, "127.0.0.1", () => process.send(http.address().port));
+application(io);
+httpServer.listen(0, "127.0.0.1", () => console.log(httpServer.address().port));
