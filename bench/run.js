@@ -1,143 +1,149 @@
 "use strict";
 
-// `npm run bench`: this package against socket.io, by turns, the same application and load for both.
+// `npm run bench`: this package and its peers by turns, the same load on the same application.
 //
-//   npm run bench                     five rounds, about eight minutes
-//   npm run bench -- --rounds 1       a look
-//   npm run bench -- --only echo      the scenarios whose names contain the word
+//   npm run bench                        everything, five rounds: about an hour
+//   npm run bench -- --quick             the most telling scenarios, one short round: about two minutes
+//   npm run bench -- --only echo         the scenarios whose names contain the word
+//   npm run bench -- --peers ws,bun      against these only
+//   npm run bench -- --rounds 3 --secs 1 so many rounds, so many seconds for each run
+//   npm run bench -- --save DIRECTORY    where results.json and results.svg go
 //
-// Prints the medians of both and of the ratio of each pair of runs, and writes them to bench/results.json. Absolute
-// figures depend on the machine and its mood; ratios of runs made one after the other are what counts.
+// Prints medians, and in brackets the median of the ratios ours ÷ theirs of each round. bench/results.json keeps them,
+// and bench/results.svg shows them; a run that is --quick or not against all peers is saved in target/bench instead.
+// Absolute figures depend on the machine and its mood; ratios of runs made one after the other are what counts.
 
-const { execFileSync, fork, spawnSync } = require("node:child_process");
-const fs = require("node:fs");
-const os = require("node:os");
 const path = require("node:path");
+const { parseArgs } = require("node:util");
+const { canRun, ensureInstalled, root, run } = require("../scripts/support");
+const chart = require("./chart");
+const crates = require("./crates");
+const { ours, peers } = require("./peers");
+const results = require("./results");
+const scenarios = require("./scenarios");
+const table = require("./table");
+const trial = require("./trial");
 
-const root = path.join(__dirname, "..");
-const TARGETS = { "socket.io": "socket.io", "sockeye.io": root };
+const TIMING = { secs: 3, warm: 1 };
+const QUICK_TIMING = { secs: 0.8, warm: 0.3 };
 
-const SCENARIOS = [
-  { name: "echo, 100 clients, 4 in flight", args: "--scenario echo --n 100 --inflight 4 --secs 4" },
-  { name: "echo, 100 clients, 1 in flight", args: "--scenario echo --n 100 --inflight 1 --secs 4" },
-  { name: "broadcast to 1,000, 2 in flight", args: "--scenario broadcast --n 1000 --inflight 2 --secs 4" },
-  { name: "broadcast to 1,000, 8 in flight", args: "--scenario broadcast --n 1000 --inflight 8 --secs 4" },
-  { name: "5,000 idle connections", args: "--scenario idle --n 5000 --idle 4", idle: true },
-];
-
-/** What is read off the load generator's report: name, unit, and whether more is better. */
-const MEASURES = {
-  ops_per_s: ["operations", "/s", true],
-  server_cpu_us_per_op: ["CPU per operation", "µs", false],
-  main_us_per_op: ["of it, JavaScript thread", "µs", false],
-  p50_us: ["median latency", "µs", false],
-  connect_per_s: ["connects", "/s", true],
-  connect_main_us: ["JavaScript thread per connect", "µs", false],
-  rss_per_conn_kib: ["memory per connection", "KiB", false],
-};
-
-const IDLE_MEASURES = ["connect_per_s", "connect_main_us", "rss_per_conn_kib"];
-const LOAD_MEASURES = ["ops_per_s", "server_cpu_us_per_op", "main_us_per_op", "p50_us"];
-
-main();
+main().catch((error) => {
+  console.error(error.message);
+  process.exit(1);
+});
 
 async function main() {
-  const options = parseArguments(process.argv.slice(2));
-  const loadgen = buildLoadGenerator();
-  const results = [];
-  for (const scenario of SCENARIOS.filter(({ name }) => name.includes(options.only))) {
-    const runs = Object.fromEntries(Object.keys(TARGETS).map((target) => [target, []]));
-    for (let round = 1; round <= options.rounds; round++) {
-      for (const target of Object.keys(TARGETS)) {
-        process.stderr.write(`${scenario.name}: ${target}, round ${round} of ${options.rounds}\n`);
-        runs[target].push(await measure(TARGETS[target], loadgen, scenario.args));
-      }
-    }
-    results.push(summarise(scenario, runs));
-    print(results.at(-1));
+  const options = readOptions(process.argv.slice(2));
+  prepare();
+  progress("building the load generator");
+  await crates.build("loadgen");
+  const installed = await install(options);
+  const measured = [];
+  for (const scenario of options.scenarios) {
+    const present = options.peers.filter(({ name }) => installed.has(name) && scenario.peers.includes(name));
+    const servers = [ours, ...present];
+    const runs = await takeTurns(scenario, servers, options);
+    const names = servers.map(({ name }) => name);
+    measured.push(results.summarise(scenario, names, runs));
+    console.log(`${table(measured.at(-1))}\n`);
+    save(measured, options);
   }
-  const machine = `${os.cpus()[0].model}, ${os.cpus().length} cores, Node ${process.version}, ${os.type()} ${os.release()}`;
-  console.log(`\n${machine}; medians of ${options.rounds} paired rounds`);
-  fs.writeFileSync(
-    path.join(__dirname, "results.json"),
-    JSON.stringify({ machine, rounds: options.rounds, results }, undefined, 2) + "\n",
-  );
+  console.log(`${measured.at(-1).machine}; medians of ${options.rounds} paired rounds, in ${options.save}`);
 }
 
-function parseArguments(args) {
-  const options = { rounds: 5, only: "" };
-  while (args.length > 0) {
-    const [flag, value] = args.splice(0, 2);
-    if (flag === "--rounds" && Number(value) > 0) options.rounds = Number(value);
-    else if (flag === "--only" && value !== undefined) options.only = value;
-    else throw new Error(`unknown or incomplete argument: ${flag}`);
+function readOptions(args) {
+  const { values } = parseArgs({
+    args,
+    options: {
+      quick: { type: "boolean", default: false },
+      rounds: { type: "string" },
+      secs: { type: "string" },
+      only: { type: "string", default: "" },
+      peers: { type: "string" },
+      save: { type: "string" },
+    },
+  });
+  const timing = values.quick ? QUICK_TIMING : TIMING;
+  const secs = positive("secs", values.secs ?? timing.secs);
+  const wanted = values.peers?.toLowerCase().split(",");
+  const options = {
+    rounds: Math.ceil(positive("rounds", values.rounds ?? (values.quick ? 1 : 5))),
+    timing: { secs, warm: Math.min(timing.warm, secs / 2) },
+    peers: peers.filter(({ name }) => !wanted || wanted.includes(name.toLowerCase())),
+    scenarios: scenarios.filter(({ name, quick }) => name.includes(values.only) && (quick || !values.quick)),
+    save:
+      values.save ?? (values.quick || wanted || values.secs ? path.join(root, "target", "bench") : __dirname),
+  };
+  if (wanted && options.peers.length < wanted.length) {
+    throw new Error(`the peers are ${peers.map(({ name }) => name).join(", ")}`);
+  }
+  if (options.scenarios.length === 0) {
+    throw new Error(`the scenarios are ${scenarios.map(({ name }) => name).join("; ")}`);
   }
   return options;
 }
 
-/** Builds the load generator outside the tree and returns its path. */
-function buildLoadGenerator() {
-  const target = path.join(os.tmpdir(), "sockeye-loadgen");
-  const manifest = path.join(__dirname, "loadgen", "Cargo.toml");
-  const { status } = spawnSync(
-    "cargo",
-    ["build", "--release", "--locked", "--manifest-path", manifest, "--target-dir", target],
-    { stdio: "inherit" },
-  );
-  if (status !== 0) throw new Error("the load generator cannot be built");
-  return path.join(target, "release", "loadgen");
+function positive(name, value) {
+  if (!(Number(value) > 0)) {
+    throw new Error(`--${name} ${value} is no positive number`);
+  }
+  return Number(value);
 }
 
-/** Starts a server, drives it, and returns the load generator's report. */
-async function measure(target, loadgen, args) {
-  const server = fork(path.join(__dirname, "server.js"), [target], {
-    stdio: ["ignore", "ignore", "inherit", "ipc"],
-  });
-  try {
-    const port = await new Promise((resolve, reject) => {
-      server.once("message", resolve);
-      server.once("exit", (code) => reject(new Error(`the server ended with code ${code}`)));
-    });
-    const report = execFileSync(loadgen, ["--port", port, "--pid", server.pid, ...args.split(" ")], {
-      encoding: "utf8",
-      timeout: 300_000,
-    });
-    return JSON.parse(report);
-  } finally {
-    server.removeAllListeners("exit");
-    server.kill();
+/** This package must be installed and built; stock comes with its development. */
+function prepare() {
+  if (process.platform !== "linux") {
+    throw new Error("the benchmark reads /proc and waits with epoll, so it needs Linux");
+  }
+  ensureInstalled();
+  if (!run(process.execPath, [path.join(root, "scripts", "build.js"), "--if-needed"]) || !canRun("cargo")) {
+    throw new Error("the benchmark needs this package built, and Rust");
   }
 }
 
-function summarise(scenario, runs) {
-  const [theirs, ours] = Object.values(runs);
-  const names = scenario.idle ? IDLE_MEASURES : LOAD_MEASURES;
-  const measures = names.map((name) => ({
-    name,
-    theirs: median(theirs.map((run) => run[name])),
-    ours: median(ours.map((run) => run[name])),
-    ratio: median(ours.map((run, round) => run[name] / theirs[round][name])),
-  }));
-  return { scenario: scenario.name, measures };
-}
-
-function median(values) {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-}
-
-function print({ scenario, measures }) {
-  console.log(`\n${scenario}`);
-  for (const { name, theirs, ours, ratio } of measures) {
-    const [label, unit, moreIsBetter] = MEASURES[name];
-    const factor = moreIsBetter ? `${ratio.toFixed(2)} times` : `1/${(1 / ratio).toFixed(2)}`;
-    console.log(
-      `  ${label.padEnd(30)} socket.io ${format(theirs)} ${unit}, sockeye.io ${format(ours)} ${unit}: ${factor}`,
-    );
+/** Installs the peers that take part, each when it is first needed; returns the names of those that are there. */
+async function install({ peers, scenarios }) {
+  const installed = new Set();
+  for (const peer of peers.filter(({ name }) =>
+    scenarios.some((scenario) => scenario.peers.includes(name)),
+  )) {
+    try {
+      if (peer.install) {
+        progress(`installing ${peer.name}`);
+        await peer.install();
+      }
+      peer.command();
+      installed.add(peer.name);
+    } catch (error) {
+      console.error(`without ${peer.name}, which cannot be installed: ${error.message}`);
+    }
   }
+  return installed;
 }
 
-function format(value) {
-  return value >= 100 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(3)));
+/** The runs of each server, one a round. Who comes first changes from round to round. */
+async function takeTurns(scenario, servers, { rounds, timing }) {
+  const runs = Object.fromEntries(servers.map(({ name }) => [name, []]));
+  for (let round = 0; round < rounds; round++) {
+    const first = round % servers.length;
+    for (const server of [...servers.slice(first), ...servers.slice(0, first)]) {
+      progress(`${scenario.name}, round ${round + 1} of ${rounds}: ${server.name}`);
+      try {
+        runs[server.name].push({ measured: await trial(server, scenario, timing) });
+      } catch (error) {
+        runs[server.name].push({ failure: error.message });
+        progress(`${server.name} failed: ${error.message}`);
+      }
+    }
+  }
+  return runs;
+}
+
+function save(measured, options) {
+  const order = scenarios.map(({ name }) => name);
+  chart.write(path.join(options.save, "results.svg"), results.save(options.save, measured, order));
+}
+
+function progress(sentence) {
+  process.stderr.write(`${sentence}\n`);
 }

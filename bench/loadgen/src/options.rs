@@ -46,7 +46,7 @@ pub fn parse(mut arguments: impl Iterator<Item = String>) -> Outcome<Options> {
         rooms: 0,
         senders: 1,
         except: false,
-        handshakes: 200,
+        handshakes: 100,
         warm: Duration::from_millis(300),
         measured: Duration::from_secs(3),
     };

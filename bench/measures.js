@@ -1,0 +1,30 @@
+"use strict";
+
+/**
+ * What is read off a run: how it is called, its unit, and whether more of it is better.
+ *
+ * @type {Record<string, { label: string, unit: string, moreIsBetter: boolean, ofJsThread?: boolean }>}
+ */
+const measures = {
+  operationsPerSecond: { label: "per second", unit: "/s", moreIsBetter: true },
+  cpuPerOperation: { label: "CPU each", unit: "µs", moreIsBetter: false },
+  mainThreadPerOperation: { label: "of JS thread", unit: "µs", moreIsBetter: false, ofJsThread: true },
+  p50: { label: "p50", unit: "µs", moreIsBetter: false },
+  p99: { label: "p99", unit: "µs", moreIsBetter: false },
+  memoryPerConnection: { label: "memory each", unit: "KiB", moreIsBetter: false },
+};
+
+function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/** Three digits, or all before the point. */
+function format(value) {
+  return Math.abs(value) >= 100
+    ? Math.round(value).toLocaleString("en")
+    : String(Number(value.toPrecision(3)));
+}
+
+module.exports = { measures, median, format };

@@ -1,0 +1,170 @@
+"use strict";
+
+// What is measured, and with whom it can be compared.
+
+/**
+ * @typedef {object} Scenario
+ * @property {string} name
+ * @property {string} operation what is counted, in the plural
+ * @property {object} load flags of the load generator
+ * @property {string[]} peers
+ * @property {string[]} measures of ./measures.js
+ * @property {object} [server] the environment of the server
+ * @property {"loadgen" | "stock-client"} [driver]
+ * @property {boolean} [quick] whether --quick has it
+ * @property {string} [chart] the measure that the chart shows
+ */
+
+const SOCKET_IO = ["socket.io", "Bun", "socketioxide"];
+const FRAMES = [...SOCKET_IO, "ws", "floor"];
+
+const LOAD = ["operationsPerSecond", "cpuPerOperation", "mainThreadPerOperation", "p50", "p99"];
+const COST = ["operationsPerSecond", "cpuPerOperation", "mainThreadPerOperation"];
+const MEMORY = ["memoryPerConnection"];
+
+/** @type {Scenario[]} */
+const scenarios = [
+  {
+    ...echo("echo, 1 client", { clients: 1, inflight: 1 }),
+    quick: true,
+    chart: "p50",
+  },
+  {
+    ...echo("echo, 100 clients × 1", { clients: 100, inflight: 1 }),
+    quick: true,
+    chart: "operationsPerSecond",
+  },
+  {
+    ...echo("echo, 100 clients × 4", { clients: 100, inflight: 4 }),
+    quick: true,
+    chart: "operationsPerSecond",
+  },
+  echo("echo of 4 KiB, 100 clients × 4", { clients: 100, inflight: 4, size: 4096 }),
+  {
+    ...echo("echo, stock client, 20 clients × 4", { clients: 20, inflight: 4 }),
+    driver: "stock-client",
+    peers: SOCKET_IO,
+  },
+  {
+    name: "acks, 100 clients × 4",
+    operation: "acks",
+    load: { scenario: "ack", clients: 100, inflight: 4 },
+    peers: [...SOCKET_IO, "floor"],
+    measures: LOAD,
+  },
+  {
+    name: "binary echo of 64 KiB, 20 clients × 1",
+    operation: "echoes",
+    load: { scenario: "binary", clients: 20, inflight: 1, size: 65536 },
+    peers: FRAMES,
+    measures: LOAD,
+  },
+  broadcast("broadcast to 100 × 1", { clients: 100, inflight: 1 }),
+  {
+    ...broadcast("broadcast to 1,000 × 2", { clients: 1000, inflight: 2 }),
+    quick: true,
+    chart: "operationsPerSecond",
+  },
+  {
+    ...broadcast("broadcast to 1,000 × 8", { clients: 1000, inflight: 8 }),
+    quick: true,
+    chart: "operationsPerSecond",
+  },
+  broadcast("broadcast to 10,000 × 1", { clients: 10000, inflight: 1 }),
+  broadcast("broadcast of 1 KiB to 100 × 1", { clients: 100, inflight: 1, size: 1024 }),
+  broadcast("broadcast of 1 KiB to 1,000 × 2", { clients: 1000, inflight: 2, size: 1024 }),
+  broadcast("broadcast of 1 KiB to 1,000 × 8", { clients: 1000, inflight: 8, size: 1024 }),
+  broadcast("broadcast of 1 KiB to 10,000 × 1", { clients: 10000, inflight: 1, size: 1024 }),
+  {
+    ...broadcast("broadcast to 1,000 × 2 with except", { clients: 1000, inflight: 2, except: true }),
+    peers: SOCKET_IO,
+  },
+  {
+    ...broadcast("deflated broadcast of 1 KiB to 1,000 × 2", {
+      clients: 1000,
+      inflight: 2,
+      size: 1024,
+      deflate: true,
+    }),
+    server: { MODE: "broadcast", DEFLATE: "1" },
+    peers: ["socket.io", "ws"],
+    quick: true,
+    chart: "operationsPerSecond",
+  },
+  {
+    ...broadcast("100 rooms of 10 × 1", { clients: 1000, rooms: 100, inflight: 1 }),
+    peers: SOCKET_IO,
+  },
+  {
+    name: "chat, 20 rooms of 50, 100 talk",
+    operation: "deliveries and acks",
+    load: { scenario: "chat", clients: 1000, rooms: 20, senders: 100, inflight: 1 },
+    peers: SOCKET_IO,
+    measures: LOAD,
+    chart: "operationsPerSecond",
+  },
+  {
+    name: "polling, 50 clients",
+    operation: "round trips",
+    load: { scenario: "polling", clients: 50 },
+    peers: SOCKET_IO,
+    measures: LOAD,
+    quick: true,
+    chart: "operationsPerSecond",
+  },
+  {
+    name: "connect storm, 3,000 clients",
+    operation: "connects",
+    load: { scenario: "connect", clients: 3000 },
+    peers: FRAMES,
+    measures: LOAD,
+    quick: true,
+    chart: "operationsPerSecond",
+  },
+  {
+    ...idle("5,000 idle", { clients: 5000 }),
+    quick: true,
+    chart: "memoryPerConnection",
+  },
+  idle("15,000 idle", { clients: 15000 }),
+  heartbeats("heartbeats of 5,000, one a second", { clients: 5000 }),
+  heartbeats("heartbeats of 15,000, one a second", { clients: 15000 }),
+];
+
+function echo(name, load) {
+  return {
+    name,
+    operation: "echoes",
+    load: { scenario: "echo", ...load },
+    peers: FRAMES,
+    measures: LOAD,
+  };
+}
+
+function broadcast(name, load) {
+  return {
+    name,
+    operation: "deliveries",
+    load: { scenario: "broadcast", ...load },
+    server: { MODE: "broadcast" },
+    peers: FRAMES,
+    measures: LOAD,
+  };
+}
+
+function idle(name, load) {
+  return { name, load: { scenario: "idle", ...load }, peers: FRAMES, measures: MEMORY };
+}
+
+function heartbeats(name, load) {
+  return {
+    name,
+    operation: "heartbeats",
+    load: { scenario: "heartbeats", ...load },
+    server: { PING_INTERVAL: "1000" },
+    peers: SOCKET_IO,
+    measures: COST,
+  };
+}
+
+module.exports = scenarios;

@@ -1,0 +1,79 @@
+"use strict";
+
+// One run: a server is started, driven, and ended.
+
+const path = require("node:path");
+const children = require("./children");
+const crates = require("./crates");
+const { measures } = require("./measures");
+
+/** Neither a server that does not start nor one that stalls holds up the others for longer, in ms. */
+const START_LIMIT = 20_000;
+const RUN_LIMIT = 120_000;
+
+/**
+ * @param {import("./peers").Contender} contender
+ * @param {import("./scenarios").Scenario} scenario
+ * @param {{ secs: number, warm: number }} timing in seconds
+ * @returns {Promise<Record<string, number>>} what was measured; rejects if the server failed
+ */
+async function trial(contender, scenario, timing) {
+  const server = children.start({
+    ...contender.command(),
+    env: { PING_INTERVAL: "25000", DEFLATE: "", MODE: "", ...scenario.server },
+  });
+  try {
+    const port = await portOf(server);
+    const flags = flagsOf({ port, pid: server.pid, ...timing, ...scenario.load });
+    const report = JSON.parse(await children.run(driver(contender, scenario, flags), RUN_LIMIT));
+    return readReport(report, contender, scenario);
+  } catch (error) {
+    const said = server.said.stderr.trim().split("\n").slice(-5).join("\n");
+    throw new Error(said ? `${error.message}; the server says: ${said}` : error.message);
+  } finally {
+    await children.end(server);
+  }
+}
+
+function portOf(server) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error("the server does not start")), START_LIMIT);
+    server.stdout.on("data", () => {
+      if (server.said.stdout.includes("\n")) {
+        clearTimeout(timer);
+        resolve(Number.parseInt(server.said.stdout, 10));
+      }
+    });
+    server.ended.then((fault) => {
+      clearTimeout(timer);
+      reject(new Error(`the server ended: ${fault ?? "by itself"}`));
+    });
+  });
+}
+
+function driver(contender, scenario, flags) {
+  if (scenario.driver === "stock-client") {
+    return { command: process.execPath, args: [path.join(__dirname, "stock-client.js"), ...flags] };
+  }
+  const framing = contender.framing === "raw" ? ["--framing", "raw", "--path", "/"] : [];
+  return { command: crates.program("loadgen"), args: [...flags, ...framing] };
+}
+
+function flagsOf(values) {
+  return Object.entries(values).flatMap(([name, value]) =>
+    value === true ? [`--${name}`] : [`--${name}`, String(value)],
+  );
+}
+
+/** The measures of the scenario that mean something for this server. */
+function readReport(report, contender, scenario) {
+  const names = scenario.measures.filter((name) => contender.hasJsThread || !measures[name].ofJsThread);
+  for (const name of names) {
+    if (!Number.isFinite(report[name])) {
+      throw new Error(`${name} was not measured`);
+    }
+  }
+  return Object.fromEntries(names.map((name) => [name, report[name]]));
+}
+
+module.exports = trial;
