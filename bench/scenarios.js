@@ -19,7 +19,7 @@ const SOCKET_IO = ["socket.io", "Bun", "socketioxide"];
 const FRAMES = [...SOCKET_IO, "ws", "floor"];
 
 const LOAD = ["operationsPerSecond", "cpuPerOperation", "mainThreadPerOperation", "p50", "p99"];
-const COST = ["operationsPerSecond", "cpuPerOperation", "mainThreadPerOperation"];
+const COST = ["cpuPerOperation", "mainThreadPerOperation"];
 const MEMORY = ["memoryPerConnection"];
 
 /** @type {Scenario[]} */
@@ -127,8 +127,8 @@ const scenarios = [
     chart: "memoryPerConnection",
   },
   idle("15,000 idle", { clients: 15000 }),
-  heartbeats("heartbeats of 5,000, one a second", { clients: 5000 }),
-  heartbeats("heartbeats of 15,000, one a second", { clients: 15000 }),
+  heartbeats("heartbeats of 5,000 idle", { clients: 5000 }),
+  heartbeats("heartbeats of 15,000 idle", { clients: 15000 }),
 ];
 
 function echo(name, load) {

@@ -11,6 +11,9 @@ const { measures } = require("./measures");
 const START_LIMIT = 20_000;
 const RUN_LIMIT = 120_000;
 
+/** An error of Node is in the first lines of what it says. */
+const MAX_LINES = 10;
+
 /**
  * @param {import("./peers").Contender} contender
  * @param {import("./scenarios").Scenario} scenario
@@ -28,7 +31,7 @@ async function trial(contender, scenario, timing) {
     const report = JSON.parse(await children.run(driver(contender, scenario, flags), RUN_LIMIT));
     return readReport(report, contender, scenario);
   } catch (error) {
-    const said = server.said.stderr.trim().split("\n").slice(-5).join("\n");
+    const said = server.said.stderr.trim().split("\n").slice(0, MAX_LINES).join("\n");
     throw new Error(said ? `${error.message}; the server says: ${said}` : error.message);
   } finally {
     await children.end(server);

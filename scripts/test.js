@@ -12,6 +12,9 @@ const path = require("node:path");
 const { ensureInstalled, root, run } = require("./support");
 
 const FILE_TIMEOUT = 10 * 60_000;
+const CRATES = [".", "bench/loadgen", "bench/peers/floor", "bench/peers/socketioxide"].map((directory) =>
+  path.join(root, directory, "Cargo.toml"),
+);
 
 /** What is tested over streams without a plain descriptor as well: see `SIO_STREAM` in __test__/support/harness.js. */
 const CORE = [
@@ -71,7 +74,9 @@ if (!check("build", () => run(process.execPath, [path.join(__dirname, "build.js"
 if (words.length === 0) {
   check("prettier", () => runPackage("prettier", "bin/prettier.cjs", ["--check", "."]));
   check("eslint", () => runPackage("eslint", "bin/eslint.js", ["."]));
-  check("rustfmt", () => run("cargo", ["fmt", "--check"]));
+  check("rustfmt", () =>
+    CRATES.every((manifest) => run("cargo", ["fmt", "--check", "--manifest-path", manifest])),
+  );
   check("clippy", () => run("cargo", ["clippy", "--all-targets", "--", "-D", "warnings"]));
   check("types", () =>
     // of those in deep/, stock's types are asked the same

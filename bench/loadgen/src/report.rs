@@ -47,7 +47,7 @@ impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let separators = ["{"].into_iter().chain(std::iter::repeat(","));
         for ((name, value), separator) in self.fields.iter().zip(separators) {
-            write!(out, "{separator}\"{name}\":{value:.3}")?;
+            write!(out, "{separator}\"{name}\":{value:.6}")?;
         }
         write!(out, "}}")
     }
