@@ -21,7 +21,9 @@ impl Echo {
     pub fn new(options: &Options) -> Echo {
         let (message, answers): (Vec<u8>, fn(&Arrivals) -> usize) = match options.scenario.as_str() {
             "ack" => (request("ack", &[&text(options.size)]), |arrivals| arrivals.acks),
-            "binary" => (options.framing.binary_event("echo-binary", options.size), |arrivals| arrivals.attachments),
+            "binary" => {
+                (options.framing.binary_event("echo-binary", options.size), |arrivals| arrivals.attachments)
+            }
             _ => (options.framing.event("echo", &text(options.size)), |arrivals| arrivals.events),
         };
         Echo {
