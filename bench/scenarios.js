@@ -11,6 +11,7 @@
  * @property {string[]} measures of ./measures.js
  * @property {object} [server] the environment of the server
  * @property {"loadgen" | "stock-client"} [driver]
+ * @property {number} [leastSecs] what a run takes at least, whatever is asked for
  * @property {boolean} [quick] whether --quick has it
  * @property {string} [chart] the measure that the chart shows
  */
@@ -153,7 +154,7 @@ function broadcast(name, load) {
 }
 
 function idle(name, load) {
-  return { name, load: { scenario: "idle", ...load }, peers: FRAMES, measures: MEMORY };
+  return { name, load: { scenario: "idle", ...load }, leastSecs: 2, peers: FRAMES, measures: MEMORY };
 }
 
 function heartbeats(name, load) {
@@ -162,6 +163,7 @@ function heartbeats(name, load) {
     operation: "heartbeats",
     load: { scenario: "heartbeats", ...load },
     server: { PING_INTERVAL: "1000" },
+    leastSecs: 2,
     peers: SOCKET_IO,
     measures: COST,
   };

@@ -27,7 +27,8 @@ async function trial(contender, scenario, timing) {
   });
   try {
     const port = await portOf(server);
-    const flags = flagsOf({ port, pid: server.pid, ...timing, ...scenario.load });
+    const secs = Math.max(timing.secs, scenario.leastSecs ?? 0);
+    const flags = flagsOf({ port, pid: server.pid, secs, warm: timing.warm, ...scenario.load });
     const report = JSON.parse(await children.run(driver(contender, scenario, flags), RUN_LIMIT));
     return readReport(report, contender, scenario);
   } catch (error) {

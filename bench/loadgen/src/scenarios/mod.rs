@@ -78,10 +78,10 @@ fn loaded(options: &Options, mut scenario: impl Scenario) -> Outcome<Report> {
     scenario.start(&mut crowd.clients, crowd.now)?;
 
     let mut tally = Tally::new();
-    run_for(&mut crowd, &mut scenario, &mut tally, options.warm)?;
+    run_for(&mut crowd, &mut scenario, &mut tally, Phase::warming(options.warm))?;
     tally.clear();
     let before = server.usage()?;
-    let elapsed = run_for(&mut crowd, &mut scenario, &mut tally, options.measured)?;
+    let elapsed = run_for(&mut crowd, &mut scenario, &mut tally, Phase::measuring(options.measured))?;
     let after = server.usage()?;
 
     if tally.operations == 0 {
@@ -97,21 +97,48 @@ fn run_for(
     crowd: &mut Crowd,
     scenario: &mut impl Scenario,
     tally: &mut Tally,
-    duration: Duration,
+    mut phase: Phase,
 ) -> Outcome<Duration> {
-    let began = Instant::now();
-    let mut progress = (tally.operations, began);
     loop {
-        let now = Instant::now();
-        if now - began >= duration {
-            return Ok(now - began);
-        }
-        if tally.operations > progress.0 {
-            progress = (tally.operations, now);
-        } else if now - progress.1 > PATIENCE {
-            return Err(format!("the server stalled after {} operations", tally.operations));
+        if let Some(elapsed) = phase.is_over(tally.operations)? {
+            return Ok(elapsed);
         }
         crowd.turn(|clients, index, arrivals, now| scenario.react(clients, index, arrivals, now, tally))?;
+    }
+}
+
+/// A stretch of time in which operations have to go on.
+struct Phase {
+    began: Instant,
+    duration: Duration,
+    tolerance: Duration,
+    operations: u64,
+    progress: Instant,
+}
+
+impl Phase {
+    fn warming(duration: Duration) -> Phase {
+        let began = Instant::now();
+        Phase { began, duration, tolerance: PATIENCE, operations: 0, progress: began }
+    }
+
+    /// A pause that makes up much of what is measured would make the rest meaningless.
+    fn measuring(duration: Duration) -> Phase {
+        let tolerance = (duration / 2).clamp(Duration::from_secs(1), PATIENCE);
+        Phase { tolerance, ..Phase::warming(duration) }
+    }
+
+    /// How long it has lasted, once it is over; an error if nothing has been going on.
+    fn is_over(&mut self, operations: u64) -> Outcome<Option<Duration>> {
+        let now = Instant::now();
+        if operations > self.operations {
+            self.operations = operations;
+            self.progress = now;
+        } else if now - self.progress > self.tolerance {
+            return Err(format!("the server stalled after {operations} operations"));
+        }
+        let elapsed = now - self.began;
+        Ok((elapsed >= self.duration).then_some(elapsed))
     }
 }
 

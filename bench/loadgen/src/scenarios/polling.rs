@@ -1,7 +1,7 @@
 //! Every client sends an event by POST, and the next one when it has come back by GET. An operation is such a round
 //! trip of two requests.
 
-use super::Tally;
+use super::{Phase, Tally};
 use crate::crowd::PATIENCE;
 use crate::options::Options;
 use crate::polling::{Endpoint, PollingClient};
@@ -21,10 +21,10 @@ pub fn run(options: &Options) -> Outcome<Report> {
     for client in &mut pollers.clients {
         client.start(pollers.now)?;
     }
-    pollers.run_for(options.warm)?;
+    pollers.run_for(Phase::warming(options.warm))?;
     pollers.tally.clear();
     let before = server.usage()?;
-    let elapsed = pollers.run_for(options.measured)?;
+    let elapsed = pollers.run_for(Phase::measuring(options.measured))?;
     let after = server.usage()?;
 
     let tally = &pollers.tally;
@@ -80,18 +80,10 @@ impl Pollers {
         Ok(())
     }
 
-    fn run_for(&mut self, duration: Duration) -> Outcome<Duration> {
-        let began = Instant::now();
-        let mut progress = (self.tally.operations, began);
+    fn run_for(&mut self, mut phase: Phase) -> Outcome<Duration> {
         loop {
-            let now = Instant::now();
-            if now - began >= duration {
-                return Ok(now - began);
-            }
-            if self.tally.operations > progress.0 {
-                progress = (self.tally.operations, now);
-            } else if now - progress.1 > PATIENCE {
-                return Err(format!("the server stalled after {} round trips", self.tally.operations));
+            if let Some(elapsed) = phase.is_over(self.tally.operations)? {
+                return Ok(elapsed);
             }
             self.turn()?;
         }
