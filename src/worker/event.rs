@@ -66,7 +66,7 @@ pub const MAX_WORDS: usize = 8192;
 const LONGEST_EVENT: usize = 5;
 
 /// A batch that has this many bytes of text takes no further events.
-const FULL_TEXT: usize = 256 << 10;
+const FULL_TEXT: usize = 32 << 10;
 
 /// What an event weighs in the backlog beyond its bytes, about what it costs JavaScript.
 const EVENT_WEIGHT: usize = 64;
