@@ -391,7 +391,10 @@ class Conn {
     }
     if (reason === "transport error") {
       description = new Error(message);
-      if (message !== "invalid heartbeat direction") description.type = "TransportError";
+      if (message !== "invalid heartbeat direction") {
+        description.type = "TransportError";
+        description.description = undefined;
+      }
     }
     if (reason === "forced close" && this.transport._isClosing) reason = "transport close";
     this._end(reason, description);
@@ -401,6 +404,7 @@ class Conn {
   _fail(message) {
     const error = new Error(message);
     error.type = "TransportError";
+    error.description = undefined;
     this.onError(error);
   }
 

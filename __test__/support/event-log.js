@@ -8,6 +8,7 @@ const ID = /(?<![\w-])(?!Sec-WebSocket-Accept)[\w-]{20}(?![\w-])/g;
 const DATE = /[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} [\d:]{8} GMT/g;
 
 const LONGEST = 400;
+const DEEPEST = 20;
 
 /**
  * What happened, as lines of text, one list for each actor: orders are promised to everybody who takes part, not between
@@ -31,7 +32,7 @@ class EventLog {
   add(actor, what, ...values) {
     if (this.isOpen) {
       const head = typeof what === "string" ? what : print(what);
-      this.of(actor).push([head, ...values.map(print)].join(" "));
+      this.of(actor).push([head, ...values.map((value) => print(value))].join(" "));
     }
   }
 
@@ -83,7 +84,11 @@ function normalise(lines, port) {
 }
 
 /** A value as text: what JSON and `instanceof` would tell of it, and nothing of how it is implemented. */
-function print(value) {
+function print(value, depth = 0) {
+  if (depth > DEEPEST) {
+    return "…";
+  }
+  const inner = (part) => print(part, depth + 1);
   if (typeof value === "string") {
     return JSON.stringify(abridge(value));
   }
@@ -104,22 +109,22 @@ function print(value) {
   }
   if (value instanceof Error) {
     const own = { ...value };
-    return `${value.name}(${value.message})${Object.keys(own).length ? print(own) : ""}`;
+    return `${value.name}(${value.message})${Object.keys(own).length ? inner(own) : ""}`;
   }
   if (value instanceof Date) {
     return "[date]";
   }
   if (Array.isArray(value)) {
-    return value.length > 100 ? `[${value.length} entries]` : `[${value.map(print).join(", ")}]`;
+    return value.length > 100 ? `[${value.length} entries]` : `[${value.map(inner).join(", ")}]`;
   }
   if (value instanceof Set || value instanceof Map) {
-    return `${value.constructor.name}${print([...value])}`;
+    return `${value.constructor.name}${inner([...value])}`;
   }
   const prototype = Object.getPrototypeOf(value);
   if (prototype !== null && prototype !== Object.prototype) {
     return "[instance]";
   }
-  const entries = Object.keys(value).map((key) => `${key}: ${print(value[key])}`);
+  const entries = Object.keys(value).map((key) => `${key}: ${inner(value[key])}`);
   return `${prototype === null ? "null " : ""}{${entries.join(", ")}}`;
 }
 
