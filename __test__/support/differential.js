@@ -256,7 +256,7 @@ async function play(scenario, sio, stream) {
   const stage = new Stage(sio, stream, { after: (end) => ends.push(end) });
   try {
     await stage.prepare(scenario);
-    await scenario.run(stage);
+    await waiting.within(scenario.run(stage), "the scenario", 2 * waiting.LIMIT);
     return stage.events.close(stage.port);
   } catch (error) {
     error.message = `on ${stage.isStock ? "stock" : "ours"}: ${error.message}\n${show(stage)}`;
