@@ -228,7 +228,8 @@ module.exports = [
       await stage.until("server", "disconnect ");
       answer(1);
       ws.text("40");
-      await ws.count(3);
+      await ws.count(4);
+      await stage.until("server", "connection", 2);
     },
   },
   {

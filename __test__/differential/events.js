@@ -38,7 +38,7 @@ module.exports = [
       socket.emit("one", ...values);
       stage.io.emit("end");
       await stage.until("client", "event end");
-      await ws.count(4);
+      await stage.until("raw", String.raw`[\"end\"]`);
       client.disconnect();
     },
   })),
@@ -217,6 +217,7 @@ module.exports = [
       socket.prependAnyOutgoing(log("out in front"));
       stage.log("server", "counts", socket.listenersAny().length, socket.listenersAnyOutgoing().length);
       client.emit("ev", 1, (answer) => stage.log("client", "ack", answer));
+      await stage.until("client", "ack");
       client.emit("unheard", 2);
       await stage.until("server", 'any "unheard"');
       socket.emit("a", 1);

@@ -61,6 +61,9 @@ const UPGRADED = [
   '816b "0{\\"sid\\":\\"<id 1>\\",\\"upgrades\\":[],\\"pingInterval\\":25000,\\"pingTimeout\\":20000,\\"maxPayload\\":1000000}"',
 ];
 
+/** The answers that settled() waits for. */
+const PONGS = ["8a01 <Buffer 31>", "8a01 <Buffer 32>"];
+
 module.exports = [
   ...REFUSED.map(([name, query, headers]) => ({
     name: `refused: ${name}`,
@@ -157,8 +160,8 @@ module.exports = [
       why: "stock loses frames that come with the upgrade request; here they are delivered",
       logs: {
         client: {
-          stock: [...UPGRADED, "8a01 <Buffer 31>"],
-          ours: [...UPGRADED, '8120 "40{\\"sid\\":\\"<id 2>\\"}"', "8a01 <Buffer 31>"],
+          stock: [...UPGRADED, ...PONGS],
+          ours: [...UPGRADED, '8120 "40{\\"sid\\":\\"<id 2>\\"}"', ...PONGS],
         },
         server: { stock: undefined, ours: ["connection"] },
       },

@@ -73,6 +73,7 @@ module.exports = [
       ws.text("40");
       await stage.eventually(() => go, "the middleware");
       ws.frame({ opcode: 8 });
+      await ws.closed();
       await stage.until("conn", "close");
       go();
       await new Promise(setImmediate);

@@ -18,7 +18,7 @@ const path = require("node:path");
 const test = require("node:test");
 const stock = require("socket.io");
 const ours = require("../../index.js");
-const { EventLog, print } = require("./event-log");
+const { EventLog } = require("./event-log");
 const {
   serve,
   listen,
@@ -33,6 +33,10 @@ const { PING, PONG } = require("./raw-websocket");
 const waiting = require("./waiting");
 
 const FOLDER = path.join(__dirname, "..", "differential");
+
+// stock leaves timers of half a minute running, for which the process need not wait
+const { setTimeout } = globalThis;
+globalThis.setTimeout = (...args) => setTimeout(...args).unref();
 
 /**
  * For `differs`: an event that is read together with what ends the session. Neither package calls its own listeners.
@@ -179,14 +183,23 @@ class Stage {
         return closed;
       }
 
-      /** Waits until everything that was sent so far has been handled: the answer to a ping of the protocol. */
+      /**
+       * Waits until what was sent so far has been handled. A native thread answers the first ping of the protocol before
+       * JavaScript hears of what came in front of it, but not the second.
+       */
       async settled() {
+        await this.answersPing();
+        await this.answersPing();
+        await new Promise(setImmediate);
+        await new Promise(setImmediate);
+      }
+
+      async answersPing() {
         const payload = String((this.pings = (this.pings ?? 0) + 1));
         this.frame({ opcode: PING, payload });
         const isAnswer = (frame) => frame.opcode === PONG && frame.payload.toString() === payload;
-        await this.changes.until(
-          () => this.frames.some(isAnswer) || this.closeFrame !== null || this.end !== null,
-        );
+        const isOver = () => this.closeFrame !== null || this.end !== null;
+        await this.changes.until(() => this.frames.some(isAnswer) || isOver());
       }
     };
   }
@@ -248,11 +261,7 @@ function logHead(log, actor, first, headers) {
 /** Plays a scenario on one of the packages and returns what was seen. */
 async function play(scenario, sio, stream) {
   const ends = [];
-  const { setTimeout } = globalThis;
-  if (sio === stock) {
-    // it leaves some running for half a minute, for which the process need not wait
-    globalThis.setTimeout = (...args) => setTimeout(...args).unref();
-  }
+  const alive = setInterval(() => {}, 2 ** 31 - 1);
   const stage = new Stage(sio, stream, { after: (end) => ends.push(end) });
   try {
     await stage.prepare(scenario);
@@ -265,7 +274,7 @@ async function play(scenario, sio, stream) {
     for (const end of ends) {
       await end();
     }
-    globalThis.setTimeout = setTimeout;
+    clearInterval(alive);
   }
 }
 
