@@ -32,7 +32,7 @@ module.exports = [
   ...Object.entries(VALUES).map(([name, values]) => ({
     name: `${name} from the server`,
     async run(stage) {
-      const ws = await stage.join("raw");
+      await stage.join("raw");
       const { client, socket } = await stage.pair("client");
       stage.io.emit("all", ...values);
       socket.emit("one", ...values);
@@ -217,7 +217,7 @@ module.exports = [
       socket.prependAnyOutgoing(log("out in front"));
       stage.log("server", "counts", socket.listenersAny().length, socket.listenersAnyOutgoing().length);
       client.emit("ev", 1, (answer) => stage.log("client", "ack", answer));
-      await stage.until("client", "ack");
+      await stage.until("server", "listener 1");
       client.emit("unheard", 2);
       await stage.until("server", 'any "unheard"');
       socket.emit("a", 1);

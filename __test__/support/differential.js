@@ -15,6 +15,7 @@
 const assert = require("node:assert/strict");
 const fs = require("node:fs");
 const path = require("node:path");
+const timers = require("node:timers");
 const test = require("node:test");
 const stock = require("socket.io");
 const ours = require("../../index.js");
@@ -35,8 +36,8 @@ const waiting = require("./waiting");
 const FOLDER = path.join(__dirname, "..", "differential");
 
 // stock leaves timers of half a minute running, for which the process need not wait
-const { setTimeout } = globalThis;
-globalThis.setTimeout = (...args) => setTimeout(...args).unref();
+const { setTimeout } = timers;
+timers.setTimeout = globalThis.setTimeout = (...args) => setTimeout(...args).unref();
 
 /**
  * For `differs`: an event that is read together with what ends the session. Neither package calls its own listeners.

@@ -52,7 +52,7 @@ function request(server, options = {}) {
           rawHeaders: res.rawHeaders,
           body,
           bytes,
-          json: isJson && body ? JSON.parse(body) : undefined,
+          json: isJson && body && !res.headers["content-encoding"] ? JSON.parse(body) : undefined,
         });
       });
     });
