@@ -288,7 +288,7 @@ class Conn {
 
   /** Tells whoever listens of a message; the client comes when its own listener would. @private */
   _emitMessage(data, tellClient) {
-    this.emit("packet", { type: "message", data });
+    this.emit("packet", data === undefined ? { type: "message" } : { type: "message", data });
     tellClient();
     this.emit("data", data);
     this.emit("message", data);

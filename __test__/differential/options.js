@@ -213,7 +213,9 @@ module.exports = [
       connection.write(upgradeRequest("/other/"));
       await new Promise((resolve) => setTimeout(resolve, 60));
       stage.log("client", "end", connection.end, connection.received.length);
-      connection.destroy();
+      for (const socket of stage.server.sockets) {
+        socket.destroy();
+      }
     },
   },
   {

@@ -69,6 +69,8 @@ class Stage {
     this.log = this.events.add.bind(this.events);
     /** Waits for a line, see `EventLog.until`. */
     this.until = this.events.until.bind(this.events);
+    /** Leaves something out of all lines. */
+    this.hide = this.events.hide.bind(this.events);
     Object.assign(this, { connected, ...waiting });
   }
 
@@ -266,7 +268,7 @@ async function play(scenario, sio, stream) {
   const stage = new Stage(sio, stream, { after: (end) => ends.push(end) });
   try {
     await stage.prepare(scenario);
-    await waiting.within(scenario.run(stage), "the scenario", 2 * waiting.LIMIT);
+    await waiting.within(Promise.resolve(scenario.run(stage)), "the scenario", 2 * waiting.LIMIT);
     return stage.events.close(stage.port);
   } catch (error) {
     error.message = `on ${stage.isStock ? "stock" : "ours"}: ${error.message}\n${show(stage)}`;

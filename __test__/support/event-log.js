@@ -18,6 +18,12 @@ class EventLog {
   constructor() {
     this.actors = new Map();
     this.isOpen = true;
+    this.hidden = [];
+  }
+
+  /** Leaves out of all lines what is random in a way of its own, or puts something in its place. */
+  hide(pattern, replacement = "") {
+    this.hidden.push([pattern, replacement]);
   }
 
   /** The lines of an actor, which can be awaited. */
@@ -65,22 +71,25 @@ class EventLog {
   close(port) {
     this.isOpen = false;
     const names = [...this.actors.keys()].sort();
-    return Object.fromEntries(names.map((name) => [name, normalise(this.actors.get(name).list, port)]));
+    return Object.fromEntries(names.map((name) => [name, this.normalise(this.actors.get(name).list, port)]));
   }
-}
-
-/** Ids are numbered in the order of their appearance, so that it still shows which of them are the same. */
-function normalise(lines, port) {
-  const ids = new Map();
-  const number = (id) => {
-    if (!ids.has(id)) {
-      ids.set(id, ids.size + 1);
-    }
-    return `<id ${ids.get(id)}>`;
-  };
-  return lines.map((line) =>
-    line.replace(ID, number).replace(DATE, "<date>").replaceAll(`:${port}`, ":<port>"),
-  );
+  /** Ids are numbered in the order of their appearance, so that it still shows which of them are the same. */
+  normalise(lines, port) {
+    const ids = new Map();
+    const number = (id) => {
+      if (!ids.has(id)) {
+        ids.set(id, ids.size + 1);
+      }
+      return `<id ${ids.get(id)}>`;
+    };
+    return lines.map((line) => {
+      const shown = this.hidden.reduce(
+        (text, [pattern, replacement]) => text.replace(pattern, replacement),
+        line,
+      );
+      return shown.replace(ID, number).replace(DATE, "<date>").replaceAll(`:${port}`, ":<port>");
+    });
+  }
 }
 
 /** A value as text: what JSON and `instanceof` would tell of it, and nothing of how it is implemented. */
