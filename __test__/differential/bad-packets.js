@@ -110,6 +110,18 @@ const harmless = (name, ...frames) => ({
 
 const ANNOUNCEMENT = text('451-["ev",{"_placeholder":true,"num":0}]');
 
+/** What a raw client logs until it has joined. */
+const HANDSHAKE = [
+  "HTTP/1.1 101 Switching Protocols",
+  "  Upgrade: websocket",
+  "  Connection: Upgrade",
+  "  Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+  '816b "0{\\"sid\\":\\"<id 1>\\",\\"upgrades\\":[],\\"pingInterval\\":25000,\\"pingTimeout\\":20000,\\"maxPayload\\":1000000}"',
+  '8120 "40{\\"sid\\":\\"<id 2>\\"}"',
+];
+
+const ZEROS = Array(16_385).fill(0);
+
 module.exports = [
   ...ENDING.map((packet) => ending(`${short(packet)} ends the session`, text(packet))),
   ...HARMLESS.map((packet) => harmless(`${short(packet)} is harmless`, text(packet))),
@@ -213,5 +225,24 @@ module.exports = [
       ...['42["one"]', "42{}", '42["two"]', "9", '42["three"]'].map(text),
     ),
     differs: caughtEarlier("one", ["error Error(invalid payload)", ...goneBy("forced close")]),
+  },
+  {
+    name: "an event with 16,385 arguments",
+    async run(stage) {
+      const ws = await joined(stage);
+      ws.text(`42["ev",${ZEROS}]`);
+      await (stage.isStock ? stage.until("server", "event ev") : end(stage, ws));
+    },
+    differs: {
+      why: "an event with more than 16,384 arguments is refused, since calling a function with very many overflows the stack",
+      logs: {
+        conn: { stock: undefined, ours: ['close "forced close" undefined'] },
+        client: { stock: HANDSHAKE, ours: [...HANDSHAKE, "8800 <Buffer >", 'end "FIN"'] },
+        server: {
+          stock: ["connection", `event ev ${ZEROS.join(" ")}`],
+          ours: ["connection", "error Error(invalid payload)", ...goneBy("forced close")],
+        },
+      },
+    },
   },
 ];

@@ -167,4 +167,21 @@ module.exports = [
       },
     },
   },
+  ...[1, 2].map((rsv) => ({
+    name: `a broken frame, RSV${4 - rsv}, behind the upgrade request`,
+    async run(stage) {
+      const ws = await stage.upgrade("client", { head: frame({ payload: "6", rsv }) });
+      await ws.closed();
+      await stage.eventually(() => stage.io.engine.clientsCount === 0, "no session is left");
+    },
+    differs: {
+      why: "what comes with the upgrade request is read when the session is open",
+      logs: {
+        client: {
+          stock: [...UPGRADED.slice(0, -1), "8802 <Buffer 03ea>", 'end "FIN"'],
+          ours: [...UPGRADED, "8802 <Buffer 03ea>", 'end "FIN"'],
+        },
+      },
+    },
+  })),
 ];

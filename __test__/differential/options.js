@@ -277,6 +277,7 @@ module.exports = [
         }
         stage.log("server", "httpServer", typeof io.httpServer.listen, io.httpServer.listening);
         await new Promise((resolve) => io.close(resolve));
+        httpServer.close();
         return;
       }
       io.on("connection", () => stage.log("server", "connection"));
