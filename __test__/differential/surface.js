@@ -78,7 +78,9 @@ const surface = (name, get, workings = []) => ({
  * session. The work is done elsewhere here, and whoever called these would be calling into nothing.
  */
 const WORKINGS = {
-  engine: ["cleanup", "createTransport", "handshake", "onWebSocket", "onWebTransportSession", "verify"],
+  socket: ["buildHandshake"],
+  client: ["connect"],
+  engine: ["cleanup", "createTransport", "handshake", "verify"],
   conn: [
     ...[
       "cleanupFn",
@@ -132,8 +134,12 @@ module.exports = [
     other: io.of("/other"),
     parent: io.of(/^\/dynamic/),
   })),
-  surface("a socket", async (stage) => ({ socket: (await stage.pair("client")).socket })),
-  surface("a client", async (stage) => ({ client: (await stage.pair("client")).socket.client })),
+  surface("a socket", async (stage) => ({ socket: (await stage.pair("client")).socket }), WORKINGS.socket),
+  surface(
+    "a client",
+    async (stage) => ({ client: (await stage.pair("client")).socket.client }),
+    WORKINGS.client,
+  ),
   surface("operators", async (stage) => {
     const { socket } = await stage.pair("client");
     return {
@@ -164,11 +170,15 @@ module.exports = [
     WORKINGS.transport,
   ),
   surface("a handshake", async (stage) => ({ handshake: (await stage.pair("client")).socket.handshake })),
-  surface("a remote socket", async (stage) => {
-    await stage.pair("client");
-    const [remote] = await stage.io.fetchSockets();
-    return { remote };
-  }),
+  surface(
+    "a remote socket",
+    async (stage) => {
+      await stage.pair("client");
+      const [remote] = await stage.io.fetchSockets();
+      return { remote };
+    },
+    WORKINGS.socket,
+  ),
   {
     name: "enumerable names, instanceof and names of classes",
     not: { https: "the stream makes no difference", duplex: "the stream makes no difference" },
