@@ -273,6 +273,18 @@ module.exports = [
     },
   },
   {
+    name: "the server disconnects the client while a poll is open, which answers with a close packet",
+    async run(stage) {
+      const { polling, conn } = await joined(stage);
+      const poll = polling.poll();
+      await pollOpen(stage, conn);
+      stage.io.disconnectSockets(true);
+      await poll;
+      await stage.http("goodbye", { method: "POST", path: polling.url, body: "1" });
+      await stage.until("conn", "close");
+    },
+  },
+  {
     name: "the server closes the session while a poll is open",
     async run(stage) {
       const { polling, conn } = await joined(stage);
