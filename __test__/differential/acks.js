@@ -119,6 +119,7 @@ module.exports = [
           resolve();
         });
       });
+      await stage.until("client", "event ask");
       late("too late");
       await socket
         .timeout(20)
@@ -150,13 +151,13 @@ module.exports = [
       await answering(stage, "a");
       await answering(stage, "b", null);
       await new Promise((resolve) => {
-        stage.io.timeout(30).emit("ask", (err, answers) => {
+        stage.io.timeout(300).emit("ask", (err, answers) => {
           stage.log("server", "answers", err, answers);
           resolve();
         });
       });
       await stage.io
-        .timeout(30)
+        .timeout(300)
         .emitWithAck("ask")
         .catch((error) => stage.log("server", "rejected", error));
     },

@@ -2,8 +2,6 @@
 
 // How sessions and sockets end, and who is told what.
 
-const OPTIONS = { pingInterval: 20, pingTimeout: 30 };
-
 /** Ends a client's socket in a way of its own; all of it is logged. */
 const ENDS = {
   "the client disconnects": ({ client }) => client.disconnect(),
@@ -66,12 +64,11 @@ module.exports = [
   ),
   {
     name: "a client that does not answer pings",
-    options: OPTIONS,
+    options: { pingInterval: 20, pingTimeout: 30 },
     async run(stage) {
-      stage.watchSockets();
-      const ws = await stage.join("raw");
-      stage.watch("conn", stage.io.engine.clients[ws.sid], "close");
-      await stage.until("server", "disconnect ");
+      stage.io.engine.on("connection", (conn) => stage.watch("conn", conn, "packetCreate", "close"));
+      const ws = await stage.ws("raw");
+      await stage.until("conn", "close");
       await ws.closed();
     },
   },

@@ -41,7 +41,7 @@ const handshake = (name, options, query) => ({
 
 module.exports = [
   handshake("pingInterval, pingTimeout and maxHttpBufferSize in the handshake", {
-    pingInterval: 1,
+    pingInterval: 12345,
     pingTimeout: 5000,
     maxHttpBufferSize: 7,
   }),
@@ -199,8 +199,9 @@ module.exports = [
       stage.log("server", "connectTimeout", stage.io.connectTimeout(), stage.io._connectTimeout);
       stage.io.engine.on("connection", (conn) => stage.watch("conn", conn, "close"));
       await (await stage.ws("client")).closed();
+      stage.io.connectTimeout(200);
       const joined = await stage.join("joined");
-      await new Promise((resolve) => setTimeout(resolve, 40));
+      await new Promise((resolve) => setTimeout(resolve, 250));
       await joined.settled();
     },
   },

@@ -332,7 +332,7 @@ module.exports = [
   },
   {
     name: "a heartbeat by polling",
-    options: { pingInterval: 30, pingTimeout: 5000 },
+    options: { pingInterval: 200, pingTimeout: 5000 },
     async run(stage) {
       stage.io.engine.on("connection", (conn) => {
         stage.watch("conn", conn, "packet", "packetCreate", "heartbeat");
@@ -347,8 +347,8 @@ module.exports = [
     name: "no answer to a ping by polling",
     options: { pingInterval: 20, pingTimeout: 40 },
     async run(stage) {
-      const { polling } = await joined(stage);
-      await polling.poll();
+      stage.io.engine.on("connection", (conn) => stage.watch("conn", conn, "packetCreate", "close"));
+      await stage.polling("client");
       await stage.until("conn", "close");
     },
   },
