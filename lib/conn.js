@@ -288,7 +288,7 @@ class Conn {
 
   /** Tells whoever listens of a message; the client comes when its own listener would. @private */
   _emitMessage(data, tellClient) {
-    this.emit("packet", { type: "message", data });
+    this.emit("packet", data === undefined ? { type: "message" } : { type: "message", data });
     tellClient();
     this.emit("data", data);
     this.emit("message", data);
@@ -391,7 +391,10 @@ class Conn {
     }
     if (reason === "transport error") {
       description = new Error(message);
-      if (message !== "invalid heartbeat direction") description.type = "TransportError";
+      if (message !== "invalid heartbeat direction") {
+        description.type = "TransportError";
+        description.description = undefined;
+      }
     }
     if (reason === "forced close" && this.transport._isClosing) reason = "transport close";
     this._end(reason, description);
@@ -401,6 +404,7 @@ class Conn {
   _fail(message) {
     const error = new Error(message);
     error.type = "TransportError";
+    error.description = undefined;
     this.onError(error);
   }
 

@@ -87,7 +87,7 @@ function isAcceptable(offer, options) {
   }
   if (typeof clientMaxWindowBits === "number") {
     const clientBits = offer.get("client_max_window_bits");
-    if (clientBits === undefined || clientMaxWindowBits > clientBits) return false;
+    if (clientBits === undefined || (clientBits !== true && clientMaxWindowBits > clientBits)) return false;
   }
   return true;
 }

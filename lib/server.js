@@ -183,11 +183,21 @@ class Server extends StrictEventEmitter {
    * @public
    * @throws {Error} always
    */
-  attachApp() {
+  attachApp(_app, _opts = {}) {
     throw new Error(
       "attachApp() is not supported: the sockets of this server are native already, without uWebSockets.js. " +
         "Use attach() or listen() with an http.Server or a port.",
     );
+  }
+
+  /** Emits an event of the server itself, past its main namespace. @protected */
+  emitReserved(ev, ...args) {
+    return super.emit(ev, ...args);
+  }
+
+  /** The same. @protected */
+  emitUntyped(ev, ...args) {
+    return super.emit(ev, ...args);
   }
 
   /** @private */

@@ -221,8 +221,15 @@ function sameAsBefore(address) {
 
 /** Follows a socket that the application can get hold of. */
 function watchSocket(socket) {
+  // without a handle, Node forgets the local name, other than that of the peer
+  socket._getsockname = knownName;
   socket.on("error", noop);
   socket.on("close", onSocketClose);
+}
+
+/** The local address of a socket whose handle is gone. */
+function knownName() {
+  return this._sockname ?? {};
 }
 
 /** The application destroyed the socket, or the engine is done with it. */

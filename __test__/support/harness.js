@@ -224,12 +224,13 @@ class TestServer {
  *
  * @param {{ after: Function }} t
  * @param {object} [options] of the Socket.IO server
- * @param {{ stream?: "http" | "https" | "duplex", requestListener?: Function }} [how]
+ * @param {{ stream?: "http" | "https" | "duplex", requestListener?: Function, of?: object }} [how] `of` is the package,
+ *   if not the one under test
  * @returns {Promise<TestServer>}
  */
-async function serve(t, options = {}, { stream = defaultStream, requestListener } = {}) {
+async function serve(t, options = {}, { stream = defaultStream, requestListener, of = sio } = {}) {
   const { httpServer, port } = await listen(t, stream, requestListener);
-  const io = new sio.Server(httpServer, options);
+  const io = new of.Server(httpServer, options);
   const server = new TestServer(io, httpServer, port, stream);
   atEnd(t, () => server.close());
   return server;

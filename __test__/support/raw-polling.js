@@ -31,7 +31,7 @@ function startRequest(server, { method = "GET", path = "/", headers = {}, agent 
  *
  * @param {{ port: number, secure: boolean }} server
  * @param {{ method?: string, path?: string, headers?: object, body?: string | Buffer }} [options]
- * @returns {Promise<{ status: number, headers: object, body: string, bytes: Buffer, json: any }>}
+ * @returns {Promise<{ status: number, statusText: string, headers: object, rawHeaders: string[], body: string, bytes: Buffer, json: any }>}
  */
 function request(server, options = {}) {
   const answer = new Promise((resolve, reject) => {
@@ -47,10 +47,12 @@ function request(server, options = {}) {
         const isJson = /^application\/json/.test(res.headers["content-type"]);
         resolve({
           status: res.statusCode,
+          statusText: res.statusMessage,
           headers: res.headers,
+          rawHeaders: res.rawHeaders,
           body,
           bytes,
-          json: isJson ? JSON.parse(body) : undefined,
+          json: isJson && body && !res.headers["content-encoding"] ? JSON.parse(body) : undefined,
         });
       });
     });
@@ -78,8 +80,8 @@ class RawPolling {
    * @returns {Promise<RawPolling>} with `handshake`, `sid` and `answer`
    */
   static async open(server, { path = "/socket.io/", query = "EIO=4&transport=polling", headers } = {}) {
-    const client = new RawPolling(server, path, query);
-    client.answer = await request(server, { path: `${path}?${query}`, headers });
+    const client = new this(server, path, query);
+    client.answer = await client.request({ path: `${path}?${query}`, headers });
     if (client.answer.status !== 200) {
       throw new Error(`handshake answered with ${client.answer.status} ${client.answer.body}`);
     }
@@ -96,7 +98,7 @@ class RawPolling {
    * @returns {Promise<RawPolling>} with `id`, the public id
    */
   static async connect(server, options = {}) {
-    const client = await RawPolling.open(server, options);
+    const client = await this.open(server, options);
     const prefix = options.nsp ? `${options.nsp},` : "";
     await client.post(`40${prefix}${options.auth ? JSON.stringify(options.auth) : ""}`);
     const packet = await client.next();
@@ -111,16 +113,21 @@ class RawPolling {
     return `${this.path}?${this.query}&sid=${this.sid}`;
   }
 
+  /** Any request to the server. */
+  request(options) {
+    return request(this.server, options);
+  }
+
   /** One poll. Resolves with the answer; `packets` are its packets as text. */
   async poll(headers) {
-    const answer = await request(this.server, { path: this.url, headers });
+    const answer = await this.request({ path: this.url, headers });
     answer.packets = answer.body.split(SEPARATOR);
     return answer;
   }
 
   /** One data request. */
   post(body, headers = { "Content-Type": "text/plain;charset=UTF-8" }) {
-    return request(this.server, { method: "POST", path: this.url, headers, body });
+    return this.request({ method: "POST", path: this.url, headers, body });
   }
 
   /** The next packet; polls when none is left over from the last poll. */

@@ -142,6 +142,7 @@ class RawWebSocket extends RawConnection {
     this.status = null;
     this.statusText = null;
     this.headers = null;
+    this.headerLines = null;
     /** the text after the head of the answer, if that was not 101 */
     this.body = "";
     this.frames = [];
@@ -161,7 +162,7 @@ class RawWebSocket extends RawConnection {
    */
   static async upgrade(server, options = {}) {
     const { path = "/socket.io/", query = "EIO=4&transport=websocket", headers, head } = options;
-    const ws = new RawWebSocket(server, options.connect);
+    const ws = new this(server, options.connect);
     server.keep?.(ws);
     const request = upgradeRequest(query ? `${path}?${query}` : path, headers);
     ws.write(head ? Buffer.concat([Buffer.from(request), Buffer.from(head)]) : request);
@@ -175,7 +176,7 @@ class RawWebSocket extends RawConnection {
    * @returns {Promise<RawWebSocket>} with `handshake` and `sid`
    */
   static async open(server, options) {
-    const ws = await RawWebSocket.upgrade(server, options);
+    const ws = await this.upgrade(server, options);
     if (ws.status !== 101) {
       throw new Error(`upgrade answered with ${ws.status} ${ws.body}`);
     }
@@ -194,7 +195,7 @@ class RawWebSocket extends RawConnection {
    * @returns {Promise<RawWebSocket>} with `id`, the public id
    */
   static async connect(server, options = {}) {
-    const ws = await RawWebSocket.open(server, options);
+    const ws = await this.open(server, options);
     const prefix = options.nsp ? `${options.nsp},` : "";
     ws.text(`40${prefix}${options.auth ? JSON.stringify(options.auth) : ""}`);
     let packet = await ws.next();
@@ -236,6 +237,7 @@ class RawWebSocket extends RawConnection {
     this.received = this.received.subarray(end + 4);
     this.status = Number(first.split(" ")[1]);
     this.statusText = first;
+    this.headerLines = lines;
     this.headers = {};
     for (const line of lines) {
       const colon = line.indexOf(":");
@@ -275,6 +277,7 @@ class RawWebSocket extends RawConnection {
         rsv: (bytes[0] >> 4) & 7,
         opcode: bytes[0] & 15,
         masked: (bytes[1] & 0x80) !== 0,
+        header: Buffer.from(bytes.subarray(0, offset)),
         payload: Buffer.from(bytes.subarray(offset, offset + length)),
       });
     }

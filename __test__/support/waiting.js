@@ -1,7 +1,7 @@
 "use strict";
 
-/** How long an awaited event may take. Waits end with the event, so this only bounds failures. */
-const LIMIT = 10_000;
+/** How long an awaited event may take. Waits end with the event, so this only bounds failures; `SIO_LIMIT` sets it. */
+const LIMIT = Number(process.env.SIO_LIMIT) || 10_000;
 
 /**
  * Resolves or rejects as `promise` does, or rejects after `ms` and says what was missing.

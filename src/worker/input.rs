@@ -309,7 +309,8 @@ impl Worker {
             Type::Pong if self.is_open(id) && self.protocol(id) != Protocol::V4 => {
                 Err(Ending::HeartbeatDirection)
             }
-            Type::Close if self.is_open(id) => Err(Ending::TransportClose),
+            // also from a client that need not be waited for any more
+            Type::Close => Err(Ending::TransportClose),
             _ => Ok(self.on_packet(id, text)),
         }
     }
