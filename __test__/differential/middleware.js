@@ -151,7 +151,9 @@ module.exports = [
       });
       const { client } = await stage.pair("client");
       client.emit("good", "a");
+      await stage.until("server", 'good "a!"');
       client.emit("bad", "b");
+      await stage.until("server", "error");
       client.emit("good", "c", (answer) => stage.log("client", "ack", answer));
       await stage.until("client", "ack");
     },
