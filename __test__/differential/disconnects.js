@@ -156,7 +156,7 @@ module.exports = [
         }).then((value) => log("server", "resolved", value));
       });
       await stage.until("server", "resolved");
-      await stage.until("client", "disconnect");
+      await stage.until("client", "disconnect ");
       log("server", "listening", httpServer.listening, io.engine.clientsCount, io.of("/").sockets.size);
       await io.close((error) => log("server", "again", error));
       log("server", "sid", typeof polling.sid);
