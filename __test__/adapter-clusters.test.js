@@ -82,7 +82,7 @@ for (const kind of KINDS) {
 
     await fromBoth("acknowledgements of all clients", async (node) => {
       members.forEach(({ client }, index) => client.on("question", (n, ack) => ack(index + n)));
-      const answers = await node.io.timeout(5000).emitWithAck("question", 1000);
+      const answers = await node.io.timeout(2000).emitWithAck("question", 1000);
       assert.deepEqual(
         answers.sort((a, b) => a - b),
         all.map((index) => index + 1000),
@@ -113,7 +113,7 @@ for (const kind of KINDS) {
       remote.emit("to you", 1);
       assert.deepEqual(await event, [1]);
       client.once("and back", (value, ack) => ack(value + 1));
-      assert.equal(await remote.timeout(5000).emitWithAck("and back", 1), 2);
+      assert.equal(await remote.timeout(2000).emitWithAck("and back", 1), 2);
       remote.join("remote");
       await eventually(() => socket.rooms.has("remote"), "the socket joins");
       const [fetched] = await node.io.in("remote").fetchSockets();

@@ -182,20 +182,24 @@ class TcpProxy {
   }
 
   forward(from, to, pair) {
+    // whichever timer is first does what is next, so that the order stays when the delay changes
+    const waiting = [];
+    const later = (action) => {
+      if (this.delay === 0 && waiting.length === 0) {
+        action();
+      } else {
+        waiting.push(action);
+        setTimeout(() => waiting.shift()(), this.delay);
+      }
+    };
     from.setNoDelay();
-    from.on("data", (chunk) => this.later(() => to.writable && to.write(chunk)));
-    from.on("end", () => this.later(() => to.end()));
+    from.on("data", (chunk) => later(() => to.writable && to.write(chunk)));
+    from.on("end", () => later(() => to.end()));
     from.on("error", () => {});
     from.on("close", () => {
-      this.later(() => to.destroy());
+      later(() => to.destroy());
       this.pairs.delete(pair);
     });
-  }
-
-  /** Timers of one delay run in the order in which they were set. */
-  later(action) {
-    if (this.delay === 0) action();
-    else setTimeout(action, this.delay);
   }
 
   cut() {
