@@ -22,19 +22,19 @@ const REDIS_CLIENTS = {
     const client = redis4.createClient({ socket: { port, host: "127.0.0.1", reconnectStrategy: 100 } });
     client.on("error", () => {});
     await client.connect();
-    return { client, close: () => client.disconnect().catch(() => {}) };
+    return { client, close: () => client.quit() };
   },
 
   async "redis 5"(port) {
     const client = redis5.createClient({ socket: { port, host: "127.0.0.1", reconnectStrategy: 100 } });
     client.on("error", () => {});
     await client.connect();
-    return { client, close: () => client.destroy() };
+    return { client, close: () => client.close() };
   },
 
   async ioredis(port) {
     const client = new Redis({ port, host: "127.0.0.1", retryStrategy: () => 100 });
-    return { client, close: () => client.disconnect() };
+    return { client, close: () => client.quit() };
   },
 };
 
