@@ -6,13 +6,14 @@ const test = require("node:test");
 const assert = require("node:assert/strict");
 const { fork } = require("node:child_process");
 const path = require("node:path");
-const { LIMIT, atEnd, connect, connected, eventually, once, record } = require("./support/harness");
+const { LIMIT, atEnd, connect, eventually, once, record } = require("./support/harness");
 
 const WORKERS = 4;
 
 const WAYS = [
   { transports: ["websocket"] },
   { transports: ["polling"], upgrade: false },
+  // may stay with polling if the primary loses the probe
   { transports: ["polling", "websocket"] },
 ];
 
@@ -37,12 +38,10 @@ async function startCluster(t) {
   return { primary, url: `http://127.0.0.1:${port}` };
 }
 
+/** A client, with the process that it is with. */
 async function member(t, url, options) {
-  const client = connect(url, { forceNew: true, reconnectionDelay: 10, ...options });
+  const client = connect(url, { forceNew: true, reconnectionDelay: 10, timeout: 2000, ...options });
   atEnd(t, () => client.disconnect());
-  await connected(client);
-  const last = options.transports.at(-1);
-  await eventually(() => client.io.engine.transport.name === last, `it speaks ${last}`);
   const one = { client };
   one.pid = await run(one, () => process.pid);
   return one;
@@ -147,7 +146,7 @@ test("four workers behind one port", async (t) => {
     const others = members.filter((one) => one.pid !== pid);
     const disconnections = others.map(({ client }) => record(client, "disconnect"));
     const back = victims.map(({ client }) => once(client, "connect"));
-    primary.send({ kill: pid });
+    primary.send({ pid, signal: "SIGKILL" });
     await Promise.all(back);
     for (const { list } of disconnections) assert.deepEqual(list, [], "the others notice nothing");
     for (const one of victims) {
@@ -163,6 +162,37 @@ test("four workers behind one port", async (t) => {
       await run(members[1], (io) => io.fetchSockets().then(({ length }) => length)),
       members.length,
     );
+  });
+
+  await t.test("a worker hangs, and goes on", async () => {
+    const { pid } = members[0];
+    const other = members.find((one) => one.pid !== pid);
+    const logs = members.map(({ client }) => record(client, "event"));
+    const disconnections = members.map(({ client }) => record(client, "disconnect"));
+    primary.send({ pid, signal: "SIGSTOP" });
+    await run(other, (io) => {
+      for (let i = 0; i < 10; i++) io.emit("event", i);
+    });
+    for (const index of all) if (members[index].pid !== pid) await logs[index].until(10);
+    const failure = await run(other, (io) =>
+      io
+        .timeout(200)
+        .fetchSockets()
+        .catch(({ message }) => message),
+    );
+    assert.match(failure, /^timeout reached/);
+    const count = () => run(other, (io) => io.of("/").adapter.serverCount());
+    await eventually(async () => (await count()) === WORKERS - 2, "it is missed");
+    primary.send({ pid, signal: "SIGCONT" });
+    for (const log of logs) {
+      assert.deepEqual(
+        await log.until(10),
+        Array.from({ length: 10 }, (_, i) => [i]),
+      );
+    }
+    for (const { client } of members) client.off("event");
+    for (const { list } of disconnections) assert.deepEqual(list, []);
+    await eventually(async () => (await count()) === WORKERS - 1, "it is back");
   });
 
   await t.test("disconnectSockets", async () => {

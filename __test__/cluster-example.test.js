@@ -33,7 +33,7 @@ async function start(t, file, count, env) {
 
 /** Somebody who has logged in. */
 async function guest(t, name, url, transports) {
-  const one = new Guest(name, url, { transports });
+  const one = new Guest(name, url, { transports, timeout: 2000 });
   atEnd(t, () => one.socket.disconnect());
   const [{ user }] = await one.login({ name });
   assert.equal(user.name, name);
@@ -79,7 +79,7 @@ async function shareAll(t, guests, url) {
   assert.equal((await bob.asks("message", { room: "den", text: "here" })).ok, true);
   assert.equal((await ann.sees("message"))[0].text, "here");
 
-  const impostor = new Guest("impostor", url, { transports: ["websocket"] });
+  const impostor = new Guest("impostor", url, { transports: ["websocket"], timeout: 2000 });
   atEnd(t, () => impostor.socket.disconnect());
   const [refusal] = await impostor.login({ name: ann.name });
   assert.equal(refusal, "Somebody with this name is here already.");

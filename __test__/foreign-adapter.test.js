@@ -273,27 +273,32 @@ test("fetchSockets, socketsJoin, socketsLeave and disconnectSockets do not mista
   assert.equal(io.sockets.sockets.size, MANY - 1);
 });
 
-test("a session is recovered with the adapter of socket.io-adapter", async (t) => {
-  const server = await serve(t, { adapter: SessionAwareAdapter, connectionStateRecovery: {} });
-  await server.pairs(MANY);
-  const { client, socket } = await server.pair("/", { reconnection: true, reconnectionDelay: 1 });
-  socket.join("room");
-  server.io.emit("event", 0);
-  await once(client, "event");
-  const log = record(client, "event");
-  const gone = once(socket, "disconnect");
-  client.io.engine.close();
-  await gone;
-  server.io.to("room").emit("event", 1);
-  await once(client, "connect");
-  assert.equal(client.recovered, true);
-  server.io.to("room").emit("event", 2);
-  server.io.emit("event", 3);
-  assert.deepEqual(
-    (await log.until(3)).map(([value]) => value),
-    [1, 2, 3],
-  );
-});
+for (const [name, adapter] of [
+  ["the default adapter", undefined],
+  ["that of socket.io-adapter", SessionAwareAdapter],
+]) {
+  test(`a session is recovered with ${name}`, async (t) => {
+    const server = await serve(t, { adapter, connectionStateRecovery: {} });
+    await server.pairs(MANY);
+    const { client, socket } = await server.pair("/", { reconnection: true, reconnectionDelay: 1 });
+    socket.join("room");
+    server.io.emit("event", 0);
+    await once(client, "event");
+    const log = record(client, "event");
+    const gone = once(socket, "disconnect");
+    client.io.engine.close();
+    await gone;
+    server.io.to("room").emit("event", 1);
+    await once(client, "connect");
+    assert.equal(client.recovered, true);
+    server.io.to("room").emit("event", 2);
+    server.io.emit("event", 3);
+    assert.deepEqual(
+      (await log.until(3)).map(([value]) => value),
+      [1, 2, 3],
+    );
+  });
+}
 
 test("a class with its own apply() is asked for every recipient", async (t) => {
   class FirstOnly extends Adapter {

@@ -28,13 +28,15 @@ function runPrimary() {
     httpServer.listen(0, "127.0.0.1", () => process.send({ port: httpServer.address().port }));
   });
   for (let i = 0; i < WORKERS; i++) cluster.fork();
-  process.on("message", ({ kill }) => process.kill(kill, "SIGKILL"));
+  process.on("message", ({ pid, signal }) => process.kill(pid, signal));
 }
 
 function runWorker() {
   const { sio } = require("./target");
   const io = new sio.Server(http.createServer(), {
     adapter: createAdapter({ heartbeatInterval: 300, heartbeatTimeout: 1000 }),
+    // node:cluster loses what a client sends while its connection changes hands: it has to try again
+    connectTimeout: 1000,
   });
   setupWorker(io);
   io.on("pid", (ack) => ack(process.pid));

@@ -33,6 +33,9 @@ function runPrimary({ port, workers }) {
   });
   cluster.on("exit", (worker) => {
     if (isEnding) {
+      if (Object.keys(cluster.workers).length === 0) {
+        process.exit(); // connections that no process has taken may still be open
+      }
       return;
     }
     if (ready < workers) {

@@ -19,7 +19,11 @@ const chat = createChat({
   password: process.env.CHAT_PASSWORD,
   node,
   onChange: (change) => io.serverSideEmit("change", change),
-  serverOptions: { adapter: createAdapter(process.env.REDIS_URL) },
+  serverOptions: {
+    adapter: createAdapter(process.env.REDIS_URL),
+    // node:cluster loses what a client sends while its connection changes hands; it tries again after this time
+    connectTimeout: 2000,
+  },
 });
 const { io } = chat;
 
