@@ -1,6 +1,7 @@
 "use strict";
 
 const debug = require("debug")("socket.io:namespace");
+const { follow, followerOf } = require("./adapter-follower");
 const { BroadcastOperator, settleWithResponses } = require("./broadcast-operator");
 const { runInTurn } = require("./middleware");
 const { Socket } = require("./socket");
@@ -53,6 +54,7 @@ class Namespace extends StrictEventEmitter {
   _initAdapter() {
     const Adapter = this.server.adapter();
     this.adapter = new Adapter(this);
+    follow(this, this.adapter);
     Promise.resolve(this.adapter.init()).catch((err) => {
       debug("the adapter failed to start: %s", err);
     });
@@ -153,6 +155,7 @@ class Namespace extends StrictEventEmitter {
     this._preConnectSockets.delete(socket.id);
     this.sockets.set(socket.id, socket);
     socket._onconnect();
+    followerOf(socket.adapter)?.onConnect(socket.id);
     if (fn) {
       fn(socket);
     }
@@ -166,6 +169,7 @@ class Namespace extends StrictEventEmitter {
    * @private
    */
   _remove(socket) {
+    followerOf(socket.adapter)?.onRemove(socket.id);
     if (!this.sockets.delete(socket.id)) {
       this._preConnectSockets.delete(socket.id);
     }

@@ -19,6 +19,9 @@ const { RawWebSocket } = rawWebSocket;
 /** `SIO_STREAM=https` or `SIO_STREAM=duplex` runs the tests over streams without a plain descriptor. */
 const defaultStream = process.env.SIO_STREAM || "http";
 
+/** `SIO_ADAPTER=socket.io-adapter` runs the tests with the `Adapter` of that package, as those of others extend it. */
+const defaultAdapter = process.env.SIO_ADAPTER && require(process.env.SIO_ADAPTER).Adapter;
+
 /** No file takes this long, not even on a busy machine: whoever reaches it hangs. */
 const FILE_LIMIT = 120_000;
 
@@ -230,7 +233,7 @@ class TestServer {
  */
 async function serve(t, options = {}, { stream = defaultStream, requestListener, of = sio } = {}) {
   const { httpServer, port } = await listen(t, stream, requestListener);
-  const io = new of.Server(httpServer, options);
+  const io = new of.Server(httpServer, { adapter: defaultAdapter, ...options });
   const server = new TestServer(io, httpServer, port, stream);
   atEnd(t, () => server.close());
   return server;

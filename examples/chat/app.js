@@ -19,6 +19,8 @@ const MAX_TEXT_LENGTH = 2000;
  * @param {number} [options.historySize] messages kept per room
  * @param {number} [options.maxImageBytes]
  * @param {number} [options.sessionLifetime] how long somebody who is gone may come back, in milliseconds
+ * @param {string} [options.node] a name for this process, if there are several
+ * @param {(change: object) => void} [options.onChange] is told of what other processes have to `apply` to theirs
  * @param {object} [options.serverOptions] more options of the Socket.IO server
  */
 function createChat({
@@ -27,6 +29,8 @@ function createChat({
   historySize = 50,
   maxImageBytes = 1024 * 1024,
   sessionLifetime = 10 * 60_000,
+  node,
+  onChange = () => {},
   serverOptions = {},
 }) {
   const app = express();
@@ -36,8 +40,14 @@ function createChat({
     maxHttpBufferSize: 2 * maxImageBytes,
     ...serverOptions,
   });
-  const rooms = new Rooms({ historySize });
-  const sessions = new Sessions({ password, lifetime: sessionLifetime, onRemove: removeUnusedRooms });
+  const rooms = new Rooms({ historySize, onChange: (room) => onChange({ room }) });
+  const sessions = new Sessions({
+    password,
+    lifetime: sessionLifetime,
+    onRemove: removeUnusedRooms,
+    onChange: (session) => onChange({ session }),
+    node,
+  });
 
   app.use((req, res, next) => {
     res.set({
@@ -71,7 +81,7 @@ function createChat({
     }
     const { user } = session;
     if (session.rooms.size === 0) {
-      session.rooms.add(LOBBY);
+      sessions.enter(session, LOBBY);
     }
     socket.join([...session.rooms].map(channel));
 
@@ -88,7 +98,7 @@ function createChat({
 
     request("room:leave", async ({ name }) => {
       mustBeIn(name);
-      session.rooms.delete(name);
+      sessions.leave(session, name);
       socket.leave(channel(name));
       await announcePresence(name);
       removeUnusedRooms();
@@ -163,7 +173,7 @@ function createChat({
     }
 
     async function enter(name) {
-      session.rooms.add(name);
+      sessions.enter(session, name);
       socket.join(channel(name));
       const room = await describe(name);
       socket.to(channel(name)).emit("presence", { room: name, people: room.people });
@@ -195,7 +205,25 @@ function createChat({
     }
   });
 
-  return { app, httpServer, io };
+  return { app, httpServer, io, apply, snapshot };
+
+  /** Makes a change that the chat of another process has made. */
+  function apply({ room, session }) {
+    if (room) {
+      rooms.apply(room);
+    }
+    if (session) {
+      sessions.apply(session);
+    }
+  }
+
+  /** The changes that make what this process knows out of nothing. */
+  function snapshot() {
+    return [
+      ...rooms.snapshot().map((room) => ({ room })),
+      ...sessions.snapshot().map((session) => ({ session })),
+    ];
+  }
 
   /** Everything that a page needs to show a room. */
   async function describe(name) {
