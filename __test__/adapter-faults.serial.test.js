@@ -7,13 +7,23 @@ const assert = require("node:assert/strict");
 const { KINDS } = require("./support/adapters");
 const { startChild } = require("./support/child");
 const { Cluster } = require("./support/cluster");
-const { RedisBroker, PostgresBroker, proxy, uniqueName } = require("./support/services");
+const {
+  withoutOwnRedis,
+  withoutOwnPostgres,
+  RedisBroker,
+  PostgresBroker,
+  proxy,
+  uniqueName,
+} = require("./support/services");
 const { LIMIT, atEnd, connect, connected, eventually, once, record } = require("./support/harness");
+
+function isPostgres(kind) {
+  return kind.name.startsWith("postgres");
+}
 
 /** A broker of the test's own. */
 async function startBroker(t, kind) {
-  const isPostgres = kind.name.startsWith("postgres");
-  const broker = isPostgres ? new PostgresBroker() : new RedisBroker();
+  const broker = isPostgres(kind) ? new PostgresBroker() : new RedisBroker();
   atEnd(t, () => broker.close());
   await broker.start();
   return broker;
@@ -45,7 +55,8 @@ async function servedLocally(cluster, ms = LIMIT) {
 const ONE_OF_EACH = KINDS.filter(({ name }) => !/redis [45]$/.test(name));
 
 for (const kind of KINDS) {
-  test(`${kind.name}: the broker is killed and comes back`, { skip: kind.skip }, async (t) => {
+  const skip = isPostgres(kind) ? withoutOwnPostgres : withoutOwnRedis;
+  test(`${kind.name}: the broker is killed and comes back`, { skip }, async (t) => {
     const broker = await startBroker(t, kind);
     const cluster = await Cluster.start(t, kind, { clients: 2, where: whereIs(broker) });
     const { nodes, members } = cluster;
@@ -81,11 +92,10 @@ for (const kind of KINDS) {
 for (const kind of ONE_OF_EACH) {
   test(`${kind.name}: the broker is slow`, { skip: kind.skip }, async (t) => {
     const where = await kind.where(t);
-    const isPostgres = typeof where === "object";
-    const slow = await proxy(t, isPostgres ? where.port : where);
+    const slow = await proxy(t, where.port ?? where);
     const cluster = await Cluster.start(t, kind, {
       clients: 2,
-      where: isPostgres ? { ...where, port: slow.port } : slow.port,
+      where: isPostgres(kind) ? { ...where, port: slow.port } : slow.port,
     });
     const { nodes, members } = cluster;
     slow.delay = 150;

@@ -9,6 +9,8 @@
 //   npm run bench -- --rounds 3 --secs 1 so many rounds, so many seconds for each run
 //   npm run bench -- --save DIRECTORY    where results.json and results.svg go
 //
+// Scenarios of several nodes need a Redis: that of REDIS_URL, or of this machine.
+//
 // Prints medians, and in brackets the median of the ratios ours ÷ theirs of each round. bench/results.json keeps them,
 // and bench/results.svg shows them; a run that is --quick or not against all peers is saved in target/bench instead.
 // Absolute figures depend on the machine and its mood; ratios of runs made one after the other are what counts.

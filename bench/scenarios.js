@@ -10,6 +10,7 @@
  * @property {string[]} peers
  * @property {string[]} measures of ./measures.js
  * @property {object} [server] the environment of the server
+ * @property {number} [nodes] how many servers there are, joined by Redis
  * @property {"loadgen" | "stock-client"} [driver]
  * @property {number} [leastSecs] what a run takes at least, whatever is asked for
  * @property {boolean} [quick] whether --quick has it
@@ -96,6 +97,8 @@ const scenarios = [
     ...broadcast("100 rooms of 10 × 1", { clients: 1000, rooms: 100, inflight: 1 }),
     peers: SOCKET_IO,
   },
+  cluster("broadcast to 10,000 on 4 nodes × 2", { clients: 10000, inflight: 2 }),
+  cluster("broadcast to 10,000 on 4 nodes × 8", { clients: 10000, inflight: 8 }),
   {
     name: "chat, 20 rooms of 50, 100 talk",
     operation: "deliveries and acks",
@@ -151,6 +154,11 @@ function broadcast(name, load) {
     peers: FRAMES,
     measures: LOAD,
   };
+}
+
+/** As broadcast(), spread over nodes that Redis joins. */
+function cluster(name, load) {
+  return { ...broadcast(name, load), nodes: 4, peers: ["socket.io"] };
 }
 
 function idle(name, load) {

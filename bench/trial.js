@@ -1,6 +1,6 @@
 "use strict";
 
-// One run: a server is started, driven, and ended.
+// One run: a server, or several nodes of one, is started, driven, and ended.
 
 const path = require("node:path");
 const children = require("./children");
@@ -21,21 +21,32 @@ const MAX_LINES = 10;
  * @returns {Promise<Record<string, number>>} what was measured; rejects if the server failed
  */
 async function trial(contender, scenario, timing) {
-  const server = children.start({
-    ...contender.command(),
-    env: { PING_INTERVAL: "25000", DEFLATE: "", MODE: "", ...scenario.server },
-  });
+  const { nodes = 1 } = scenario;
+  const key = nodes > 1 ? `bench ${process.pid} ${Date.now()}` : "";
+  const servers = Array.from({ length: nodes }, () =>
+    children.start({
+      ...contender.command(),
+      env: { PING_INTERVAL: "25000", DEFLATE: "", MODE: "", REDIS_KEY: key, ...scenario.server },
+    }),
+  );
   try {
-    const port = await portOf(server);
+    const port = await Promise.all(servers.map(portOf));
+    const pid = servers.map((server) => server.pid);
     const secs = Math.max(timing.secs, scenario.leastSecs ?? 0);
-    const flags = flagsOf({ port, pid: server.pid, secs, warm: timing.warm, ...scenario.load });
+    const flags = flagsOf({ port, pid, secs, warm: timing.warm, ...scenario.load });
     const report = JSON.parse(await children.run(driver(contender, scenario, flags), RUN_LIMIT));
     return readReport(report, contender, scenario);
   } catch (error) {
-    const said = server.said.stderr.trim().split("\n").slice(0, MAX_LINES).join("\n");
+    const said = servers
+      .map((server) => server.said.stderr)
+      .join("")
+      .trim()
+      .split("\n")
+      .slice(0, MAX_LINES)
+      .join("\n");
     throw new Error(said ? `${error.message}; the server says: ${said}` : error.message);
   } finally {
-    await children.end(server);
+    await Promise.all(servers.map(children.end));
   }
 }
 

@@ -2,7 +2,7 @@
 
 // Redis and PostgreSQL for tests: those that run on this machine, or some of the test's own.
 
-const { spawn, execFileSync } = require("node:child_process");
+const { spawn, spawnSync, execFileSync } = require("node:child_process");
 const fs = require("node:fs");
 const net = require("node:net");
 const os = require("node:os");
@@ -20,10 +20,18 @@ const POSTGRES = { host: "127.0.0.1", port: 5432, user: "postgres", database: "t
 const isRoot = process.getuid?.() === 0;
 
 /** Why tests that need Redis are skipped, or false. */
-const withoutRedis = redisBinary() === undefined && `no Redis here: ${INSTALL}`;
+const withoutRedis =
+  redisBinary() === undefined && !isListeningNow(REDIS_PORT) && `no Redis here: ${INSTALL}`;
 
 /** Why tests that need PostgreSQL are skipped, or false. */
-const withoutPostgres = postgresBinary("postgres") === undefined && `no PostgreSQL here: ${INSTALL}`;
+const withoutPostgres =
+  postgresBinary("postgres") === undefined &&
+  !isListeningNow(POSTGRES.port) &&
+  `no PostgreSQL here: ${INSTALL}`;
+
+/** Why tests that kill what they have started themselves are skipped, or false. */
+const withoutOwnRedis = redisBinary() === undefined && `no redis-server here: ${INSTALL}`;
+const withoutOwnPostgres = postgresBinary("postgres") === undefined && `no PostgreSQL here: ${INSTALL}`;
 
 /** A name that nobody else uses, for channels, keys and tables on a shared service. */
 function uniqueName() {
@@ -222,6 +230,8 @@ function proxy(t, target) {
 module.exports = {
   withoutRedis,
   withoutPostgres,
+  withoutOwnRedis,
+  withoutOwnPostgres,
   uniqueName,
   redisPort,
   postgresOptions,
@@ -239,6 +249,12 @@ function isListening(port) {
     });
     socket.on("error", () => resolve(false));
   });
+}
+
+/** The same, at once. */
+function isListeningNow(port) {
+  const script = `require("net").connect(${port}, "127.0.0.1").on("connect", () => process.exit(0))`;
+  return spawnSync(process.execPath, ["-e", script], { stdio: "ignore" }).status === 0;
 }
 
 async function freePort() {

@@ -21,7 +21,7 @@ pub struct Crowd {
     /// Nanoseconds since the beginning; read once a turn.
     pub now: u64,
     protocol: Protocol,
-    port: u16,
+    ports: Vec<u16>,
     handshakes: usize,
     poll: Poll,
     events: Events,
@@ -35,8 +35,8 @@ impl Crowd {
         Ok(Crowd {
             clients: Vec::with_capacity(options.clients),
             now: 0,
-            protocol: Protocol::new(&options.path, options.port, options.framing, options.deflate),
-            port: options.port,
+            protocol: Protocol::new(&options.path, options.ports[0], options.framing, options.deflate),
+            ports: options.ports.clone(),
             handshakes: options.handshakes,
             poll: Poll::new().map_err(|error| error.to_string())?,
             events: Events::with_capacity(1024),
@@ -97,7 +97,7 @@ impl Crowd {
 
     fn add_client(&mut self) -> Outcome<()> {
         let index = self.clients.len();
-        let mut stream = dial(self.port, index)?;
+        let mut stream = dial(self.ports[index % self.ports.len()], index)?;
         self.poll
             .registry()
             .register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)

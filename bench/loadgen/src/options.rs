@@ -7,9 +7,10 @@ use std::time::Duration;
 
 pub struct Options {
     pub scenario: String,
-    pub port: u16,
-    /// The server's process, for its CPU time and memory.
-    pub pid: u32,
+    /// Of the servers, among which the clients are dealt out in turn.
+    pub ports: Vec<u16>,
+    /// The servers' processes, for their CPU time and memory.
+    pub pids: Vec<u32>,
     pub path: String,
     pub framing: Framing,
     /// Offers permessage-deflate, and insists on it.
@@ -35,8 +36,8 @@ pub struct Options {
 pub fn parse(mut arguments: impl Iterator<Item = String>) -> Outcome<Options> {
     let mut options = Options {
         scenario: "echo".into(),
-        port: 0,
-        pid: 0,
+        ports: Vec::new(),
+        pids: Vec::new(),
         path: "/socket.io/".into(),
         framing: Framing::SocketIo,
         deflate: false,
@@ -60,7 +61,7 @@ pub fn parse(mut arguments: impl Iterator<Item = String>) -> Outcome<Options> {
             }
         }
     }
-    if options.port == 0 || options.pid == 0 {
+    if options.ports.is_empty() || options.pids.is_empty() {
         return Err("--port and --pid are needed".into());
     }
     if options.clients == 0 || options.inflight == 0 || options.senders > options.clients {
@@ -77,8 +78,8 @@ fn set(options: &mut Options, flag: &str, value: String) -> Outcome<()> {
         "--scenario" => options.scenario = value,
         "--path" => options.path = value,
         "--framing" => options.framing = Framing::named(&value)?,
-        "--port" => options.port = number(flag, &value)?,
-        "--pid" => options.pid = number(flag, &value)?,
+        "--port" => options.ports = numbers(flag, &value)?,
+        "--pid" => options.pids = numbers(flag, &value)?,
         "--clients" => options.clients = number(flag, &value)?,
         "--inflight" => options.inflight = number(flag, &value)?,
         "--size" => options.size = number(flag, &value)?,
@@ -94,6 +95,10 @@ fn set(options: &mut Options, flag: &str, value: String) -> Outcome<()> {
 
 fn number<T: FromStr>(flag: &str, value: &str) -> Outcome<T> {
     value.parse().map_err(|_| format!("{flag} {value} is no number"))
+}
+
+fn numbers<T: FromStr>(flag: &str, value: &str) -> Outcome<Vec<T>> {
+    value.split(',').map(|value| number(flag, value)).collect()
 }
 
 fn seconds(flag: &str, value: &str) -> Outcome<Duration> {

@@ -9,7 +9,7 @@ use crate::Outcome;
 use std::time::Instant;
 
 pub fn run(options: &Options) -> Outcome<Report> {
-    let server = ServerProcess::new(options.pid);
+    let server = ServerProcess::new(&options.pids);
     let mut crowd = Crowd::new(options)?;
     let mut latency = Histogram::new();
 

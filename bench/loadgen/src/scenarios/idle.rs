@@ -13,7 +13,7 @@ use std::time::Instant;
 
 /// By how much the server's memory has grown some time after all have connected.
 pub fn run(options: &Options) -> Outcome<Report> {
-    let server = ServerProcess::new(options.pid);
+    let server = ServerProcess::new(&options.pids);
     let mut crowd = Crowd::new(options)?;
 
     let before = server.usage()?;

@@ -71,7 +71,7 @@ trait Scenario {
 
 /// Connects everybody, warms up, and measures.
 fn loaded(options: &Options, mut scenario: impl Scenario) -> Outcome<Report> {
-    let server = ServerProcess::new(options.pid);
+    let server = ServerProcess::new(&options.pids);
     let mut crowd = Crowd::new(options)?;
     crowd.connect(options.clients, &mut Histogram::new())?;
     join_rooms(&mut crowd, &scenario)?;

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 pub fn run(options: &Options) -> Outcome<Report> {
     limits::allow(2 * options.clients)?;
-    let server = ServerProcess::new(options.pid);
+    let server = ServerProcess::new(&options.pids);
     let mut pollers = Pollers::new(options)?;
     pollers.connect()?;
     for client in &mut pollers.clients {
@@ -53,7 +53,7 @@ impl Pollers {
         let poll = Poll::new().map_err(|error| error.to_string())?;
         let endpoint = Endpoint {
             path: options.path.clone(),
-            port: options.port,
+            port: options.ports[0],
             packet: format!("42[\"echo\",\"{}\"]", text(options.size)),
         };
         let clients: Outcome<Vec<PollingClient>> =
