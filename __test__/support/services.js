@@ -64,6 +64,12 @@ async function postgresOptions(t) {
   return broker.options;
 }
 
+/** None of them outlives the process, even if that gives up on a test that hangs. */
+const running = new Set();
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
 /** A service of the test's own, on a port of its own, which can be killed and started again. */
 class Broker {
   port = undefined;
@@ -78,6 +84,7 @@ class Broker {
     }
     const [command, args, options] = this.command();
     this.process = spawn(command, args, { stdio: "ignore", ...options });
+    running.add(this.process);
     await eventually(() => this.isReady(), `${command} answers`);
   }
 
@@ -87,6 +94,7 @@ class Broker {
     const exit = once(child, "exit");
     child.kill("SIGKILL");
     await exit;
+    running.delete(child);
     this.process = undefined;
   }
 
