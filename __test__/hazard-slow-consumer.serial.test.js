@@ -41,7 +41,7 @@ for (const stream of ["http", "https", "duplex"]) {
     assert.equal(conn, socket.conn);
     assert.ok(bytes > MB && bytes < 1.2 * MB, `${bytes} bytes`);
     other.socket.emit("n", "last");
-    await heard.until((list) => list.at(-1)[0] === "last");
+    await heard.until((list) => list.at(-1)?.[0] === "last");
     await eventually(() => server.io.engine.clientsCount === 1, "the session is gone");
   });
 }
