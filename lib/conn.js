@@ -390,11 +390,7 @@ class Conn {
       this.emit("packet", { type: "error", data: "parser error" });
     }
     if (reason === "transport error") {
-      description = new Error(message);
-      if (message !== "invalid heartbeat direction") {
-        description.type = "TransportError";
-        description.description = undefined;
-      }
+      description = message === "invalid heartbeat direction" ? new Error(message) : transportError(message);
     }
     if (reason === "forced close" && this.transport._isClosing) reason = "transport close";
     this._end(reason, description);
@@ -402,10 +398,7 @@ class Conn {
 
   /** A fault that was found on this side ends the session. @private */
   _fail(message) {
-    const error = new Error(message);
-    error.type = "TransportError";
-    error.description = undefined;
-    this.onError(error);
+    this.onError(transportError(message));
   }
 
   /** The session never began: its connection could not be taken over. @private */
@@ -441,6 +434,14 @@ class Conn {
 
 // not by "extends": an emitter that nobody has listened to needs nothing of its own
 Object.setPrototypeOf(Conn.prototype, EventEmitter.prototype);
+
+/** What applications get as the description of a "transport error". */
+function transportError(message) {
+  const error = new Error(message);
+  error.type = "TransportError";
+  error.description = undefined;
+  return error;
+}
 
 /** Whether a message can be sent as it is; anything else is sent as text. */
 function isSendable(data) {
