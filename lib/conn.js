@@ -3,6 +3,7 @@
 const { EventEmitter } = require("events");
 const createDebug = require("debug");
 const { VOLATILE, COMPRESS, NOTIFY, wholeText } = require("./commands");
+const { TEXT, forEachFrame } = require("./frame");
 const { Polling } = require("./polling");
 const { parseQuery } = require("./query");
 const { remakeRequest, reportOnce } = require("./takeover");
@@ -454,16 +455,16 @@ function flagsOf(options) {
 
 /**
  * The message in a WebSocket frame that an adapter has made for all recipients of a broadcast.
- * @param frame {Buffer[]} the parts of an unmasked frame (RFC 6455 section 5.2)
+ * @param frame {Buffer[]} the parts of an unmasked frame
  * @returns {string|Buffer}
  */
 function messageOf(frame) {
-  const bytes = Buffer.concat(frame);
-  const length = bytes[1] & 0x7f;
-  const start = length === 127 ? 10 : length === 126 ? 4 : 2;
-  const isText = (bytes[0] & 0x0f) === 1;
-  // a text begins with the type of the packet
-  return isText ? bytes.toString("utf8", start + 1) : bytes.subarray(start);
+  let message;
+  forEachFrame(Buffer.concat(frame), (opcode, payload) => {
+    // a text begins with the type of the packet
+    message = opcode === TEXT ? payload.toString("utf8", 1) : payload;
+  });
+  return message;
 }
 
 function forget(polling) {
