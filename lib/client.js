@@ -4,15 +4,15 @@ const debug = require("debug")("socket.io:client");
 const { COMPRESS } = require("./commands");
 const packets = require("./packet");
 
-const { PacketType, parsePayload, withAttachments } = packets;
-const { CONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT } = PacketType;
+const { PacketType, parsePayload } = packets;
+const { CONNECT, EVENT, ACK, CONNECT_ERROR } = PacketType;
 
 /**
  * A connection, and the sockets that share it: one per namespace.
  *
- * Packets come in by one of two ways. Any connection emits "data", and the decoder makes packets of it. Our own one takes
- * packets apart itself when the parser is the default one: it has a method `_bindClient(client)`, and then calls
- * `_onText`, `_onBinary`, `_onRaw`, `onerror` and `onclose` instead of emitting events.
+ * Packets come in by one of two ways. Any connection emits "data", and the decoder makes packets of it. Of our own one,
+ * with the default parser, the workers have read the headers of packets already: it has a method `_bindClient(client)`, and
+ * then calls `_onText` with such packets, `_onRaw` with any other message, and `onclose`, without the detour over events.
  *
  * Packets are dealt with one tick after they have arrived, and the listeners of events called one tick later still. The
  * first of the two is counted on whoever calls the entry points, once for a batch of messages; on the other way it is here.
@@ -278,41 +278,15 @@ class Client {
   }
 
   /**
-   * Takes a packet with its attachments, whose header the engine has parsed.
-   *
-   * @param {number} type - 5 or 6
-   * @param {string} nsp
-   * @param {number} id - the ack id, -1 without
-   * @param {string} json - "" without
-   * @param {Buffer[]} attachments - as many as the header has announced
-   */
-  _onBinary(type, nsp, id, json, attachments) {
-    if (this._isDestroyed) {
-      return;
-    }
-    let data;
-    if (json !== "") {
-      try {
-        data = withAttachments(parsePayload(type, json), attachments);
-      } catch (err) {
-        this._reject(err);
-        return;
-      }
-    }
-    this._deliver(type === BINARY_EVENT ? EVENT : ACK, nsp, id, data);
-  }
-
-  /**
    * Takes a message that the engine has left as it is.
    *
-   * @param {string|Buffer} data
+   * @param {string|Buffer|undefined} data - Engine.IO has no empty messages, only messages without data
    */
   _onRaw(data) {
     if (this._isDestroyed) {
       return;
     }
-    // Engine.IO has no empty messages, only messages without data
-    this.ondata(data === "" ? undefined : data);
+    this.ondata(data);
     const packet = this._decoded;
     if (packet !== undefined) {
       this._decoded = undefined;

@@ -53,8 +53,6 @@ class Commands {
     this.text = "";
     this.buffers = undefined;
     this.mask = 0;
-    /** Counts batches, so that others can tell whether something of theirs is still on its way. */
-    this.number = 0;
     /** While held, the holder flushes at its end. */
     this.held = false;
     this.scheduled = false;
@@ -216,7 +214,6 @@ class Commands {
     this.text = "";
     this.buffers = undefined;
     this.mask = 0;
-    this.number++;
     this._runPackets = undefined;
     this.native.submit(this.words, length, text, buffers, mask);
   }

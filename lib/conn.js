@@ -3,6 +3,7 @@
 const { EventEmitter } = require("events");
 const createDebug = require("debug");
 const { VOLATILE, COMPRESS, NOTIFY, wholeText } = require("./commands");
+const { TEXT, forEachFrame } = require("./frame");
 const { Polling } = require("./polling");
 const { parseQuery } = require("./query");
 const { remakeRequest, reportOnce } = require("./takeover");
@@ -390,11 +391,7 @@ class Conn {
       this.emit("packet", { type: "error", data: "parser error" });
     }
     if (reason === "transport error") {
-      description = new Error(message);
-      if (message !== "invalid heartbeat direction") {
-        description.type = "TransportError";
-        description.description = undefined;
-      }
+      description = message === "invalid heartbeat direction" ? new Error(message) : transportError(message);
     }
     if (reason === "forced close" && this.transport._isClosing) reason = "transport close";
     this._end(reason, description);
@@ -402,10 +399,7 @@ class Conn {
 
   /** A fault that was found on this side ends the session. @private */
   _fail(message) {
-    const error = new Error(message);
-    error.type = "TransportError";
-    error.description = undefined;
-    this.onError(error);
+    this.onError(transportError(message));
   }
 
   /** The session never began: its connection could not be taken over. @private */
@@ -442,6 +436,14 @@ class Conn {
 // not by "extends": an emitter that nobody has listened to needs nothing of its own
 Object.setPrototypeOf(Conn.prototype, EventEmitter.prototype);
 
+/** What applications get as the description of a "transport error". */
+function transportError(message) {
+  const error = new Error(message);
+  error.type = "TransportError";
+  error.description = undefined;
+  return error;
+}
+
 /** Whether a message can be sent as it is; anything else is sent as text. */
 function isSendable(data) {
   return typeof data === "string" || ArrayBuffer.isView(data) || data instanceof ArrayBuffer;
@@ -453,16 +455,16 @@ function flagsOf(options) {
 
 /**
  * The message in a WebSocket frame that an adapter has made for all recipients of a broadcast.
- * @param frame {Buffer[]} the parts of an unmasked frame (RFC 6455 section 5.2)
+ * @param frame {Buffer[]} the parts of an unmasked frame
  * @returns {string|Buffer}
  */
 function messageOf(frame) {
-  const bytes = Buffer.concat(frame);
-  const length = bytes[1] & 0x7f;
-  const start = length === 127 ? 10 : length === 126 ? 4 : 2;
-  const isText = (bytes[0] & 0x0f) === 1;
-  // a text begins with the type of the packet
-  return isText ? bytes.toString("utf8", start + 1) : bytes.subarray(start);
+  let message;
+  forEachFrame(Buffer.concat(frame), (opcode, payload) => {
+    // a text begins with the type of the packet
+    message = opcode === TEXT ? payload.toString("utf8", 1) : payload;
+  });
+  return message;
 }
 
 function forget(polling) {

@@ -9,6 +9,7 @@ const { Commands } = require("./commands");
 const events = require("./event-queue");
 const handshake = require("./handshake");
 const { Polling } = require("./polling");
+const { generateId: makeId } = require("./random-id");
 const { handleUpgrade, onWebSocket } = require("./upgrade");
 const { acceptSession } = require("./webtransport");
 const { createWebSocketServer } = require("./ws-engine");
@@ -202,7 +203,7 @@ class Server extends EventEmitter {
    * @returns {string|Promise<string>} an id that nobody can guess
    */
   generateId(_req) {
-    return handshake.generateId();
+    return makeId();
   }
 
   /**

@@ -14,7 +14,7 @@ const FIN = 0x80;
 const MASKED = 0x80;
 
 /**
- * Calls a function with every frame that the engine has written: whole ones, unmasked, a message in each.
+ * Calls a function with every frame that a server has written: whole ones, unmasked, a message in each.
  * @param data {Buffer}
  * @param callback {function(number, Buffer, boolean)} gets the opcode, the payload, and whether it is the last one
  */

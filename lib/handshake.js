@@ -1,6 +1,5 @@
 "use strict";
 
-const { randomBytes } = require("crypto");
 const { EventEmitter } = require("events");
 const createDebug = require("debug");
 const { Conn } = require("./conn");
@@ -28,25 +27,6 @@ const errorMessages = {
 
 /** Bytes that may not stand in a header's value: control characters other than the tab, and DEL. */
 const INVALID_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
-
-/** Random bytes are drawn for many ids at once: a call to the generator costs more than the bytes. */
-const ID_BYTES = 15;
-const POOLED_IDS = 128;
-let pool = Buffer.alloc(0);
-let poolAt = 0;
-
-/**
- * Makes an id of 120 random bits.
- * @returns {string} 20 characters of URL-safe base64
- */
-function generateId() {
-  if (poolAt === pool.length) {
-    pool = randomBytes(ID_BYTES * POOLED_IDS);
-    poolAt = 0;
-  }
-  poolAt += ID_BYTES;
-  return pool.base64urlSlice(poolAt - ID_BYTES, poolAt);
-}
 
 /**
  * Handles a request of a client: a handshake, or a GET or POST of a session.
@@ -322,7 +302,6 @@ module.exports = {
   check,
   errors,
   errorMessages,
-  generateId,
   handleRequest,
   headerOf,
   isAnnounced,

@@ -323,7 +323,6 @@ module.exports = {
   RESERVED_EVENTS,
   encodeText,
   parsePayload,
-  withAttachments,
   hasBinary,
 };
 

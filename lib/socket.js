@@ -1,11 +1,11 @@
 "use strict";
 
-const { randomFillSync } = require("node:crypto");
 const debug = require("debug")("socket.io:socket");
 const { BroadcastOperator, NO_ROOMS } = require("./broadcast-operator");
 const { enqueue } = require("./event-queue");
 const { runInTurn } = require("./middleware");
 const { PacketType, RESERVED_EVENTS, encodeText, hasBinary } = require("./packet");
+const { generateId } = require("./random-id");
 const { StrictEventEmitter } = require("./typed-events");
 
 /** With connection state recovery, the session is kept when it was not the application that ended it. */
@@ -955,23 +955,4 @@ function without(listeners, listener) {
     listeners.splice(at, 1);
   }
   return listeners;
-}
-
-/** Random bytes are drawn for many ids at once; a call per id would cost more than all else about it. */
-const ID_BYTES = 15;
-const pool = Buffer.allocUnsafeSlow(ID_BYTES * 256);
-let poolOffset = pool.length;
-
-/**
- * 120 random bits, in the alphabet and length of the ids that clients know.
- *
- * @returns {string}
- */
-function generateId() {
-  if (poolOffset === pool.length) {
-    randomFillSync(pool);
-    poolOffset = 0;
-  }
-  poolOffset += ID_BYTES;
-  return pool.toString("base64url", poolOffset - ID_BYTES, poolOffset);
 }

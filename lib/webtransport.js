@@ -4,7 +4,7 @@ const createDebug = require("debug");
 const { createPacketDecoderStream, encodePacket } = require("engine.io-parser");
 const { Conn } = require("./conn");
 const { BINARY, CLOSE, TEXT, forEachFrame, makeFrame } = require("./frame");
-const { generateId } = require("./handshake");
+const { generateId } = require("./random-id");
 const { Transport } = require("./transport");
 
 const debug = createDebug("engine:webtransport");

@@ -5,9 +5,7 @@ use std::time::Instant;
 use crate::session::Session;
 use crate::transport::polling::Polling;
 
-/// Names a connection within an engine. JavaScript chooses the number; `id % workers` is the worker that the
-/// connection lives on.
-pub type ConnectionId = u32;
+pub use crate::session::ConnectionId;
 
 /// What JavaScript wants to hear of beyond messages, as bits of a mask.
 pub mod watch {

@@ -31,6 +31,10 @@ use crate::options::Options;
 pub use timers::{Deadlines, Timer};
 pub use upgrade::ProbeStep;
 
+/// Names a connection within an engine. JavaScript chooses the number; `id % workers` is the worker that the
+/// connection lives on.
+pub type ConnectionId = u32;
+
 /// Names a byte stream that the engine has taken over.
 pub type StreamId = u32;
 
@@ -61,7 +65,7 @@ enum Heartbeat {
 }
 
 impl Heartbeat {
-    fn expect_ping(id: u32, turn: &mut Turn<'_>) -> Heartbeat {
+    fn expect_ping(id: ConnectionId, turn: &mut Turn<'_>) -> Heartbeat {
         let patience = turn.options.ping_interval + turn.options.ping_timeout;
         Heartbeat::PingExpected(turn.arm(Timer::Expect, patience, id))
     }
@@ -117,7 +121,7 @@ impl Turn<'_> {
 /// One session.
 #[derive(Debug)]
 pub struct Session {
-    id: u32,
+    id: ConnectionId,
     protocol: Protocol,
     state: State,
     heartbeat: Heartbeat,
@@ -125,16 +129,16 @@ pub struct Session {
 
 impl Session {
     /// A session that begins with a GET.
-    pub fn polling(id: u32, protocol: Protocol, turn: &mut Turn<'_>) -> Session {
+    pub fn polling(id: ConnectionId, protocol: Protocol, turn: &mut Turn<'_>) -> Session {
         Session::open(State::Polling, id, protocol, turn)
     }
 
     /// A session that begins with a WebSocket.
-    pub fn websocket(id: u32, protocol: Protocol, stream: StreamId, turn: &mut Turn<'_>) -> Session {
+    pub fn websocket(id: ConnectionId, protocol: Protocol, stream: StreamId, turn: &mut Turn<'_>) -> Session {
         Session::open(State::WebSocket { stream }, id, protocol, turn)
     }
 
-    fn open(state: State, id: u32, protocol: Protocol, turn: &mut Turn<'_>) -> Session {
+    fn open(state: State, id: ConnectionId, protocol: Protocol, turn: &mut Turn<'_>) -> Session {
         let heartbeat = match protocol {
             Protocol::V4 => Heartbeat::PingDue(turn.arm(Timer::Ping, turn.options.ping_interval, id)),
             Protocol::V3 { .. } => Heartbeat::expect_ping(id, turn),

@@ -7,8 +7,8 @@ use sha1::{Digest, Sha1};
 use tokio::task::AbortHandle;
 
 use super::frame::{self, FrameReader};
-use crate::connection::ConnectionId;
 use crate::session::outbox::{Outbox, Pool};
+use crate::session::ConnectionId;
 #[cfg(unix)]
 use crate::stream::fd::FdStream;
 use crate::stream::pipe::Pipe;
