@@ -223,6 +223,8 @@ function sameAsBefore(address) {
 function watchSocket(socket) {
   // without a handle, Node forgets the local name, other than that of the peer
   socket._getsockname = knownName;
+  // without a handle, Node takes the socket for one that is about to connect, and waits for that before it ends
+  socket._final = endOfSocket;
   socket.on("error", noop);
   socket.on("close", onSocketClose);
 }
@@ -230,6 +232,13 @@ function watchSocket(socket) {
 /** The local address of a socket whose handle is gone. */
 function knownName() {
   return this._sockname ?? {};
+}
+
+/** The application has ended the socket: what has been said is written, and the client hears that nothing follows. */
+function endOfSocket(callback) {
+  const { server, id } = this[kStream];
+  if (id !== -1) server._commands.pipeEnd(id);
+  callback();
 }
 
 /** The application destroyed the socket, or the engine is done with it. */

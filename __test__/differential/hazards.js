@@ -3,6 +3,7 @@
 // What a native transport could easily break, and published vulnerabilities that both packages can be asked about.
 
 const { AsyncLocalStorage } = require("node:async_hooks");
+const { once } = require("node:events");
 const { RawConnection, frame, upgradeRequest } = require("../support/raw-websocket");
 
 const HANDSHAKE = "/socket.io/?EIO=4&transport=polling";
@@ -277,6 +278,33 @@ module.exports = [
         await ws.closed();
       }
       await stage.http("still served", { path: HANDSHAKE });
+    },
+  },
+  ...["end", "destroySoon", "destroy"].map((method) => ({
+    name: `the application calls ${method}() of a WebSocket's connection`,
+    async run(stage) {
+      stage.watchSockets();
+      const options = { transports: ["websocket"], reconnection: false };
+      const { socket } = await stage.pair("client", "/", options);
+      const released = once(socket.request.socket, "close");
+      socket.request.socket[method]();
+      await stage.until("client", "disconnect");
+      await stage.until("server", "disconnect ");
+      await released;
+    },
+    not: method === "destroySoon" ? { duplex: "such a stream has no such method" } : undefined,
+  })),
+  {
+    name: "connections that were remembered when they came are ended, and the HTTP server closes",
+    async run(stage) {
+      const sockets = new Set();
+      stage.httpServer.on("connection", (socket) => sockets.add(socket));
+      const { client } = await stage.pair("client", "/", { transports: ["websocket"], reconnection: false });
+      const closed = new Promise((resolve) => stage.httpServer.close(resolve));
+      for (const socket of sockets) socket.end();
+      await closed;
+      await stage.until("client", "disconnect");
+      stage.log("client", "connected", client.connected);
     },
   },
 ];
