@@ -45,6 +45,26 @@ class Polling extends Transport {
     return this.get !== undefined && !this.isAnswered && this.readyState === "open";
   }
 
+  /** The GET that waits, as applications see it. */
+  get req() {
+    return this.get?.req ?? null;
+  }
+
+  /** Its answer. */
+  get res() {
+    return this.get?.res ?? null;
+  }
+
+  /** The POST whose messages are being handled. */
+  get dataReq() {
+    return this.post?.req ?? null;
+  }
+
+  /** Its answer. */
+  get dataRes() {
+    return this.post?.res ?? null;
+  }
+
   /** A request of the session. */
   onRequest(req) {
     const { res } = req;

@@ -352,4 +352,27 @@ module.exports = [
       await stage.until("conn", "close");
     },
   },
+  {
+    name: "the requests that are under way, as the application sees them",
+    async run(stage) {
+      const shown = (request) => request && [request.method, request.headers["x-request"]];
+      const show = (when, { req, res, dataReq, dataRes }) => {
+        const requests = [shown(req) ?? null, shown(dataReq) ?? null];
+        stage.log("transport", when, ...requests, res?.writableEnded ?? null, dataRes?.writableEnded ?? null);
+      };
+      const raw = await stage.joinPolling("client");
+      const conn = stage.io.engine.clients[raw.sid];
+      const { transport } = conn;
+      conn.on("data", () => show("data", transport));
+      show("opened", transport);
+      await raw.post('42["ev"]', { "Content-Type": "text/plain;charset=UTF-8", "X-Request": "post" });
+      await stage.until("transport", "data");
+      const poll = raw.poll({ "X-Request": "get" });
+      await stage.eventually(() => transport.writable, "a poll is open");
+      show("polled", transport);
+      conn.send("answer");
+      await poll;
+      show("answered", transport);
+    },
+  },
 ];
