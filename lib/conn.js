@@ -471,10 +471,13 @@ function forget(polling) {
   polling.waiting = [];
 }
 
-/** The revision of the protocol as the native engine wants it: 4, 3, or 2 for revision 3 with binary data as base64. */
+/** Is added to a revision if the client wants binary data as base64. */
+const BASE64 = 8;
+
+/** The revision of the protocol as the native engine wants it. */
 function revisionOf(req) {
-  if (req._query.EIO === "4") return 4;
-  return req._query.b64 ? 2 : 3;
+  const revision = req._query.EIO === "4" ? 4 : 3;
+  return req._query.b64 ? revision + BASE64 : revision;
 }
 
 module.exports = { Conn, revisionOf };

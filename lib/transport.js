@@ -31,9 +31,9 @@ class Transport {
     return this.conn.protocol;
   }
 
-  /** Whether buffers can be sent as they are. */
+  /** Whether buffers can be sent as they are: the client's first request may ask for base64. */
   get supportsBinary() {
-    return true;
+    return !this.conn.request?._query?.b64;
   }
 
   /** "open", "closing" or "closed". */

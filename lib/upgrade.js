@@ -158,7 +158,7 @@ class UpgradeAttempt {
   give(conn, stream, fd, rest) {
     const { server, req, response, deflate } = this;
     if (conn.upgrading) {
-      server._native.upgrade(conn._handle, stream, fd, response, rest, deflate);
+      server._native.upgrade(conn._handle, revisionOf(req), stream, fd, response, rest, deflate);
     } else {
       const initial = server._initialMessage();
       const { _handle: handle, id } = conn;

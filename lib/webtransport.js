@@ -92,7 +92,7 @@ function onFirstPacket(server, session, stream, reader, packet) {
   debug("upgrading existing transport");
   conn._beginUpgrade();
   new WebTransportStream(server, conn, session, stream, reader).start((id) => {
-    server._native.upgrade(conn._handle, id, -1, "", undefined, 0);
+    server._native.upgrade(conn._handle, REVISION, id, -1, "", undefined, 0);
   });
   return true;
 }

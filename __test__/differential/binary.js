@@ -83,4 +83,61 @@ module.exports = [
       await polling.poll();
     },
   },
+  ...[{ transports: ["websocket"] }, { transports: ["polling"] }, {}].map((options) => ({
+    name: `a client that forces base64, ${JSON.stringify(options)}`,
+    async run(stage) {
+      stage.watchSockets();
+      stage.io.on("connection", (socket) => {
+        socket.on("ev", (data, reply) => reply(data, Buffer.alloc(200, 3)));
+      });
+      const { client, socket } = await stage.pair("client", "/", { forceBase64: true, ...options });
+      if (options.transports === undefined) {
+        await stage.eventually(() => socket.conn.transport.name === "websocket", "the client has upgraded");
+      }
+      stage.log("conn", "supports binary", socket.conn.transport.supportsBinary);
+      client.emit("ev", Buffer.from([0xfb, 0xff]), (...args) => stage.log("client", "ack", ...args));
+      await stage.until("client", "ack");
+      stage.io.emit("all", new Uint8Array([1, 2]), { nested: Buffer.alloc(70_000, 4) });
+      await stage.until("client", "event all");
+    },
+  })),
+  ...[undefined, true].map((perMessageDeflate) => ({
+    name: `WebSockets that want base64 beside one that does not, perMessageDeflate: ${perMessageDeflate}`,
+    options: { perMessageDeflate },
+    async run(stage) {
+      const headers = { "Sec-WebSocket-Extensions": "permessage-deflate; server_no_context_takeover" };
+      const options = { query: "EIO=4&transport=websocket&b64=1" };
+      const clients = [await stage.join("plain"), await stage.join("base64", options)];
+      if (perMessageDeflate) clients.push(await stage.join("deflated", { ...options, headers }));
+      stage.io.emit("all", Buffer.from([0xfb, 0xff]), Buffer.alloc(500, 1));
+      for (const client of clients) await client.count(5);
+    },
+  })),
+  ...["bAQID", "bAQID====", "b-_8", "b", "bA", "b!"].map((packet) => ({
+    name: `a WebSocket that sends ${packet}, though it wants no base64`,
+    async run(stage) {
+      stage.watchSockets();
+      const ws = await stage.join("ws");
+      ws.text('451-["ev",{"_placeholder":true,"num":0}]');
+      ws.text(packet);
+      await stage.until("server", "event ev");
+      await ws.settled();
+    },
+  })),
+  ...["", "&b64=1"].map((asked) => ({
+    name: `an upgrade with the query ${JSON.stringify(asked)}, of a session that was opened with the other`,
+    async run(stage) {
+      const other = asked === "" ? "&b64=1" : "";
+      const polling = await stage.joinPolling("polling", { query: `EIO=4&transport=polling${other}` });
+      const query = `EIO=4&transport=websocket&sid=${polling.sid}${asked}`;
+      const ws = await stage.upgrade("ws", { query });
+      ws.text("2probe");
+      await ws.count(1);
+      stage.io.emit("waits", Buffer.from([1]));
+      ws.text("5");
+      await ws.count(3);
+      stage.io.emit("all", Buffer.from([2]));
+      await ws.count(5);
+    },
+  })),
 ];

@@ -160,7 +160,7 @@ impl NativeEngine {
         Ok(())
     }
 
-    /// A session begins with a GET, which waits for its answer. `revision`: 4, 3, or 2 for revision 3 with base64.
+    /// A session begins with a GET, which waits for its answer. `revision`: see `protocol_of`.
     ///
     /// # Errors
     /// When a worker thread cannot be started.
@@ -204,9 +204,9 @@ impl NativeEngine {
         initial: Option<Either<String, BufferSlice<'_>>>,
     ) -> Result<()> {
         panic_point!("openWebsocket");
-        let socket = Some(self.takeover(stream, fd, response, head, deflate)?);
-        let handshake = self.handshake(&sid, &[]);
         let protocol = protocol_of(revision);
+        let socket = Some(self.takeover(protocol, stream, fd, response, head, deflate)?);
+        let handshake = self.handshake(&sid, &[]);
         let initial = initial.map(message_of);
         self.push(
             connection,
@@ -216,9 +216,11 @@ impl NativeEngine {
 
     /// A WebSocket wants to take over from polling. Parameters and errors as for `openWebsocket`.
     #[napi(catch_unwind)]
+    #[allow(clippy::too_many_arguments, reason = "an object would cost a lookup for each member")]
     pub fn upgrade(
         &mut self,
         connection: u32,
+        revision: u32,
         stream: u32,
         fd: i32,
         response: String,
@@ -226,7 +228,7 @@ impl NativeEngine {
         deflate: u32,
     ) -> Result<()> {
         panic_point!("upgrade");
-        let socket = self.takeover(stream, fd, response, head, deflate)?;
+        let socket = self.takeover(protocol_of(revision), stream, fd, response, head, deflate)?;
         self.push(connection, Command::Upgrade { connection, socket })
     }
 
@@ -345,6 +347,7 @@ impl NativeEngine {
 
     fn takeover(
         &self,
+        protocol: Protocol,
         stream: u32,
         fd: i32,
         response: String,
@@ -352,6 +355,7 @@ impl NativeEngine {
         deflate: u32,
     ) -> Result<Takeover> {
         Ok(Takeover {
+            protocol,
             stream,
             #[cfg(unix)]
             fd: if fd < 0 { None } else { Some(crate::stream::fd::duplicate(fd).map_err(io_error)?) },
@@ -401,12 +405,12 @@ fn twice<T>(mut work: impl FnMut() -> T) -> T {
     catch_unwind(AssertUnwindSafe(&mut work)).unwrap_or_else(|_| work())
 }
 
-/// The protocol that a number stands for: 4, 3, or 2 for revision 3 with binary data as base64.
+/// The protocol that a number stands for: its revision, and 8 if the client wants binary data as base64.
 fn protocol_of(revision: u32) -> Protocol {
-    match revision {
-        2 => Protocol::V3 { base64: true },
-        3 => Protocol::V3 { base64: false },
-        _ => Protocol::V4,
+    let base64 = revision & 8 != 0;
+    match revision & 7 {
+        3 => Protocol::V3 { base64 },
+        _ => Protocol::V4 { base64 },
     }
 }
 

@@ -4,25 +4,29 @@ pub mod packet;
 pub mod payload;
 pub mod v3;
 
-/// The revision of the protocol that a client speaks.
+/// The revision of the protocol that a client speaks. `base64`: it wants binary data as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
-    /// Revision 4.
-    V4,
-    /// Revision 3. `base64`: the client wants binary data as text.
+    V4 { base64: bool },
     V3 { base64: bool },
 }
 
 impl Protocol {
     /// How many ways there are to put a message on the wire.
-    pub const FORMS: usize = 3;
+    pub const FORMS: usize = 4;
 
     /// Which of these ways it is.
     pub fn form(self) -> usize {
         match self {
-            Protocol::V4 => 0,
-            Protocol::V3 { base64: false } => 1,
-            Protocol::V3 { base64: true } => 2,
+            Protocol::V4 { base64: false } => 0,
+            Protocol::V4 { base64: true } => 1,
+            Protocol::V3 { base64: false } => 2,
+            Protocol::V3 { base64: true } => 3,
         }
+    }
+
+    /// Whether it is revision 3.
+    pub fn is_legacy(self) -> bool {
+        matches!(self, Protocol::V3 { .. })
     }
 }

@@ -45,13 +45,20 @@ pub fn encode_binary(data: &[u8], payload: &mut String) {
     encode_base64(data, payload);
 }
 
+/// A binary message as a packet of text, for a WebSocket whose client wants it so.
+pub fn base64_packet(data: &[u8]) -> String {
+    let mut packet = String::new();
+    encode_binary(data, &mut packet);
+    packet
+}
+
 /// Appends data as base64.
 pub(super) fn encode_base64(data: &[u8], text: &mut String) {
     BASE64.encode_string(data, text);
 }
 
 /// Reads base64, leniently.
-pub(super) fn decode_base64(text: &[u8]) -> Vec<u8> {
+pub fn decode_base64(text: &[u8]) -> Vec<u8> {
     if let Ok(data) = BASE64.decode(text) {
         return data;
     }

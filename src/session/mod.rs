@@ -140,15 +140,20 @@ impl Session {
 
     fn open(state: State, id: ConnectionId, protocol: Protocol, turn: &mut Turn<'_>) -> Session {
         let heartbeat = match protocol {
-            Protocol::V4 => Heartbeat::PingDue(turn.arm(Timer::Ping, turn.options.ping_interval, id)),
+            Protocol::V4 { .. } => Heartbeat::PingDue(turn.arm(Timer::Ping, turn.options.ping_interval, id)),
             Protocol::V3 { .. } => Heartbeat::expect_ping(id, turn),
         };
         Session { id, protocol, state, heartbeat }
     }
 
-    /// The revision of the protocol that the client speaks.
+    /// The revision of the protocol that the client speaks, over the transport of the session.
     pub fn protocol(&self) -> Protocol {
         self.protocol
+    }
+
+    /// The session has another transport, whose request may have asked for base64, or not.
+    pub fn set_protocol(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
     }
 
     /// Where the session is.
@@ -317,11 +322,11 @@ mod tests {
         }
 
         fn websocket() -> Simulation {
-            Simulation::new(|turn| Session::websocket(ID, Protocol::V4, 1, turn))
+            Simulation::new(|turn| Session::websocket(ID, Protocol::V4 { base64: false }, 1, turn))
         }
 
         fn polling() -> Simulation {
-            Simulation::new(|turn| Session::polling(ID, Protocol::V4, turn))
+            Simulation::new(|turn| Session::polling(ID, Protocol::V4 { base64: false }, turn))
         }
 
         /// The session and its surroundings, apart.
@@ -462,8 +467,9 @@ mod tests {
 
     #[test]
     fn closing_while_polling_waits_for_a_get() {
-        let mut simulation =
-            Simulation::pinging_after(60_000, |turn| Session::polling(ID, Protocol::V4, turn));
+        let mut simulation = Simulation::pinging_after(60_000, |turn| {
+            Session::polling(ID, Protocol::V4 { base64: false }, turn)
+        });
         assert_eq!(simulation.close(false, false), CloseStep::Wait);
         assert_eq!(simulation.close(false, false), CloseStep::Nothing);
         assert_eq!(simulation.receive(Type::Message), Verdict::Ignore);

@@ -70,7 +70,7 @@ impl Polling {
         let packets = self.take_packets();
         let has_binary = packets.iter().any(|packet| matches!(packet, Outgoing::Binary(_)));
         let payload = match protocol {
-            Protocol::V4 => Payload::Text(encode(packets)),
+            Protocol::V4 { .. } => Payload::Text(encode(packets)),
             Protocol::V3 { base64: false } if has_binary => Payload::Binary(encode_v3_binary(packets)),
             Protocol::V3 { .. } => Payload::Text(encode_v3(packets)),
         };
@@ -137,7 +137,7 @@ mod tests {
         polling.push(Outgoing::Text(Type::Ping, Bytes::new()), false);
         assert!(!polling.is_writable());
         assert_eq!(polling.len(), 9);
-        let (payload, compress) = polling.take_payload(Protocol::V4);
+        let (payload, compress) = polling.take_payload(Protocol::V4 { base64: false });
         assert_eq!(payload, Payload::Text("42[\"a\"]\u{1e}bAQID\u{1e}2".to_string()));
         assert!(compress);
         assert!(!polling.has_packets());
@@ -147,6 +147,9 @@ mod tests {
         let (payload, _) = polling.take_payload(Protocol::V3 { base64: true });
         assert_eq!(payload, Payload::Text("2:4a6:b4AQ==".to_string()));
         polling.push(Outgoing::Text(Type::Noop, Bytes::new()), false);
-        assert_eq!(polling.take_payload(Protocol::V4), (Payload::Text("6".to_string()), false));
+        assert_eq!(
+            polling.take_payload(Protocol::V4 { base64: false }),
+            (Payload::Text("6".to_string()), false)
+        );
     }
 }

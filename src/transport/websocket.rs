@@ -7,6 +7,7 @@ use sha1::{Digest, Sha1};
 use tokio::task::AbortHandle;
 
 use super::frame::{self, FrameReader};
+use crate::engine_io::Protocol;
 use crate::session::outbox::{Outbox, Pool};
 use crate::session::ConnectionId;
 #[cfg(unix)]
@@ -56,6 +57,8 @@ pub enum Phase {
 pub struct WebSocket {
     /// The session that this connection carries or wants to carry; `None` once it is over.
     pub owner: Option<ConnectionId>,
+    /// How the client wants messages over this connection.
+    pub protocol: Protocol,
     /// The bytes.
     pub stream: Stream,
     /// Where it is on its way to its end.
@@ -74,9 +77,10 @@ pub struct WebSocket {
 
 impl WebSocket {
     /// A connection whose handshake is done.
-    pub fn new(owner: ConnectionId, stream: Stream) -> WebSocket {
+    pub fn new(owner: ConnectionId, protocol: Protocol, stream: Stream) -> WebSocket {
         WebSocket {
             owner: Some(owner),
+            protocol,
             stream,
             phase: Phase::Open,
             outbox: Outbox::default(),

@@ -144,6 +144,8 @@ pub struct Open {
 
 /// A connection that has been taken over from Node's HTTP server.
 pub struct Takeover {
+    /// What its request says of how the client wants messages.
+    pub protocol: Protocol,
     pub stream: StreamId,
     /// Our duplicate of the descriptor, or `None` for a stream that lives in JavaScript.
     #[cfg(unix)]

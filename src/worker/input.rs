@@ -176,7 +176,7 @@ impl Worker {
             self.abort_upgrade(owner, id);
             return Flow::Stop;
         }
-        if self.protocol(owner) == Protocol::V4 {
+        if !self.protocol(owner).is_legacy() {
             return self.on_binary(owner, data.to_vec());
         }
         match v3::decode_binary(data) {
@@ -190,7 +190,7 @@ impl Worker {
     }
 
     fn protocol(&mut self, id: ConnectionId) -> Protocol {
-        self.connection(id).map_or(Protocol::V4, |connection| connection.session.protocol())
+        self.connection(id).map_or(Protocol::V4 { base64: false }, |connection| connection.session.protocol())
     }
 
     fn is_probing(&mut self, owner: ConnectionId, id: StreamId) -> bool {
@@ -243,11 +243,15 @@ impl Worker {
         Flow::Continue
     }
 
-    /// A text packet without a type: in revision 3 it may be a binary message in base64.
+    /// A text packet without a type: it may be a binary message in base64.
     fn on_odd_packet(&mut self, id: ConnectionId, text: &str) -> Flow {
-        let base64 = text.strip_prefix('b').filter(|_| self.protocol(id) != Protocol::V4);
-        if let Some((Type::Message, data)) = base64.and_then(v3::decode_base64) {
-            return self.on_binary(id, data);
+        if let Some(base64) = text.strip_prefix(payload::BINARY as char) {
+            if !self.protocol(id).is_legacy() {
+                return self.on_binary(id, payload::decode_base64(base64.as_bytes()));
+            }
+            if let Some((Type::Message, data)) = v3::decode_base64(base64) {
+                return self.on_binary(id, data);
+            }
         }
         self.end_session(id, Ending::ParseError);
         Flow::Stop
@@ -263,10 +267,10 @@ impl Worker {
 
     /// The body of a POST.
     pub(super) fn on_post(&mut self, id: ConnectionId, body: &str) {
-        if self.protocol(id) == Protocol::V4 {
-            self.on_posted(id, payload::decode(body));
-        } else {
+        if self.protocol(id).is_legacy() {
             self.on_posted(id, v3::decode_payload(body).into_iter());
+        } else {
+            self.on_posted(id, payload::decode(body));
         }
     }
 
@@ -303,10 +307,10 @@ impl Worker {
     fn judge_posted(&mut self, id: ConnectionId, text: &str) -> Result<Flow, Ending> {
         let (kind, _) = packet::decode(text).ok_or(Ending::ParseError)?;
         match kind {
-            Type::Ping if self.is_open(id) && self.protocol(id) == Protocol::V4 => {
+            Type::Ping if self.is_open(id) && !self.protocol(id).is_legacy() => {
                 Err(Ending::HeartbeatDirection)
             }
-            Type::Pong if self.is_open(id) && self.protocol(id) != Protocol::V4 => {
+            Type::Pong if self.is_open(id) && self.protocol(id).is_legacy() => {
                 Err(Ending::HeartbeatDirection)
             }
             // also from a client that need not be waited for any more

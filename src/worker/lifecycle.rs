@@ -85,7 +85,7 @@ impl Worker {
         };
         #[cfg(not(unix))]
         let (stream, registered) = (Stream::Pipe(Pipe::default()), true);
-        let mut socket = WebSocket::new(owner, stream);
+        let mut socket = WebSocket::new(owner, takeover.protocol, stream);
         socket.reader.deflate = takeover.deflate.map(|parameters| Box::new(Deflate::new(parameters)));
         put(&mut self.sockets, slot, socket);
         if !registered {
@@ -119,9 +119,16 @@ impl Worker {
     pub(super) fn complete_upgrade(&mut self, id: ConnectionId) {
         let Some(connection) = self.connection(id) else { return };
         let Some(mut polling) = connection.polling.take() else { return };
+        let state = connection.session.state();
         let waiting = std::mem::take(&mut polling.waiting);
         if waiting {
             self.answer_with(id, &[Type::Close]);
+        }
+        if let State::WebSocket { stream } = state {
+            let protocol = self.socket(stream).map(|socket| socket.protocol);
+            if let (Some(protocol), Some(connection)) = (protocol, self.connection(id)) {
+                connection.session.set_protocol(protocol);
+            }
         }
         self.events.simple(Kind::Upgraded, id);
         for packet in polling.take_packets() {

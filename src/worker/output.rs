@@ -8,7 +8,7 @@ use super::event::Kind;
 use super::Worker;
 use crate::connection::ConnectionId;
 use crate::engine_io::packet::Type;
-use crate::engine_io::{v3, Protocol};
+use crate::engine_io::{payload, v3, Protocol};
 use crate::error::Ending;
 use crate::panics::panic_point;
 use crate::session::outbox::SHARE_FROM;
@@ -135,7 +135,10 @@ fn write_compressed(parcel: &Parcel<'_>, protocol: Protocol, deflate: &mut Defla
     }
     for buffer in parcel.buffers {
         match protocol {
-            Protocol::V4 => write_message(false, [&[], buffer], deflate, out),
+            Protocol::V4 { base64: false } => write_message(false, [&[], buffer], deflate, out),
+            Protocol::V4 { base64: true } => {
+                write_message(true, [&[], payload::base64_packet(buffer).as_bytes()], deflate, out);
+            }
             Protocol::V3 { base64: false } => {
                 write_message(false, [&v3::BINARY_MESSAGE, buffer], deflate, out)
             }
@@ -158,7 +161,10 @@ fn write_message(is_text: bool, pieces: [&[u8]; 2], deflate: &mut Deflate, out: 
 
 fn write_buffer(buffer: &[u8], protocol: Protocol, out: &mut Vec<u8>) {
     match protocol {
-        Protocol::V4 => frame::write_binary(&[], buffer, out),
+        Protocol::V4 { base64: false } => frame::write_binary(&[], buffer, out),
+        Protocol::V4 { base64: true } => {
+            frame::write_text(&[], payload::base64_packet(buffer).as_bytes(), out);
+        }
         Protocol::V3 { base64: false } => frame::write_binary(&v3::BINARY_MESSAGE, buffer, out),
         Protocol::V3 { base64: true } => frame::write_text(&[], v3::encode_base64(buffer).as_bytes(), out),
     }
