@@ -40,8 +40,6 @@ const ABSENT = {
     "_onSentLast",
     "_readyState",
     "closeTimeout",
-    "dataReq",
-    "dataRes",
     "doClose",
     "doWrite",
     "headers",
@@ -53,8 +51,6 @@ const ABSENT = {
     "onPacket",
     "parser",
     "perMessageDeflate",
-    "req",
-    "res",
     "write",
   ],
 };

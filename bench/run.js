@@ -4,7 +4,7 @@
 //
 //   npm run bench                        everything, five rounds: about an hour
 //   npm run bench -- --quick             the most telling scenarios, one short round: about two minutes
-//   npm run bench -- --only echo         the scenarios whose names contain the word
+//   npm run bench -- --only echo         the scenarios whose names contain the word, or the one of this name
 //   npm run bench -- --peers ws,bun      against these only
 //   npm run bench -- --rounds 3 --secs 1 so many rounds, so many seconds for each run
 //   npm run bench -- --save DIRECTORY    where results.json and results.svg go
@@ -72,7 +72,7 @@ function readOptions(args) {
     rounds: Math.ceil(positive("rounds", values.rounds ?? (values.quick ? 1 : 5))),
     timing: { secs, warm: Math.min(timing.warm, secs / 2) },
     peers: peers.filter(({ name }) => !wanted || wanted.includes(name.toLowerCase())),
-    scenarios: scenarios.filter(({ name, quick }) => name.includes(values.only) && (quick || !values.quick)),
+    scenarios: scenariosNamed(values.only).filter(({ quick }) => quick || !values.quick),
     save:
       values.save ?? (values.quick || wanted || values.secs ? path.join(root, "target", "bench") : __dirname),
   };
@@ -90,6 +90,12 @@ function positive(name, value) {
     throw new Error(`--${name} ${value} is no positive number`);
   }
   return Number(value);
+}
+
+/** The scenario of a name, or all whose names contain it. */
+function scenariosNamed(name) {
+  const exact = scenarios.filter((scenario) => scenario.name === name);
+  return exact.length > 0 ? exact : scenarios.filter((scenario) => scenario.name.includes(name));
 }
 
 /** This package must be installed and built; stock comes with its development. */
