@@ -239,9 +239,7 @@ class Conn {
     options.compress = (flags & COMPRESS) !== 0;
     const packet = { type: "message", options, data };
     this.emit("packetCreate", packet);
-    const { _commands: commands } = this.server;
-    if (typeof packet.data === "string") commands.send(this._handle, wholeText(packet.data), flags);
-    else commands.sendBuffer(this._handle, packet.data, flags);
+    this._submit(packet.data, flags);
     if (this._polling === undefined || this._polling.writable) {
       if (this._polling !== undefined) this._polling.isAnswered = true;
       this._emitFlush([packet]);
@@ -253,10 +251,14 @@ class Conn {
   /** Sends a message that nobody is told of. @private */
   _sendUnseen(data, options) {
     if (this._readyState !== "open") return;
+    this._submit(isSendable(data) ? data : String(data || ""), flagsOf(options));
+  }
+
+  /** Hands a message of any kind over. @private */
+  _submit(data, flags) {
     const { _commands: commands } = this.server;
-    if (!isSendable(data)) data = String(data || "");
-    if (typeof data === "string") commands.send(this._handle, wholeText(data), flagsOf(options));
-    else commands.sendBuffer(this._handle, data, flagsOf(options));
+    if (typeof data === "string") commands.send(this._handle, wholeText(data), flags);
+    else commands.sendBuffer(this._handle, data, flags);
   }
 
   /** Tells whoever listens that packets have left. @private */
@@ -331,6 +333,11 @@ class Conn {
       return false;
     }
     return true;
+  }
+
+  /** Whether another transport may take over. @private */
+  _canUpgrade() {
+    return !this.upgrading && !this.upgraded && this.transport.name === "polling";
   }
 
   /** A WebSocket wants to take over. @private */

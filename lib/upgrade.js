@@ -127,7 +127,7 @@ class UpgradeAttempt {
   }
 
   upgradeSession(conn) {
-    if (conn === undefined || conn.upgrading || conn.upgraded || conn.transport.name !== "polling") {
+    if (conn === undefined || !conn._canUpgrade()) {
       debug("the session cannot be upgraded (any more)");
       this.close();
       return;

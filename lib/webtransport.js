@@ -85,7 +85,7 @@ function onFirstPacket(server, session, stream, reader, packet) {
   }
   const sid = sidOf(packet.data);
   const conn = Object.hasOwn(server.clients, sid) ? server.clients[sid] : undefined;
-  if (conn === undefined || conn.upgrading || conn.upgraded || conn.transport.name !== "polling") {
+  if (conn === undefined || !conn._canUpgrade()) {
     debug("there is no session %s, or it cannot be upgraded (any more)", sid);
     return false;
   }
