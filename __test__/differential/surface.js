@@ -104,7 +104,7 @@ const WORKINGS = {
       "onClose",
       "onData",
     ],
-    ...["onError", "onPacket", "onRequest", "parser", "perMessageDeflate", "req", "res", "write"],
+    ...["onError", "onPacket", "onRequest", "parser", "perMessageDeflate", "write"],
   ],
 };
 
