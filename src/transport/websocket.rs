@@ -52,6 +52,17 @@ pub enum Phase {
     Lingering { finished: bool },
 }
 
+/// Whether a connection stands in a list of its worker's, to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Queued {
+    /// Nothing waits, or it waits for room in the descriptor's buffer.
+    No,
+    /// In that of the turn that is being taken.
+    ThisTurn,
+    /// In the backlog that earlier turns have left.
+    Backlog,
+}
+
 /// A connection that speaks RFC 6455.
 #[derive(Debug)]
 pub struct WebSocket {
@@ -67,8 +78,8 @@ pub struct WebSocket {
     pub outbox: Outbox,
     /// Assembles the client's messages.
     pub reader: FrameReader,
-    /// Whether it stands in the worker's list of connections to flush.
-    pub dirty: bool,
+    /// Where it waits to be written.
+    pub queued: Queued,
     /// The task that reads from the descriptor.
     pub read_task: Option<AbortHandle>,
     /// The task that waits for room in the descriptor's buffer, while there is none.
@@ -85,7 +96,7 @@ impl WebSocket {
             phase: Phase::Open,
             outbox: Outbox::default(),
             reader: FrameReader::default(),
-            dirty: false,
+            queued: Queued::No,
             read_task: None,
             write_task: None,
         }

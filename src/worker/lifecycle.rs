@@ -316,6 +316,11 @@ impl Worker {
         self.armed
     }
 
+    /// Whether there is a timer to look at, as of the last turn.
+    pub(super) fn is_timer_due(&self) -> bool {
+        self.deadlines.next().is_some_and(|next| next <= self.now)
+    }
+
     fn on_ping_due(&mut self, id: ConnectionId, at: Instant) {
         let send = self
             .connection_turn(id)

@@ -13,6 +13,7 @@ pub mod recovery;
 mod rooms;
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use crate::panics::panic_point;
 use crate::session::outbox::Pool;
 use crate::session::{Deadlines, StreamId, Turn};
 use crate::transport::polling::Polling;
-use crate::transport::websocket::WebSocket;
+use crate::transport::websocket::{Queued, WebSocket};
 use command::{Command, CommandQueue, Op, OpBatch};
 use event::{EventSink, Inbox};
 use recovery::take_turn;
@@ -120,6 +121,8 @@ struct Worker {
     read_buffer: Vec<u8>,
     /// Sockets that have something to write at the end of the turn.
     dirty_sockets: Vec<StreamId>,
+    /// Sockets that earlier turns have left to be written.
+    backlog: VecDeque<StreamId>,
     /// The number of the last broadcast, to tell marks of connections apart.
     broadcast: u32,
     /// Counts the connections and sockets that have ended, so that it can be told whether one has.
@@ -165,6 +168,9 @@ async fn serve(shared: &Shared, queue: &CommandQueue) {
                 Some(After::More) | None => true,
             };
             if more {
+                if shared.borrow().is_timer_due() {
+                    take_turn(shared, Worker::timer_turn);
+                }
                 tokio::task::yield_now().await;
             }
         }
@@ -213,6 +219,7 @@ impl Worker {
             pool: Pool::default(),
             read_buffer: vec![0; READ_BUFFER],
             dirty_sockets: Vec::new(),
+            backlog: VecDeque::new(),
             broadcast: 0,
             endings: 0,
             now: Instant::now(),
@@ -239,8 +246,12 @@ impl Worker {
                 }
             }
         }
+        self.write_backlog();
         self.finish_turn();
-        after
+        match after {
+            After::Idle if !self.backlog.is_empty() => After::More,
+            after => after,
+        }
     }
 
     /// Executes the operations of a batch, also those behind one that panics.
@@ -269,6 +280,10 @@ impl Worker {
             Command::Resume => self.resume.notify_waiters(),
             Command::Settle(done) => {
                 self.finish_turn();
+                while !self.backlog.is_empty() {
+                    self.write_backlog();
+                    self.finish_turn();
+                }
                 // nobody waits any more if that took too long
                 let _ = done.send(());
             }
@@ -347,7 +362,8 @@ impl Worker {
 
     fn mark_dirty(&mut self, id: StreamId) {
         if let Some(socket) = self.socket(id) {
-            if !std::mem::replace(&mut socket.dirty, true) {
+            if socket.queued == Queued::No {
+                socket.queued = Queued::ThisTurn;
                 self.dirty_sockets.push(id);
             }
         }

@@ -16,7 +16,7 @@ use crate::session::{State, StreamId};
 use crate::transport::deflate::{Deflate, Parameters};
 use crate::transport::frame;
 use crate::transport::polling::{Outgoing, Payload};
-use crate::transport::websocket::{Phase, Stream};
+use crate::transport::websocket::{Phase, Queued, Stream};
 
 #[cfg(unix)]
 use {
@@ -30,6 +30,9 @@ use {
 /// Pieces that one write hands to the kernel at the most.
 #[cfg(unix)]
 const SLICES: usize = 32;
+
+/// Sockets that one turn writes to at the most. More of them wait in the backlog, where messages gather.
+const WRITES_PER_TURN: usize = 64;
 
 /// The task that writes to a socket whose buffer was full, until nothing waits.
 #[cfg(unix)]
@@ -223,9 +226,10 @@ impl Worker {
         };
         let limit = self.options.max_outbound;
         let mut exceeds = false;
+        let is_dropped = flags.volatile() && !self.is_writable(stream);
         // the common case frames straight into the outbox
         if let Some((socket, pool)) = self.socket_and_pool(stream) {
-            if socket.phase == Phase::Open && (!flags.volatile() || socket.outbox.is_empty()) {
+            if socket.phase == Phase::Open && !is_dropped {
                 match socket.reader.deflate.as_mut().filter(|_| flags.compress()) {
                     None => socket.outbox.append(pool, |out| write_frames(&parcel, protocol, out)),
                     Some(deflate) => {
@@ -296,10 +300,10 @@ impl Worker {
         }
         let (state, protocol) = (connection.session.state(), connection.session.protocol());
         if let State::WebSocket { stream } = state {
-            let Some((socket, pool)) = self.socket_and_pool(stream) else { return };
-            if flags.volatile() && !socket.outbox.is_empty() {
+            if flags.volatile() && !self.is_writable(stream) {
                 return;
             }
+            let Some((socket, pool)) = self.socket_and_pool(stream) else { return };
             if let Some(deflate) = socket.reader.deflate.as_mut().filter(|_| flags.compress()) {
                 if deflate.parameters.server_no_context_takeover {
                     socket.outbox.append_shared(encoded.compressed_frames(protocol, deflate.parameters));
@@ -334,6 +338,15 @@ impl Worker {
         }
     }
 
+    /// Whether what is sent now would leave at once: volatile messages are dropped otherwise.
+    fn is_writable(&mut self, stream: StreamId) -> bool {
+        if self.socket(stream).is_some_and(|socket| socket.queued == Queued::Backlog) {
+            // what waits has not been tried to be written yet
+            self.flush(stream);
+        }
+        self.socket(stream).is_some_and(|socket| socket.outbox.is_empty())
+    }
+
     /// More waits for a WebSocket than may: either it has not been tried to write it yet, or the client does not read.
     #[cold]
     fn on_outbox_full(&mut self, id: ConnectionId, stream: StreamId) {
@@ -354,28 +367,59 @@ impl Worker {
         }
     }
 
-    /// Writes what the turn produced and publishes its events.
+    /// Writes what the turn produced and publishes its events. What goes to many sockets is left to the main task.
     pub(super) fn finish_turn(&mut self) {
         panic_point!("finish turn");
-        let mut dirty = std::mem::take(&mut self.dirty_sockets);
-        for id in dirty.drain(..) {
-            if let Some(socket) = self.socket(id) {
-                socket.dirty = false;
-                self.flush(id);
+        if self.dirty_sockets.len() <= WRITES_PER_TURN {
+            let mut dirty = std::mem::take(&mut self.dirty_sockets);
+            for id in dirty.drain(..) {
+                self.flush_queued(id);
             }
-        }
-        // flushing may have ended sessions, whose sockets are dirty again
-        let again = std::mem::replace(&mut self.dirty_sockets, dirty);
-        for id in again {
-            if let Some(socket) = self.socket(id) {
-                socket.dirty = false;
-                self.flush(id);
+            // flushing may have ended sessions, whose sockets are dirty again
+            let again = std::mem::replace(&mut self.dirty_sockets, dirty);
+            for id in again {
+                self.flush_queued(id);
             }
+        } else {
+            self.postpone_writes();
         }
         self.events.publish();
         // the turn may have armed a timer that is due before the one that the main task waits for
         if self.deadlines.next().is_some_and(|next| self.armed.is_none_or(|armed| next < armed)) {
             self.rearm.notify_one();
+        }
+    }
+
+    fn flush_queued(&mut self, id: StreamId) {
+        if let Some(socket) = self.socket(id) {
+            socket.queued = Queued::No;
+            self.flush(id);
+        }
+    }
+
+    /// Moves the sockets of this turn to the end of the backlog.
+    fn postpone_writes(&mut self) {
+        let mut dirty = std::mem::take(&mut self.dirty_sockets);
+        for id in dirty.drain(..) {
+            if let Some(socket) = self.socket(id) {
+                socket.queued = Queued::Backlog;
+                self.backlog.push_back(id);
+            }
+        }
+        self.dirty_sockets = dirty;
+        // the main task may be waiting for something else to happen
+        self.rearm.notify_one();
+    }
+
+    /// Writes to some of the sockets that wait longest.
+    ///
+    /// A broadcast is written like this, a few sockets at a time, while sockets are read and commands executed. The
+    /// messages of a broadcast that comes meanwhile join those that wait, and leave with the same writes.
+    pub(super) fn write_backlog(&mut self) {
+        panic_point!("backlog");
+        for _ in 0..WRITES_PER_TURN {
+            let Some(id) = self.backlog.pop_front() else { break };
+            self.flush_queued(id);
         }
     }
 

@@ -132,6 +132,7 @@ impl Worker {
         self.deadlines = Default::default();
         self.pool = Default::default();
         self.dirty_sockets.clear();
+        self.backlog.clear();
         self.events
             .defect("the native engine failed and has ended the connections of a worker; please report this");
         self.events.publish();
