@@ -4,7 +4,15 @@
 
 const test = require("node:test");
 const assert = require("node:assert/strict");
-const { isStock, eventually, request, frame, RawPolling, RawWebSocket } = require("./support/harness");
+const {
+  isStock,
+  eventually,
+  request,
+  frame,
+  upgradeRequest,
+  RawPolling,
+  RawWebSocket,
+} = require("./support/harness");
 const { startChild } = require("./support/child");
 const { buildPanickingAddon } = require("./support/panicking-addon");
 
@@ -374,11 +382,12 @@ for (const point of ["upgrade", "command Upgrade"]) {
 
 for (const [point, kind] of [
   ["openPolling", "polling"],
-  ["openWebsocket", "websocket"],
-  ["acceptKey", "websocket"],
+  ["openWebsocket", "unusual"],
+  ["switchingProtocols", "unusual"],
   ["command Open", "polling"],
-  ["command Open", "websocket"],
+  ["command Open", "unusual"],
   ["command Open", "duplex"],
+  ["op Admit", "websocket"],
 ]) {
   test(`in "${point}" of a ${kind} client: it does not get in`, OURS, async (t) => {
     const scene = await Scene.open(t);
@@ -387,14 +396,53 @@ for (const [point, kind] of [
       const { body } = await request(scene.server, { path: "/socket.io/?EIO=4&transport=polling" });
       assert.equal(body, "1");
     } else {
-      const ws = await RawWebSocket.upgrade(kind === "duplex" ? scene.duplex : scene.server);
+      // what is said in two lines is left to Node's HTTP server
+      const headers = kind === "unusual" ? { "Sec-WebSocket-Protocol": "chat" } : {};
+      const ws = await RawWebSocket.upgrade(kind === "duplex" ? scene.duplex : scene.server, { headers });
       await ws.ended();
       assert.ok([null, 500].includes(ws.status), `${ws.status}`);
     }
     await eventually(async () => (await scene.state()).left === 2, "the others are left");
-    await scene.check(kind === "polling" || point === "command Open" ? "victim" : "nobody");
+    const isReported = kind === "polling" || point === "command Open" || point === "op Admit";
+    await scene.check(isReported ? "victim" : "nobody");
   });
 }
+
+for (const [point, outcome] of [
+  ["receive", "nobody"],
+  ["command Receive", "victim"],
+  ["look", "victim"],
+  ["looking", "worker"],
+]) {
+  test(`in "${point}" of a connection that was accepted: Node goes on with it`, OURS, async (t) => {
+    const scene = await Scene.open(t);
+    await scene.do("nothing", point);
+    scene.victim = await RawWebSocket.connect(scene.server);
+    await echo(scene.victim, 7);
+    await scene.check(outcome);
+  });
+}
+
+test(`in "timer Arrival" of a connection that says nothing: Node goes on with it`, OURS, async (t) => {
+  // without the others, whose timers are due first
+  const child = startChild(t, server, {});
+  const scene = new Scene(t, child, await child.message("listening"));
+  await scene.do("nothing", "timer Arrival");
+  const silent = scene.server.keep(new RawWebSocket(scene.server));
+  await eventually(async () => (await scene.state()).warnings.length > 0, "the timer");
+  silent.write(upgradeRequest("/socket.io/?EIO=4&transport=websocket"));
+  assert.match(await silent.next(), /^0/);
+  assert.deepEqual((await scene.state()).failures, []);
+  assert.equal(await scene.do("nothing"), 0);
+});
+
+test(`in "op Decline" of a request that is not ours: Node goes on with it`, OURS, async (t) => {
+  const scene = await Scene.open(t);
+  await scene.do("nothing", "op Decline");
+  const ws = await RawWebSocket.upgrade(scene.server, { path: "/other/" });
+  assert.equal(await ws.ended(), "FIN");
+  await scene.check("victim");
+});
 
 for (const point of ["postBinary", "command PostBinary"]) {
   test(`in "${point}"`, OURS, async (t) => {

@@ -23,6 +23,8 @@ const WATCH = 12;
 const PIPE_WRITTEN = 13;
 const PIPE_END = 14;
 const POST = 15;
+const ADMIT = 16;
+const DECLINE = 17;
 
 /** Flags of a message. */
 const VOLATILE = 1;
@@ -203,6 +205,22 @@ class Commands {
 
   pipeEnd(stream) {
     this._simple(PIPE_END, stream, stream);
+  }
+
+  /** An arrival becomes a session. */
+  admit(connection, stream, revision, sid) {
+    const at = this._begin(5, connection);
+    this.words[at] = ADMIT;
+    this.words[at + 1] = connection;
+    this.words[at + 2] = stream;
+    this.words[at + 3] = sid.length;
+    this.words[at + 4] = revision;
+    this._addText(sid);
+  }
+
+  /** An arrival is to be Node's. */
+  decline(stream) {
+    this._simple(DECLINE, stream, stream);
   }
 
   /** Hands everything over now. */

@@ -51,8 +51,9 @@ class Conn {
    * @param req {IncomingMessage|null} the request that the session begins with; WebTransport knows none
    * @param transport {string} "polling", "websocket" or "webtransport"
    * @param protocol {number} the revision of the protocol that the client speaks, 3 or 4
+   * @param stream {number|undefined} a byte stream whose worker the session must be on
    */
-  constructor(id, server, req, transport, protocol) {
+  constructor(id, server, req, transport, protocol, stream) {
     this.id = id;
     this.server = server;
     /** The request that the session began with; undefined once it was dropped, to be made again from `_rawRequest`. */
@@ -64,7 +65,7 @@ class Conn {
     this.upgrading = false;
     this.upgraded = false;
     this._readyState = "open";
-    this._handle = server._register(this);
+    this._handle = server._register(this, stream);
     /** The Socket.IO client that messages go to directly. */
     this._client = null;
     /** The byte stream of the WebSocket that was opened last. */

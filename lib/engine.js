@@ -4,13 +4,15 @@ const { EventEmitter } = require("events");
 const { createServer } = require("http");
 const os = require("os");
 const createDebug = require("debug");
-const { NativeEngine, acceptKey, drainCapacity } = require("../binding.js");
+const { NativeEngine, drainCapacity, switchingProtocols } = require("../binding.js");
+const { watchArrivals } = require("./arrival");
 const { Commands } = require("./commands");
 const events = require("./event-queue");
 const handshake = require("./handshake");
 const { Polling } = require("./polling");
 const { generateId: makeId } = require("./random-id");
 const { handleUpgrade, onWebSocket } = require("./upgrade");
+const { kEngine } = require("./takeover");
 const { acceptSession } = require("./webtransport");
 const { createWebSocketServer } = require("./ws-engine");
 
@@ -52,6 +54,7 @@ const SENT = 13;
 const CHECK_ALIVE = 14;
 const POLL_ANSWER_BINARY = 16;
 const SLOW_CONSUMER = 17;
+const ARRIVED = 18;
 
 const NO_ID = 0xffffffff;
 
@@ -265,7 +268,8 @@ class Server extends EventEmitter {
       }
     });
     if (!this.opts.transports.includes("websocket")) return;
-    server.on("upgrade", (req, socket, head) => {
+    if (!this.opts.wsEngine) watchArrivals(this, server, path);
+    const onUpgrade = (req, socket, head) => {
       if (req.url.startsWith(path)) {
         this.handleUpgrade(req, socket, head);
       } else if (options.destroyUpgrade !== false) {
@@ -274,7 +278,9 @@ class Server extends EventEmitter {
         socket.on("error", noop);
         setTimeout(endUnanswered, options.destroyUpgradeTimeout || 1000, socket);
       }
-    });
+    };
+    onUpgrade[kEngine] = this;
+    server.on("upgrade", onUpgrade);
   }
 
   /**
@@ -315,14 +321,15 @@ class Server extends EventEmitter {
       events.initial_headers !== undefined ||
       this.ws.listenerCount("headers") !== 0 ||
       this.generateId !== generateId ||
+      this.handleUpgrade !== handleUpgradeRequest ||
       this.prepare !== handshake.prepareRequest
     );
   }
 
-  /** Registers a connection under a free number. @private */
-  _register(conn) {
+  /** Registers a connection under a free number, on the worker of a stream if it has one. @private */
+  _register(conn, stream) {
     this._isClosed = false;
-    const id = this._conns.add(conn);
+    const id = this._conns.add(conn, stream);
     this.clients[conn.id] = conn;
     this.clientsCount++;
     return id;
@@ -368,10 +375,10 @@ class Server extends EventEmitter {
   }
 }
 
-const { generateId } = Server.prototype;
+const { generateId, handleUpgrade: handleUpgradeRequest } = Server.prototype;
 
-/** What answers a client's Sec-WebSocket-Key (RFC 6455 section 4.2.2). */
-Server.prototype._acceptKey = acceptKey;
+/** What answers an upgrade request with a given Sec-WebSocket-Key (RFC 6455 section 4.2.2). */
+Server.prototype._switchingProtocols = switchingProtocols;
 
 /** Gets a request ready to be looked at: parses its query. */
 Server.prototype.prepare = handshake.prepareRequest;
@@ -641,11 +648,28 @@ function dispatch(server, batch) {
       batch.at = at + 3;
       server.emit("slow_consumer", server._conns.items[subject], words[at + 2]);
       break;
+    case ARRIVED: {
+      batch.at = at + 5;
+      events.flush();
+      batch.subject = -1;
+      server._streams.items[subject].onRequest(
+        detach(batch.takeText(words[at + 4])),
+        words[at + 2],
+        words[at + 3],
+        (first & 0xff00) !== 0,
+      );
+      break;
+    }
     default: {
       batch.at = at + 2;
       process.emitWarning(batch.takeText(subject), "SockeyeWarning");
     }
   }
+}
+
+/** A copy of a text in ASCII: V8 would keep the whole text that it is a part of. */
+function detach(text) {
+  return Buffer.from(text, "latin1").latin1Slice();
 }
 
 /** Calls back after some turns of the event loop. */

@@ -306,6 +306,7 @@ module.exports = {
   headerOf,
   isAnnounced,
   openSession,
+  openWithId,
   prepare,
   prepareRequest,
   protocolOf,

@@ -1,7 +1,7 @@
 "use strict";
 
 const { EventEmitter } = require("events");
-const { IncomingMessage } = require("http");
+const { IncomingMessage, Server: HttpServer } = require("http");
 const net = require("net");
 const diagnostics = require("diagnostics_channel");
 const { Pipe } = require("./pipe");
@@ -10,7 +10,13 @@ const { ForeignStream } = require("./ws-engine");
 /** Node tells of every accepted socket here. */
 const acceptedSockets = diagnostics.channel("net.server.socket");
 
+/** What Node's HTTP server does with a connection. */
+const onHttpConnection = new HttpServer().listeners("connection")[0];
+
 const kStream = Symbol("stream");
+
+/** The engine whose listener for upgrade requests a function is. */
+const kEngine = Symbol("engine");
 
 /**
  * Takes a connection from Node's HTTP server and gives it to the native engine, after its upgrade request has been
@@ -34,7 +40,7 @@ function takeOver(attempt, conn) {
     return false;
   }
   const fd = descriptorOf(socket);
-  const stream = fd === -1 ? new Pipe(server, socket) : new TakenSocket(server, socket);
+  const stream = fd === -1 ? new Pipe(server, socket) : new TakenSocket(server, socket.server, socket);
   stream.id = server._registerStream(stream, conn._handle);
   conn._stream = stream;
   try {
@@ -88,16 +94,24 @@ function alreadyRead(socket, head) {
  * can have seen them they are dropped, and made again from what is remembered of them when somebody asks.
  */
 class TakenSocket {
-  constructor(server, socket) {
+  constructor(server, httpServer, socket) {
     this.server = server;
     this.id = -1;
-    /** The `net.Socket`, unless it was dropped. */
+    /** The `net.Socket`, unless it was dropped or never made. */
     this._socket = socket;
-    this._httpServer = socket.server;
+    this._httpServer = httpServer;
     this._remoteAddress = undefined;
     this._remotePort = 0;
     this._localAddress = undefined;
     this._localPort = 0;
+  }
+
+  /** What a `net.Socket` asks of its handle. */
+  remember(remoteAddress, remotePort, localAddress, localPort) {
+    this._remoteAddress = remoteAddress;
+    this._remotePort = remotePort;
+    this._localAddress = sameAsBefore(localAddress);
+    this._localPort = localPort;
   }
 
   /** The `net.Socket` of the connection. */
@@ -108,11 +122,7 @@ class TakenSocket {
   /** Lets go of Node's handle. */
   start(conn, req, head) {
     const socket = this._socket;
-    // these are asked of the handle
-    this._remoteAddress = conn.remoteAddress;
-    this._remotePort = socket.remotePort;
-    this._localAddress = sameAsBefore(socket.localAddress);
-    this._localPort = socket.localPort;
+    this.remember(conn.remoteAddress, socket.remotePort, socket.localAddress, socket.localPort);
     const unseen = isUnseen(this.server, req, socket, head);
     const handle = socket._handle;
     handle.readStop();
@@ -133,8 +143,13 @@ class TakenSocket {
   /** The engine has closed its descriptor. */
   onReleased() {
     this.id = -1;
-    // the HTTP server counts its connections by the destruction of their sockets
-    this.socket.destroy();
+    if (this._socket !== undefined) {
+      this._socket.destroy();
+    } else if (this._httpServer !== undefined) {
+      // what the destruction of a socket would do
+      this._httpServer._connections--;
+      this._httpServer._emitCloseIfDrained();
+    }
   }
 
   /** @private */
@@ -149,18 +164,26 @@ class TakenSocket {
   }
 }
 
+/** Whether the application gets to see neither the sockets of upgrade requests nor the requests themselves. */
+function isUnobserved(server, httpServer) {
+  return (
+    !server._showsRequests() &&
+    server.emit === EventEmitter.prototype.emit &&
+    httpServer.emit === EventEmitter.prototype.emit &&
+    httpServer._events.connection === onHttpConnection &&
+    httpServer._events.upgrade?.[kEngine] === server &&
+    !acceptedSockets.hasSubscribers
+  );
+}
+
 /**
  * Whether nobody but Node can have a reference to the request or the socket.
  */
 function isUnseen(server, req, socket, head) {
   const httpServer = socket.server;
   return (
-    !server._showsRequests() &&
     httpServer !== undefined &&
-    httpServer.emit === EventEmitter.prototype.emit &&
-    httpServer.listenerCount("connection") === 1 &&
-    httpServer.listenerCount("upgrade") === 1 &&
-    !acceptedSockets.hasSubscribers &&
+    isUnobserved(server, httpServer) &&
     Object.getPrototypeOf(req) === IncomingMessage.prototype &&
     req.httpVersion === "1.1" &&
     // an earlier request over the same connection was handled by somebody
@@ -258,4 +281,4 @@ function reportOnce(error) {
 
 function noop() {}
 
-module.exports = { isTaken, remakeRequest, reportOnce, takeOver };
+module.exports = { TakenSocket, isTaken, isUnobserved, kEngine, remakeRequest, reportOnce, takeOver };

@@ -31,10 +31,6 @@ const KEY = /^[+/0-9A-Za-z]{22}==$/;
 /** RFC 7230 section 3.2.6: a token, and what may stand around it in a list. */
 const TOKEN_LIST = /^[\t ]*[!#$%&'*+\-.^_`|~0-9A-Za-z]+[\t ]*$/;
 
-/** What every answer that switches protocols begins with (RFC 6455 section 4.2.2); the key's counterpart follows. */
-const SWITCHING_PROTOCOLS =
-  "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
-
 /**
  * Handles an upgrade request of a client: a handshake, or a WebSocket for a session that polls.
  * @param server {Server}
@@ -229,13 +225,13 @@ function switchProtocols(attempt) {
   if (isTaken(socket)) {
     throw new Error("handleUpgrade() was called more than once with the same socket");
   }
-  let accept;
+  let response;
   try {
-    accept = server._acceptKey(key);
+    response = server._switchingProtocols(key);
   } catch {
     return abortHandshake(socket, 500, "Internal Server Error", "The native engine has failed");
   }
-  attempt.response = addHeaders(attempt, SWITCHING_PROTOCOLS + accept + more) + "\r\n\r\n";
+  attempt.response = addHeaders(attempt, response + more) + "\r\n\r\n";
   return true;
 }
 

@@ -19,6 +19,8 @@ pub struct Options {
     pub max_backlog: usize,
     /// Bytes that may wait for one client before it is given up.
     pub max_outbound: usize,
+    /// What the `open` packet tells of these, as members of a JSON object.
+    pub limits: String,
 }
 
 impl Default for Options {
@@ -31,6 +33,7 @@ impl Default for Options {
             parse_packets: true,
             max_backlog: 8 << 20,
             max_outbound: usize::MAX,
+            limits: String::new(),
         }
     }
 }

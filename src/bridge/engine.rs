@@ -77,7 +77,7 @@ pub struct DeflateOptions {
 pub struct NativeEngine {
     workers: Vec<WorkerHandle>,
     inbox: Arc<Inbox>,
-    limits: String,
+    options: Arc<Options>,
     deflate_level: u8,
     deflate_threshold: u32,
     /// The batch that is being handed to JavaScript, and whether the workers may read again because of it.
@@ -101,6 +101,7 @@ impl NativeEngine {
             parse_packets: options.parse_packets,
             max_backlog: options.max_backlog.max(1.0) as usize,
             max_outbound: options.max_outbound as usize,
+            limits: options.limits,
         });
         let inbox = Arc::new(Inbox::new(
             settings.max_backlog,
@@ -117,7 +118,7 @@ impl NativeEngine {
         Ok(NativeEngine {
             workers,
             inbox,
-            limits: options.limits,
+            options: settings,
             deflate_level: deflate.level.map_or(DEFLATE_LEVEL, |level| level.min(9) as u8),
             deflate_threshold: deflate.threshold.max(0.0) as u32,
             batch: None,
@@ -160,7 +161,7 @@ impl NativeEngine {
         Ok(())
     }
 
-    /// A session begins with a GET, which waits for its answer. `revision`: see `protocol_of`.
+    /// A session begins with a GET, which waits for its answer. `revision`: see `Protocol::from_word`.
     ///
     /// # Errors
     /// When a worker thread cannot be started.
@@ -177,7 +178,7 @@ impl NativeEngine {
         self.tell(connection, subject, |engine| {
             panic_point!("openPolling");
             let handshake = engine.handshake(&sid, &upgrades);
-            let protocol = protocol_of(revision);
+            let protocol = Protocol::from_word(revision);
             let initial = initial.map(message_of);
             Command::Open(Box::new(Open { connection, protocol, socket: None, handshake, initial }))
         })
@@ -204,7 +205,7 @@ impl NativeEngine {
         initial: Option<Either<String, BufferSlice<'_>>>,
     ) -> Result<()> {
         panic_point!("openWebsocket");
-        let protocol = protocol_of(revision);
+        let protocol = Protocol::from_word(revision);
         let socket = Some(self.takeover(protocol, stream, fd, response, head, deflate)?);
         let handshake = self.handshake(&sid, &[]);
         let initial = initial.map(message_of);
@@ -228,8 +229,25 @@ impl NativeEngine {
         deflate: u32,
     ) -> Result<()> {
         panic_point!("upgrade");
-        let socket = self.takeover(protocol_of(revision), stream, fd, response, head, deflate)?;
+        let socket = self.takeover(Protocol::from_word(revision), stream, fd, response, head, deflate)?;
         self.push(connection, Command::Upgrade { connection, socket })
+    }
+
+    /// Node has accepted a connection, whose descriptor is to be duplicated. An event tells when it has become clear what
+    /// it begins with. Returns whether that worked.
+    ///
+    /// # Errors
+    /// When a worker thread cannot be started.
+    #[napi(catch_unwind)]
+    pub fn receive(&mut self, stream: u32, fd: i32) -> Result<bool> {
+        panic_point!("receive");
+        #[cfg(unix)]
+        if let Ok(fd) = crate::stream::fd::duplicate(fd) {
+            return self.push(stream, Command::Receive { stream, fd }).map(|()| true);
+        }
+        #[cfg(not(unix))]
+        let _ = (stream, fd);
+        Ok(false)
     }
 
     /// The body of a POST of a client of revision 3, with binary data.
@@ -342,7 +360,7 @@ impl NativeEngine {
     }
 
     fn handshake(&self, sid: &str, upgrades: &[String]) -> String {
-        Handshake { sid, upgrades, limits: &self.limits }.encode()
+        Handshake { sid, upgrades, limits: &self.options.limits }.encode()
     }
 
     fn takeover(
@@ -405,15 +423,6 @@ fn twice<T>(mut work: impl FnMut() -> T) -> T {
     catch_unwind(AssertUnwindSafe(&mut work)).unwrap_or_else(|_| work())
 }
 
-/// The protocol that a number stands for: its revision, and 8 if the client wants binary data as base64.
-fn protocol_of(revision: u32) -> Protocol {
-    let base64 = revision & 8 != 0;
-    match revision & 7 {
-        3 => Protocol::V3 { base64 },
-        _ => Protocol::V4 { base64 },
-    }
-}
-
 /// A message in the form in which it waits for a transport.
 fn message_of(message: Either<String, BufferSlice<'_>>) -> Outgoing {
     match message {
@@ -440,11 +449,11 @@ pub fn drain_capacity() -> u32 {
     (DRAIN_HEAD + MAX_WORDS) as u32
 }
 
-/// The value of `Sec-WebSocket-Accept` for a `Sec-WebSocket-Key` (RFC 6455 section 4.2.2).
+/// The answer to an upgrade request with this `Sec-WebSocket-Key`, without the end of its last line.
 #[napi(catch_unwind)]
-pub fn accept_key(key: String) -> String {
-    panic_point!("acceptKey");
-    websocket::accept_key(&key)
+pub fn switching_protocols(key: String) -> String {
+    panic_point!("switchingProtocols");
+    websocket::switching_protocols(&key)
 }
 
 /// For tests: has the engine panic the next `times` times that it comes to the point of this name. Returns how often the

@@ -12,6 +12,15 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// The protocol that a number of JavaScript's stands for: the revision, and 8 if the client wants base64.
+    pub fn from_word(word: u32) -> Protocol {
+        let base64 = word & 8 != 0;
+        match word & 7 {
+            3 => Protocol::V3 { base64 },
+            _ => Protocol::V4 { base64 },
+        }
+    }
+
     /// How many ways there are to put a message on the wire.
     pub const FORMS: usize = 4;
 

@@ -363,7 +363,7 @@ mod tests {
                         }),
                         Timer::Upgrade => self.session.is_upgrade_overdue(at).then_some("upgrade timeout"),
                         Timer::Close => self.session.is_close_overdue(at).then_some("close timeout"),
-                        Timer::FirstCheck | Timer::Check | Timer::Linger => None,
+                        Timer::FirstCheck | Timer::Check | Timer::Linger | Timer::Arrival => None,
                     };
                     self.log.extend(what);
                 }

@@ -37,9 +37,11 @@ pub enum Timer {
     Close,
     /// The client of a closed WebSocket does not hang up. Named by stream.
     Linger,
+    /// An accepted connection says nothing. Named by stream.
+    Arrival,
 }
 
-const KINDS: [Timer; 8] = [
+const KINDS: [Timer; 9] = [
     Timer::Ping,
     Timer::Pong,
     Timer::Expect,
@@ -48,6 +50,7 @@ const KINDS: [Timer; 8] = [
     Timer::Check,
     Timer::Close,
     Timer::Linger,
+    Timer::Arrival,
 ];
 
 /// The armed timers, one queue a kind.

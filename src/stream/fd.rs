@@ -3,8 +3,9 @@
 //! Node keeps its descriptor until it has closed its handle, we own a duplicate: closing one of two descriptors of a
 //! connection sends no FIN. This is the only file with hand-written `unsafe`.
 
-use std::io::{self, IoSlice, Read};
-use std::net::Shutdown;
+use std::io::{self, ErrorKind, IoSlice, Read};
+use std::mem::MaybeUninit;
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 
 use socket2::Socket;
@@ -66,6 +67,54 @@ impl FdStream {
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut socket = self.io.get_ref();
         socket.read(buffer)
+    }
+
+    /// Reads what is there and leaves it there; 0 means that the peer has finished.
+    ///
+    /// # Errors
+    /// As for `read`.
+    pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        // SAFETY: the two types have the same layout, and a peek writes bytes into the buffer or nothing, so that all
+        // of it is as initialised afterwards as it was before.
+        let buffer = unsafe { &mut *(std::ptr::from_mut(buffer) as *mut [MaybeUninit<u8>]) };
+        self.io.get_ref().peek(buffer)
+    }
+
+    /// Throws away the next `length` bytes, which have been peeked at.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` when there are fewer, or what the kernel reports.
+    pub fn skip(&self, length: usize, buffer: &mut [u8]) -> io::Result<()> {
+        let mut left = length;
+        while left > 0 {
+            let end = left.min(buffer.len());
+            match self.read(&mut buffer[..end]) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(taken) => left -= taken,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The addresses of both ends, that of the peer first, if their texts are what Node makes of them.
+    pub fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
+        let socket = self.io.get_ref();
+        let peer = socket.peer_addr().ok()?.as_socket()?;
+        let local = socket.local_addr().ok()?.as_socket()?;
+        // Node appends the interface's name
+        let is_scoped = |address: &SocketAddr| match address.ip() {
+            IpAddr::V6(ip) => ip.is_unicast_link_local(),
+            IpAddr::V4(_) => false,
+        };
+        (!is_scoped(&peer) && !is_scoped(&local)).then_some((peer, local))
+    }
+
+    /// Has the kernel send what is written at once.
+    pub fn send_without_delay(&self) {
+        // fails only if the peer is gone, which reading reports
+        let _ = self.io.get_ref().set_tcp_nodelay(true);
     }
 
     /// Writes as much as there is room for.

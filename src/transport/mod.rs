@@ -3,4 +3,6 @@
 pub mod deflate;
 pub mod frame;
 pub mod polling;
+#[cfg(unix)]
+pub mod upgrade_request;
 pub mod websocket;

@@ -14,7 +14,8 @@
 //! | `DROP_ROOM` | room |
 //! | `JOIN`, `LEAVE` | room; connection |
 //! | `CLOSE`, `POLL`, `DROP`, `ALIVE`, `WATCH` | connection |
-//! | `PIPE_WRITTEN`, `PIPE_END` | stream |
+//! | `PIPE_WRITTEN`, `PIPE_END`, `DECLINE` | stream |
+//! | `ADMIT` | connection; stream; text length; revision of the protocol |
 //!
 //! A text length of `NO_TEXT` means a message that is a buffer. A target is a room, or a connection if its highest
 //! bit is set.
@@ -78,6 +79,9 @@ pub enum Command {
     Batch(Arc<OpBatch>),
     /// A session begins.
     Open(Box<Open>),
+    /// Node has accepted a connection.
+    #[cfg(unix)]
+    Receive { stream: StreamId, fd: OwnedFd },
     /// A WebSocket wants to take over from polling.
     Upgrade { connection: ConnectionId, socket: Takeover },
     /// The body of a POST of a client of revision 3, with binary data.
@@ -105,6 +109,8 @@ impl Command {
             Command::Upgrade { connection, socket } => {
                 Subject::Upgrade { connection: *connection, stream: socket.stream }
             }
+            #[cfg(unix)]
+            Command::Receive { stream, .. } => Subject::Arrival(*stream),
             Command::PostBinary { connection, .. } => Subject::Connection(*connection),
             Command::PipeData { stream, .. } => Subject::Stream(*stream),
             Command::Fail(subject) => *subject,
@@ -118,6 +124,8 @@ impl Command {
         match self {
             Command::Batch(_) => "Batch",
             Command::Open(_) => "Open",
+            #[cfg(unix)]
+            Command::Receive { .. } => "Receive",
             Command::Upgrade { .. } => "Upgrade",
             Command::PostBinary { .. } => "PostBinary",
             Command::PipeData { .. } => "PipeData",
@@ -245,6 +253,17 @@ pub enum Op<'a> {
     PipeEnd {
         stream: StreamId,
     },
+    /// A connection that has arrived becomes a session.
+    Admit {
+        connection: ConnectionId,
+        stream: StreamId,
+        protocol: Protocol,
+        sid: &'a str,
+    },
+    /// A connection that has arrived is to be Node's.
+    Decline {
+        stream: StreamId,
+    },
 }
 
 /// A batch of operations, shared by all workers that it concerns.
@@ -301,6 +320,8 @@ const WATCH: u32 = 12;
 const PIPE_WRITTEN: u32 = 13;
 const PIPE_END: u32 = 14;
 const POST: u32 = 15;
+const ADMIT: u32 = 16;
+const DECLINE: u32 = 17;
 
 /// Where the text length of the operation at `at` stands, if it has one, and where the next operation begins.
 fn layout(words: &[u32], at: usize) -> Option<(Option<usize>, usize)> {
@@ -311,7 +332,8 @@ fn layout(words: &[u32], at: usize) -> Option<(Option<usize>, usize)> {
         BROADCAST => (Some(at + 1), 4 + count(2)? + count(3)?),
         ROOM => (None, 3 + count(2)?),
         JOIN | LEAVE => (None, 3),
-        DROP_ROOM | CLOSE | POLL | DROP | ALIVE | WATCH | PIPE_WRITTEN | PIPE_END => (None, 2),
+        ADMIT => (Some(at + 3), 5),
+        DROP_ROOM | CLOSE | POLL | DROP | ALIVE | WATCH | PIPE_WRITTEN | PIPE_END | DECLINE => (None, 2),
         _ => return None,
     };
     (at + size <= words.len()).then_some((length_at, at + size))
@@ -369,6 +391,13 @@ impl<'a> Iterator for Ops<'a> {
             ALIVE => Op::Alive { connection: words[1] },
             WATCH => Op::Watch { connection: words[1], flags },
             PIPE_WRITTEN => Op::PipeWritten { stream: words[1] },
+            ADMIT => Op::Admit {
+                connection: words[1],
+                stream: words[2],
+                protocol: Protocol::from_word(words[4]),
+                sid: parcel.text.unwrap_or_default(),
+            },
+            DECLINE => Op::Decline { stream: words[1] },
             POST => Op::Post { connection: words[1], body: parcel.text.unwrap_or_default() },
             _ => Op::PipeEnd { stream: words[1] },
         })
@@ -387,7 +416,12 @@ impl<'a> Ops<'a> {
             [first, _, connection, ..] if matches!(first & 0xff, JOIN | LEAVE) => {
                 Subject::Connection(connection)
             }
-            [first, stream, ..] if matches!(first & 0xff, PIPE_WRITTEN | PIPE_END) => Subject::Stream(stream),
+            [first, connection, stream, ..] if first & 0xff == ADMIT => {
+                Subject::Newcomer { connection, stream: Some(stream) }
+            }
+            [first, stream, ..] if matches!(first & 0xff, PIPE_WRITTEN | PIPE_END | DECLINE) => {
+                Subject::Stream(stream)
+            }
             _ => Subject::Worker,
         }
     }

@@ -18,9 +18,11 @@
 //! | `PIPE_WRITE` | kind; stream (takes the next buffer) |
 //! | `PIPE_END` | kind; stream |
 //! | `SLOW_CONSUMER` | kind; connection; bytes that wait for it |
+//! | `ARRIVED` | kind, offers extensions << 8; stream; ports of the peer and of ourselves << 16; lengths of their addresses alike; text length: peer, ourselves, request |
 //! | `DEFECT` | kind; text length |
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
 
@@ -54,6 +56,7 @@ pub enum Kind {
     Defect = 15,
     PollAnswerBinary = 16,
     SlowConsumer = 17,
+    Arrived = 18,
 }
 
 /// The word that stands for "no acknowledgement id".
@@ -235,6 +238,23 @@ impl EventSink {
     /// Bytes for a stream in JavaScript.
     pub fn pipe_write(&mut self, stream: StreamId, data: Vec<u8>) {
         self.push_buffer(Kind::PipeWrite as u32, stream, data);
+    }
+
+    /// A connection begins with an upgrade request.
+    pub fn arrived(
+        &mut self,
+        stream: StreamId,
+        peer: SocketAddr,
+        local: SocketAddr,
+        request: &str,
+        offers_extensions: bool,
+    ) {
+        let first = Kind::Arrived as u32 | u32::from(offers_extensions) << 8;
+        let ports = u32::from(peer.port()) | u32::from(local.port()) << 16;
+        let (peer, local) = (peer.ip().to_string(), local.ip().to_string());
+        let lengths = utf16_length(&peer) | utf16_length(&local) << 16;
+        let text = [&peer, &local, request].concat();
+        self.push(&[first, stream, ports, lengths, utf16_length(&text)], &text);
     }
 
     /// An event of a kind that has nothing but a subject.

@@ -8,6 +8,8 @@ use super::recovery::Subject;
 use super::{put, Worker};
 use crate::connection::{watch, Connection, ConnectionId};
 use crate::engine_io::packet::Type;
+#[cfg(unix)]
+use crate::engine_io::Protocol;
 use crate::error::Ending;
 use crate::panics::panic_point;
 use crate::session::timers::CLOSE_TIMEOUT;
@@ -50,6 +52,27 @@ impl Worker {
                 self.on_head(stream, head);
             }
         }
+    }
+
+    /// A session begins with a WebSocket whose request never was Node's.
+    #[cfg(unix)]
+    pub(super) fn open_admitted(
+        &mut self,
+        id: ConnectionId,
+        protocol: Protocol,
+        stream: StreamId,
+        fd: Rc<FdStream>,
+        response: &str,
+        handshake: &str,
+    ) {
+        let (Some(slot), Some(socket_slot)) = (self.slot(id), self.slot(stream)) else { return };
+        let mut turn = Turn { options: &self.options, now: self.now, deadlines: &mut self.deadlines };
+        let session = Session::websocket(id, protocol, stream, &mut turn);
+        put(&mut self.connections, slot, Connection::new(session, None));
+        put(&mut self.sockets, socket_slot, WebSocket::new(id, protocol, Stream::Fd(fd)));
+        self.start_reading(stream);
+        self.append(stream, |out| out.extend_from_slice(response.as_bytes()));
+        self.send_packet(id, Type::Open, &handshake.as_bytes()[1..]);
     }
 
     fn greet(&mut self, id: ConnectionId, initial: Option<Outgoing>) {
@@ -288,7 +311,11 @@ impl Worker {
         panic_point!("timer turn");
         self.now = Instant::now();
         while let Some((timer, id, at)) = self.deadlines.pop_due(self.now) {
-            let subject = if timer == Timer::Linger { Subject::Stream(id) } else { Subject::Connection(id) };
+            let subject = if matches!(timer, Timer::Linger | Timer::Arrival) {
+                Subject::Stream(id)
+            } else {
+                Subject::Connection(id)
+            };
             self.contained(subject, |worker| worker.on_due(timer, id, at));
         }
         self.finish_turn();
@@ -307,6 +334,10 @@ impl Worker {
                 }
             }
             Timer::Linger => self.on_linger_due(id),
+            #[cfg(unix)]
+            Timer::Arrival => self.on_arrival_due(id, at),
+            #[cfg(not(unix))]
+            Timer::Arrival => {}
         }
     }
 

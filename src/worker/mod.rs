@@ -4,6 +4,8 @@
 //! bytes that one socket had, or the timers that are due. A turn ends by writing what it produced and publishing
 //! its events. Nothing is borrowed across an `await`.
 
+#[cfg(unix)]
+mod arrivals;
 pub mod command;
 pub mod event;
 mod input;
@@ -13,7 +15,7 @@ pub mod recovery;
 mod rooms;
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -31,6 +33,8 @@ use crate::session::outbox::Pool;
 use crate::session::{Deadlines, StreamId, Turn};
 use crate::transport::polling::Polling;
 use crate::transport::websocket::{Queued, WebSocket};
+#[cfg(unix)]
+use arrivals::Arrival;
 use command::{Command, CommandQueue, Op, OpBatch};
 use event::{EventSink, Inbox};
 use recovery::take_turn;
@@ -114,6 +118,9 @@ struct Worker {
     options: Arc<Options>,
     connections: Vec<Option<Box<Connection>>>,
     sockets: Vec<Option<Box<WebSocket>>>,
+    /// Connections that Node has accepted, by the numbers of their streams.
+    #[cfg(unix)]
+    arrivals: HashMap<StreamId, Arrival>,
     rooms: Rooms,
     deadlines: Deadlines,
     events: EventSink,
@@ -213,6 +220,8 @@ impl Worker {
             options,
             connections: Vec::new(),
             sockets: Vec::new(),
+            #[cfg(unix)]
+            arrivals: HashMap::new(),
             rooms: Rooms::default(),
             deadlines: Deadlines::default(),
             events,
@@ -274,6 +283,8 @@ impl Worker {
         panic_point!("command {}", command.name());
         match command {
             Command::Open(open) => self.open(*open),
+            #[cfg(unix)]
+            Command::Receive { stream, fd } => self.receive(stream, fd),
             Command::Upgrade { connection, socket } => self.upgrade(connection, socket),
             Command::PostBinary { connection, body } => self.on_binary_post(connection, &body),
             Command::PipeData { stream, mut data } => self.on_bytes(stream, &mut data),
@@ -317,6 +328,12 @@ impl Worker {
             }
             Op::PipeWritten { stream } => self.on_pipe_written(stream),
             Op::PipeEnd { stream } => self.on_end_of_stream(stream),
+            #[cfg(unix)]
+            Op::Admit { connection, stream, protocol, sid } => self.admit(stream, connection, protocol, sid),
+            #[cfg(unix)]
+            Op::Decline { stream } => self.release(stream),
+            #[cfg(not(unix))]
+            Op::Admit { .. } | Op::Decline { .. } => {}
             Op::Join { .. } | Op::Leave { .. } => {}
         }
     }

@@ -24,6 +24,9 @@ pub enum Subject {
     Newcomer { connection: ConnectionId, stream: Option<StreamId> },
     /// That of a session to which a WebSocket comes, which may not be there yet.
     Upgrade { connection: ConnectionId, stream: StreamId },
+    /// That of a connection which Node has accepted, and which may not be there yet.
+    #[cfg(unix)]
+    Arrival(StreamId),
     /// Everybody's.
     Worker,
 }
@@ -71,6 +74,11 @@ impl Worker {
                 self.fail_new_stream(stream, self.endings == endings);
                 self.fail_connection(connection);
             }
+            #[cfg(unix)]
+            Subject::Arrival(id) => {
+                self.arrivals.remove(&id);
+                self.events.simple(Kind::Released, id);
+            }
             Subject::Worker => return self.start_afresh(),
         }
         self.events.defect("the native engine failed while it handled a connection; please report this");
@@ -91,6 +99,8 @@ impl Worker {
     }
 
     fn fail_new_stream(&mut self, id: StreamId, is_unknown: bool) {
+        #[cfg(unix)]
+        let is_unknown = is_unknown && !self.arrivals.contains_key(&id);
         if self.socket(id).is_none() && is_unknown {
             self.events.simple(Kind::Released, id);
         }
@@ -103,6 +113,8 @@ impl Worker {
             self.endings = self.endings.wrapping_add(1);
             self.events.simple(Kind::Released, id);
         }
+        #[cfg(unix)]
+        self.release(id);
     }
 
     /// The streams that live here, and the sessions that they belong to.
@@ -121,6 +133,10 @@ impl Worker {
             if socket.is_some() {
                 self.events.simple(Kind::Released, slot as u32 * self.count + self.index);
             }
+        }
+        #[cfg(unix)]
+        for id in std::mem::take(&mut self.arrivals).into_keys() {
+            self.events.simple(Kind::Released, id);
         }
         for (slot, connection) in std::mem::take(&mut self.connections).into_iter().enumerate() {
             if connection.is_some() {

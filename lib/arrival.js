@@ -1,0 +1,182 @@
+"use strict";
+
+const { IncomingMessage, Server: HttpServer, maxHeaderSize } = require("http");
+const { Conn, revisionOf } = require("./conn");
+const { openWithId, protocolOf } = require("./handshake");
+const { parseQuery } = require("./query");
+const { TakenSocket, isUnobserved } = require("./takeover");
+
+// What clients begin with is looked at before Node's HTTP server comes to it. An ordinary upgrade request becomes a
+// session without any of Node's objects for connections and requests, which cost more to make than all the rest; they
+// are made if somebody asks for them. That is done only where the application cannot tell the difference; every other
+// connection is handed to Node as it was accepted, with all its bytes unread.
+
+/** Bytes and headers of a request that the native engine looks at; see src/transport/upgrade_request.rs. */
+const LONGEST_REQUEST = 8192;
+const MOST_HEADERS = 64;
+
+/**
+ * Looks at the connections of an HTTP server before it does, as far as that is possible.
+ * @param server {Server}
+ * @param httpServer {http.Server}
+ * @param path {string} what the requests that concern us begin with
+ */
+function watchArrivals(server, httpServer, path) {
+  // others, such as those of TLS and of HTTP/2, do something with a connection before there is a request
+  if (process.platform === "win32" || Object.getPrototypeOf(httpServer) !== HttpServer.prototype) return;
+  const entrance = new Entrance(server, httpServer, path);
+  httpServer.on("listening", () => entrance.watch());
+  if (httpServer.listening) entrance.watch();
+}
+
+/** Where the connections of an HTTP server come in. */
+class Entrance {
+  constructor(server, httpServer, path) {
+    this.server = server;
+    this.httpServer = httpServer;
+    this.path = path;
+  }
+
+  /** Has accepted connections come here first. */
+  watch() {
+    const listening = this.httpServer._handle;
+    // the handles of Unix-domain sockets have no addresses, and those of some cluster modules are none of Node's
+    if (typeof listening?.onconnection !== "function" || typeof listening.getsockname !== "function") return;
+    const entrance = this;
+    const { onconnection } = listening;
+    listening.onconnection = function (error, handle) {
+      if (error || !entrance.isOpen() || !entrance.receive(this, onconnection, handle)) {
+        onconnection.call(this, error, handle);
+      }
+    };
+  }
+
+  /** Whether the application could not tell if a connection never came to Node's HTTP server. */
+  isOpen() {
+    const { server, httpServer } = this;
+    return (
+      isUnobserved(server, httpServer) &&
+      !server.opts.initialPacket &&
+      server.opts.transports.includes("websocket") &&
+      httpServer.maxConnections == null &&
+      httpServer.blockList == null &&
+      !httpServer.pauseOnConnect &&
+      !httpServer.keepAlive &&
+      !httpServer.joinDuplicateHeaders &&
+      (httpServer.maxHeaderSize ?? maxHeaderSize) >= LONGEST_REQUEST &&
+      !(httpServer.maxHeadersCount > 0 && httpServer.maxHeadersCount < MOST_HEADERS) &&
+      makesPlainRequests(httpServer)
+    );
+  }
+
+  /** Has the native engine look at a connection. @returns {boolean} whether it does */
+  receive(listening, onconnection, handle) {
+    const { server, httpServer } = this;
+    const { fd } = handle;
+    if (!(fd >= 0)) return false;
+    const arrival = new Arrival(this, listening, onconnection, handle);
+    arrival.id = server._registerStream(arrival);
+    let isReceived = false;
+    try {
+      isReceived = server._native.receive(arrival.id, fd);
+    } catch {
+      // what is wrong will be said when the connection is taken over from Node
+    }
+    if (isReceived) httpServer._connections++;
+    else server._releaseStream(arrival.id);
+    return isReceived;
+  }
+}
+
+/** The option `IncomingMessage` of an HTTP server, which Node keeps under a symbol. */
+function makesPlainRequests(httpServer) {
+  for (const symbol of Object.getOwnPropertySymbols(httpServer)) {
+    if (symbol.description === "IncomingMessage") return httpServer[symbol] === IncomingMessage;
+  }
+  return false;
+}
+
+/** An accepted connection of which it is not known yet what it begins with. */
+class Arrival {
+  constructor(entrance, listening, onconnection, handle) {
+    this.entrance = entrance;
+    this.id = -1;
+    /** The handle that has accepted it, what that would have called, and Node's handle for the connection itself. */
+    this._listening = listening;
+    this._onconnection = onconnection;
+    this._handle = handle;
+  }
+
+  /**
+   * It begins with an upgrade request.
+   * @param text {string} the addresses of the peer and of ourselves; what the request consists of, see `remakeRequest`
+   * @param ports {number} of the peer, and of ourselves << 16
+   * @param lengths {number} of the addresses alike
+   * @param offersExtensions {boolean}
+   */
+  onRequest(text, ports, lengths, offersExtensions) {
+    const { server } = this.entrance;
+    const url = text.slice(text.lastIndexOf("\n") + 1);
+    const req = { url, _query: parseQuery(url) };
+    if (this._isOrdinary(req) && !(offersExtensions && server.opts.perMessageDeflate)) {
+      openWithId(server, new Admission(this, req, text, ports, lengths), server.generateId());
+    } else {
+      server._commands.decline(this.id);
+    }
+  }
+
+  /** Whether Node's way would lead to a session without further ado. */
+  _isOrdinary(req) {
+    const { entrance } = this;
+    const { transport, sid } = req._query;
+    return (
+      req.url.startsWith(entrance.path) &&
+      transport === "websocket" &&
+      !sid &&
+      (protocolOf(req) === 4 || entrance.server.opts.allowEIO3) &&
+      entrance.isOpen()
+    );
+  }
+
+  /** It is Node's. */
+  onReleased() {
+    this.entrance.httpServer._connections--;
+    this._onconnection.call(this._listening, undefined, this._handle);
+  }
+
+  /** It belongs to a session: Node's handle is of no use any more. */
+  leave() {
+    this._handle.close();
+  }
+}
+
+/** An arrival on its way to a session. */
+class Admission {
+  constructor(arrival, req, text, ports, lengths) {
+    this.arrival = arrival;
+    this.req = req;
+    this.text = text;
+    this.ports = ports;
+    this.lengths = lengths;
+  }
+
+  /** Opens a session. */
+  open(sid) {
+    const { arrival, req, text, ports, lengths } = this;
+    const local = lengths & 0xffff;
+    const rest = local + (lengths >>> 16);
+    const { server, httpServer } = arrival.entrance;
+    const conn = new Conn(sid, server, undefined, "websocket", protocolOf(req), arrival.id);
+    conn.remoteAddress = text.slice(0, local);
+    conn._rawRequest = text.slice(rest);
+    const taken = new TakenSocket(server, httpServer, undefined);
+    taken.id = arrival.id;
+    taken.remember(conn.remoteAddress, ports & 0xffff, text.slice(local, rest), ports >>> 16);
+    conn._stream = server._streams.items[arrival.id] = taken;
+    server._commands.admit(conn._handle, arrival.id, revisionOf(req), sid);
+    arrival.leave();
+    return conn;
+  }
+}
+
+module.exports = { watchArrivals };

@@ -1,0 +1,149 @@
+//! Connections that Node has accepted, before anybody has read from them.
+//!
+//! One that begins with an ordinary upgrade request is shown to JavaScript, which admits it as a session: Node's HTTP
+//! parser, and all the objects that come with it, have no part in it. Any other is released, and Node goes on with
+//! it as if nothing had happened. Until it is admitted, nothing is taken from its bytes; they are only looked at.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::task::AbortHandle;
+
+use super::event::Kind;
+use super::recovery::{take_turn, Subject};
+use super::{Shared, Worker};
+use crate::connection::ConnectionId;
+use crate::engine_io::packet::Handshake;
+use crate::engine_io::Protocol;
+use crate::error::Ending;
+use crate::panics::panic_point;
+use crate::session::{StreamId, Timer};
+use crate::stream::fd::FdStream;
+use crate::transport::upgrade_request::{self, Reading, LONGEST};
+
+use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
+
+/// How long a connection may say nothing, or not enough, before Node's own time limits begin to count.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A connection that has been accepted.
+pub(super) struct Arrival {
+    fd: Rc<FdStream>,
+    /// The task that waits for its first bytes.
+    task: Option<AbortHandle>,
+    /// When it is released if it has said nothing.
+    deadline: Instant,
+    /// What JavaScript has been told of.
+    request: Option<Request>,
+}
+
+struct Request {
+    /// Bytes that it takes.
+    length: usize,
+    /// The answer to it.
+    response: String,
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
+    }
+}
+
+/// The task that waits for the first bytes of a connection.
+async fn wait(shared: Shared, id: StreamId, fd: Rc<FdStream>) {
+    loop {
+        let Ok(mut ready) = fd.readable().await else { return };
+        match take_turn(&shared, |worker| worker.look_turn(id, &fd)) {
+            Some(Look::Again) => ready.clear_ready(),
+            Some(Look::Done) | None => return,
+        }
+    }
+}
+
+/// Whether the first bytes of a connection are to be looked at again when there are more.
+#[derive(Clone, Copy)]
+enum Look {
+    Again,
+    Done,
+}
+
+impl Worker {
+    /// Node has accepted a connection.
+    pub(super) fn receive(&mut self, id: StreamId, fd: OwnedFd) {
+        let (Ok(fd), Some(this)) = (FdStream::register(fd), self.this.upgrade()) else {
+            self.events.simple(Kind::Released, id);
+            return;
+        };
+        let fd = Rc::new(fd);
+        let task = tokio::task::spawn_local(wait(this, id, fd.clone()));
+        let deadline = self.now + PATIENCE;
+        self.deadlines.arm(Timer::Arrival, deadline, id);
+        self.arrivals.insert(id, Arrival { fd, task: Some(task.abort_handle()), deadline, request: None });
+    }
+
+    fn look_turn(&mut self, id: StreamId, fd: &FdStream) -> Look {
+        panic_point!("looking");
+        self.now = Instant::now();
+        let look = self.contained(Subject::Stream(id), |worker| worker.look_at(id, fd));
+        self.finish_turn();
+        look.unwrap_or(Look::Done)
+    }
+
+    fn look_at(&mut self, id: StreamId, fd: &FdStream) -> Look {
+        panic_point!("look");
+        let reading = match fd.peek(&mut self.read_buffer[..LONGEST]) {
+            Ok(0) => Reading::Other,
+            Ok(length) => upgrade_request::read(&self.read_buffer[..length]),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                Reading::Incomplete
+            }
+            Err(_) => Reading::Other,
+        };
+        match (reading, fd.addresses()) {
+            (Reading::Incomplete, _) => return Look::Again,
+            (Reading::Upgrade(request), Some((peer, local))) => {
+                if let Some(arrival) = self.arrivals.get_mut(&id) {
+                    self.events.arrived(id, peer, local, &request.lines, request.offers_extensions);
+                    arrival.request = Some(Request { length: request.length, response: request.response });
+                }
+            }
+            _ => self.release(id),
+        }
+        Look::Done
+    }
+
+    /// It is to be Node's.
+    pub(super) fn release(&mut self, id: StreamId) {
+        if self.arrivals.remove(&id).is_some() {
+            self.events.simple(Kind::Released, id);
+        }
+    }
+
+    /// It has said nothing, or not enough.
+    pub(super) fn on_arrival_due(&mut self, id: StreamId, at: Instant) {
+        if self.arrivals.get(&id).is_some_and(|it| it.request.is_none() && it.deadline == at) {
+            self.release(id);
+        }
+    }
+
+    /// JavaScript has made a session of it.
+    pub(super) fn admit(&mut self, id: StreamId, connection: ConnectionId, protocol: Protocol, sid: &str) {
+        let arrival = self.arrivals.remove(&id);
+        let Some((fd, request)) = arrival.and_then(|mut it| Some((it.fd.clone(), it.request.take()?))) else {
+            // this worker has failed, and started afresh, since it was announced
+            self.events.closed(connection, Ending::InternalError);
+            return;
+        };
+        fd.send_without_delay();
+        let is_whole = fd.skip(request.length, &mut self.read_buffer).is_ok();
+        let handshake = Handshake { sid, upgrades: &[], limits: &self.options.limits }.encode();
+        self.open_admitted(connection, protocol, id, fd, &request.response, &handshake);
+        if !is_whole {
+            self.on_end_of_stream(id);
+        }
+    }
+}
