@@ -19,7 +19,7 @@ use crate::error::Ending;
 use crate::panics::panic_point;
 use crate::session::{StreamId, Timer};
 use crate::stream::fd::FdStream;
-use crate::transport::upgrade_request::{self, Reading, LONGEST};
+use crate::transport::upgrade_request::{self, Reading, UpgradeRequest, LONGEST};
 
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
@@ -103,17 +103,21 @@ impl Worker {
             }
             Err(_) => Reading::Other,
         };
-        match (reading, fd.addresses()) {
-            (Reading::Incomplete, _) => return Look::Again,
-            (Reading::Upgrade(request), Some((peer, local))) => {
-                if let Some(arrival) = self.arrivals.get_mut(&id) {
-                    self.events.arrived(id, peer, local, &request.lines, request.offers_extensions);
-                    arrival.request = Some(Request { length: request.length, response: request.response });
-                }
-            }
-            _ => self.release(id),
+        match reading {
+            Reading::Incomplete => return Look::Again,
+            Reading::Upgrade(request) => self.announce(id, fd, request),
+            Reading::Other => self.release(id),
         }
         Look::Done
+    }
+
+    /// Shows JavaScript what it begins with.
+    fn announce(&mut self, id: StreamId, fd: &FdStream, request: UpgradeRequest) {
+        let (Some(arrival), Some((peer, local))) = (self.arrivals.get_mut(&id), fd.addresses()) else {
+            return self.release(id);
+        };
+        self.events.arrived(id, peer, local, &request.lines, request.offers_extensions);
+        arrival.request = Some(Request { length: request.length, response: request.response });
     }
 
     /// It is to be Node's.
