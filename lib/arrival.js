@@ -5,6 +5,7 @@ const { Conn, revisionOf } = require("./conn");
 const { openWithId, protocolOf } = require("./handshake");
 const { parseQuery } = require("./query");
 const { TakenSocket, isUnobserved } = require("./takeover");
+const { UpgradeResponse, linesOf } = require("./upgrade");
 
 // What clients begin with is looked at before Node's HTTP server comes to it. An ordinary upgrade request becomes a
 // session without any of Node's objects for connections and requests, which cost more to make than all the rest; they
@@ -173,10 +174,27 @@ class Admission {
     taken.id = arrival.id;
     taken.remember(conn.remoteAddress, ports & 0xffff, text.slice(local, rest), ports >>> 16);
     conn._stream = server._streams.items[arrival.id] = taken;
-    server._commands.admit(conn._handle, arrival.id, revisionOf(req), sid);
+    const headers = server._plainCors === undefined ? "" : corsHeaders(server, text.slice(rest));
+    server._commands.admit(conn._handle, arrival.id, revisionOf(req), sid, headers);
     arrival.leave();
     return conn;
   }
+}
+
+/** What the option `cors` adds to the answer to an upgrade request. */
+function corsHeaders(server, lines) {
+  const origin = headerIn(lines.split("\n"), "origin");
+  const res = new UpgradeResponse(undefined, undefined);
+  server._plainCors({ method: "GET", headers: origin === undefined ? {} : { origin } }, res, () => {});
+  return linesOf(res.headers);
+}
+
+/** The first header of a name, of which Node takes no other. */
+function headerIn(lines, name) {
+  for (let i = 0; i + 1 < lines.length; i += 2) {
+    if (lines[i].toLowerCase() === name) return lines[i + 1];
+  }
+  return undefined;
 }
 
 module.exports = { watchArrivals };

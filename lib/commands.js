@@ -207,15 +207,16 @@ class Commands {
     this._simple(PIPE_END, stream, stream);
   }
 
-  /** An arrival becomes a session. */
-  admit(connection, stream, revision, sid) {
-    const at = this._begin(5, connection);
+  /** An arrival becomes a session. `headers`: what its answer has beyond the usual. */
+  admit(connection, stream, revision, sid, headers) {
+    const at = this._begin(6, connection);
     this.words[at] = ADMIT;
     this.words[at + 1] = connection;
     this.words[at + 2] = stream;
-    this.words[at + 3] = sid.length;
+    this.words[at + 3] = sid.length + headers.length;
     this.words[at + 4] = revision;
-    this._addText(sid);
+    this.words[at + 5] = sid.length;
+    this._addText(sid + headers);
   }
 
   /** An arrival is to be Node's. */

@@ -119,7 +119,14 @@ class Server extends EventEmitter {
     if (opts.perMessageDeflate) {
       this.opts.perMessageDeflate = Object.assign({ threshold: DEFLATE_THRESHOLD }, opts.perMessageDeflate);
     }
-    if (this.opts.cors) this.use(require("cors")(this.opts.cors));
+    /** The middleware of the option `cors`, if it shows the application no requests. */
+    this._plainCors = undefined;
+    const { cors } = this.opts;
+    if (cors) {
+      this.use(require("cors")(cors));
+      if (typeof cors !== "function" && typeof cors.origin !== "function")
+        this._plainCors = this.middlewares[0];
+    }
     for (const name of NUMBERS) this.opts[name] = numberOf(this.opts, name);
     const { pingInterval, pingTimeout, upgradeTimeout, maxHttpBufferSize } = this.opts;
     const limits = JSON.stringify({ pingInterval, pingTimeout, maxPayload: maxHttpBufferSize });
@@ -313,9 +320,10 @@ class Server extends EventEmitter {
 
   /** Whether the application gets to see the requests of WebSockets. @private */
   _showsRequests() {
-    const { _events: events, opts } = this;
+    const { _events: events, middlewares, opts } = this;
     return (
-      this.middlewares.length !== 0 ||
+      middlewares.length > 1 ||
+      middlewares[0] !== this._plainCors ||
       opts.allowRequest !== undefined ||
       events.headers !== undefined ||
       events.initial_headers !== undefined ||

@@ -241,12 +241,19 @@ function addHeaders(attempt, response) {
   if (attempt._res !== undefined || isAnnounced(server)) {
     const { headers } = attempt.res;
     announceHeaders(server, headers, req);
-    for (const name of Object.keys(headers)) response += `\r\n${name}: ${headers[name]}`;
+    response += linesOf(headers);
   }
   if (server.ws === undefined || server.ws.listenerCount("headers") === 0) return response;
   const lines = response.split("\r\n");
   server.ws.emit("headers", lines, req);
   return lines.join("\r\n");
+}
+
+/** Headers as they follow the last line of others. */
+function linesOf(headers) {
+  let lines = "";
+  for (const name of Object.keys(headers)) lines += `\r\n${name}: ${headers[name]}`;
+  return lines;
 }
 
 function badRequest(socket, message, headers) {
@@ -317,4 +324,4 @@ class UpgradeResponse {
 
 function noop() {}
 
-module.exports = { handleUpgrade, onWebSocket };
+module.exports = { UpgradeResponse, handleUpgrade, linesOf, onWebSocket };

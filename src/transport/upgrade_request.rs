@@ -34,7 +34,7 @@ pub struct UpgradeRequest {
     /// Names and values of its headers, by turns, and the target, on a line each: what `lib/takeover.js` makes a
     /// request of if somebody asks for it.
     pub lines: String,
-    /// The answer to it.
+    /// The answer to it, but for its end: see [`websocket::switching_protocols`].
     pub response: String,
     /// Whether the client offers extensions.
     pub offers_extensions: bool,
@@ -93,7 +93,7 @@ fn recognise(request: &httparse::Request<'_, '_>, length: usize) -> Option<Upgra
     Some(UpgradeRequest {
         length,
         lines,
-        response: websocket::switching_protocols(std::str::from_utf8(deciding.key?).ok()?) + "\r\n\r\n",
+        response: websocket::switching_protocols(std::str::from_utf8(deciding.key?).ok()?),
         offers_extensions: deciding.extensions.is_some(),
     })
 }
@@ -165,7 +165,7 @@ mod tests {
         let text = request("Cookie: a=1; b=2\r\nCookie: c=3\r\nX-Empty: \r\n");
         let upgrade = recognised(&format!("{text}\u{0}what follows")).unwrap();
         assert_eq!(upgrade.length, text.len());
-        assert!(upgrade.response.ends_with(": s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"));
+        assert!(upgrade.response.ends_with(": s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
         assert!(!upgrade.offers_extensions);
         assert!(upgrade.lines.starts_with("Host\nhere:3000\nUpgrade\nwebsocket\n"));
         let end = "Cookie\na=1; b=2\nCookie\nc=3\nX-Empty\n\n/socket.io/?EIO=4&transport=websocket";

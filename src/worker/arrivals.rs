@@ -41,7 +41,7 @@ pub(super) struct Arrival {
 struct Request {
     /// Bytes that it takes.
     length: usize,
-    /// The answer to it.
+    /// The answer to it, but for its end.
     response: String,
 }
 
@@ -135,7 +135,14 @@ impl Worker {
     }
 
     /// JavaScript has made a session of it.
-    pub(super) fn admit(&mut self, id: StreamId, connection: ConnectionId, protocol: Protocol, sid: &str) {
+    pub(super) fn admit(
+        &mut self,
+        id: StreamId,
+        connection: ConnectionId,
+        protocol: Protocol,
+        sid: &str,
+        headers: &str,
+    ) {
         let arrival = self.arrivals.remove(&id);
         let Some((fd, request)) = arrival.and_then(|mut it| Some((it.fd.clone(), it.request.take()?))) else {
             // this worker has failed, and started afresh, since it was announced
@@ -145,7 +152,8 @@ impl Worker {
         fd.send_without_delay();
         let is_whole = fd.skip(request.length, &mut self.read_buffer).is_ok();
         let handshake = Handshake { sid, upgrades: &[], limits: &self.options.limits }.encode();
-        self.open_admitted(connection, protocol, id, fd, &request.response, &handshake);
+        let response = [&request.response, headers, "\r\n\r\n"].concat();
+        self.open_admitted(connection, protocol, id, fd, &response, &handshake);
         if !is_whole {
             self.on_end_of_stream(id);
         }

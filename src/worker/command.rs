@@ -15,7 +15,7 @@
 //! | `JOIN`, `LEAVE` | room; connection |
 //! | `CLOSE`, `POLL`, `DROP`, `ALIVE`, `WATCH` | connection |
 //! | `PIPE_WRITTEN`, `PIPE_END`, `DECLINE` | stream |
-//! | `ADMIT` | connection; stream; text length; revision of the protocol |
+//! | `ADMIT` | connection; stream; text length; revision of the protocol; how much of the text is the session id |
 //!
 //! A text length of `NO_TEXT` means a message that is a buffer. A target is a room, or a connection if its highest
 //! bit is set.
@@ -259,6 +259,8 @@ pub enum Op<'a> {
         stream: StreamId,
         protocol: Protocol,
         sid: &'a str,
+        /// What the answer to its request has beyond the usual, with a line break in front of each.
+        headers: &'a str,
     },
     /// A connection that has arrived is to be Node's.
     Decline {
@@ -332,7 +334,7 @@ fn layout(words: &[u32], at: usize) -> Option<(Option<usize>, usize)> {
         BROADCAST => (Some(at + 1), 4 + count(2)? + count(3)?),
         ROOM => (None, 3 + count(2)?),
         JOIN | LEAVE => (None, 3),
-        ADMIT => (Some(at + 3), 5),
+        ADMIT => (Some(at + 3), 6),
         DROP_ROOM | CLOSE | POLL | DROP | ALIVE | WATCH | PIPE_WRITTEN | PIPE_END | DECLINE => (None, 2),
         _ => return None,
     };
@@ -391,12 +393,12 @@ impl<'a> Iterator for Ops<'a> {
             ALIVE => Op::Alive { connection: words[1] },
             WATCH => Op::Watch { connection: words[1], flags },
             PIPE_WRITTEN => Op::PipeWritten { stream: words[1] },
-            ADMIT => Op::Admit {
-                connection: words[1],
-                stream: words[2],
-                protocol: Protocol::from_word(words[4]),
-                sid: parcel.text.unwrap_or_default(),
-            },
+            ADMIT => {
+                let text = parcel.text.unwrap_or_default();
+                let (sid, headers) = text.split_at_checked(words[5] as usize).unwrap_or((text, ""));
+                let protocol = Protocol::from_word(words[4]);
+                Op::Admit { connection: words[1], stream: words[2], protocol, sid, headers }
+            }
             DECLINE => Op::Decline { stream: words[1] },
             POST => Op::Post { connection: words[1], body: parcel.text.unwrap_or_default() },
             _ => Op::PipeEnd { stream: words[1] },

@@ -329,7 +329,9 @@ impl Worker {
             Op::PipeWritten { stream } => self.on_pipe_written(stream),
             Op::PipeEnd { stream } => self.on_end_of_stream(stream),
             #[cfg(unix)]
-            Op::Admit { connection, stream, protocol, sid } => self.admit(stream, connection, protocol, sid),
+            Op::Admit { connection, stream, protocol, sid, headers } => {
+                self.admit(stream, connection, protocol, sid, headers);
+            }
             #[cfg(unix)]
             Op::Decline { stream } => self.release(stream),
             #[cfg(not(unix))]
