@@ -594,6 +594,7 @@ mod tests {
     use super::super::command::{Open, Takeover};
     use super::super::event::{EventSink, Inbox};
     use super::*;
+    use crate::options::Options;
 
     const COUNT: u32 = 300;
     const PLAIN: u32 = 0;
@@ -771,6 +772,20 @@ mod tests {
         crowd.turns_until_idle();
         assert_eq!(crowd.got.pop().unwrap(), frames(&[&["n"][..], &[large.as_str(); 20]].concat()));
         crowd.assert_got(&["n"]);
+    }
+
+    #[test]
+    fn what_waits_in_the_backlog_is_tried_before_a_client_is_given_up() {
+        let mut crowd = Crowd::new(COUNT);
+        crowd.worker.options = Arc::new(Options { max_outbound: 500, ..Options::default() });
+        let texts: [String; 20] = std::array::from_fn(|_| "x".repeat(100));
+        for text in &texts {
+            crowd.emit(text, PLAIN);
+            crowd.worker.finish_turn();
+            crowd.read();
+        }
+        crowd.turns_until_idle();
+        crowd.assert_got(&texts.each_ref().map(String::as_str));
     }
 
     #[test]
