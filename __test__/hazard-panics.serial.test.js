@@ -222,6 +222,7 @@ const POINTS = [
   ["message", "duplex", "message", "victim"],
   ["finish turn", "websocket", "message", "worker"],
   ["flush", "websocket", "emit", "worker"],
+  ["backlog", "websocket", "emit", "worker"],
 ];
 
 for (const [point, kind, act, outcome] of POINTS) {

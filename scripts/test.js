@@ -33,6 +33,7 @@ const CORE = [
   "flags",
   "hazard-socket-release",
   "heartbeat",
+  "large-broadcast",
   "large-messages",
   "legacy-clients",
   "middleware",

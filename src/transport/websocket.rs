@@ -65,7 +65,10 @@ pub enum Queued {
     /// In that of the turn that is being taken.
     ThisTurn,
     /// In the backlog that earlier turns have left.
-    Backlog,
+    Backlog {
+        /// The number of the turn that last queued something.
+        turn: u32,
+    },
 }
 
 /// A connection that speaks RFC 6455.

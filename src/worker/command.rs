@@ -47,6 +47,11 @@ const TARGET_CONNECTION: u32 = 1 << 31;
 pub struct Flags(u8);
 
 impl Flags {
+    /// The flags in the first word of an operation.
+    pub fn from_word(word: u32) -> Flags {
+        Flags((word >> 8) as u8)
+    }
+
     /// Drop the message for a client whose transport is busy.
     pub fn volatile(self) -> bool {
         self.0 & 1 != 0
@@ -94,7 +99,7 @@ pub enum Command {
     Fail(Subject),
     /// Say when everything before this has been handed to the kernel, as far as it takes it.
     Settle(std::sync::mpsc::Sender<()>),
-    /// Drop everything and end.
+    /// Write what has been queued, drop everything and end.
     Shutdown,
 }
 
@@ -371,7 +376,7 @@ impl<'a> Iterator for Ops<'a> {
         let words = &self.batch.words[self.at..end];
         self.last = self.at;
         self.at = end;
-        let flags = Flags((words[0] >> 8) as u8);
+        let flags = Flags::from_word(words[0]);
         let parcel = match length_at {
             Some(length_at) => self.parcel(self.batch.words[length_at], words[0] as usize >> 16),
             None => Parcel { text: None, buffers: &[] },

@@ -1,8 +1,8 @@
 //! A worker: a thread with its own runtime, on which connections live for life.
 //!
 //! All state of a worker is behind one `RefCell` that is borrowed for the length of a turn: a batch of commands, the
-//! bytes that one socket had, or the timers that are due. A turn ends by writing what it produced and publishing
-//! its events. Nothing is borrowed across an `await`.
+//! bytes that one socket had, or the timers that are due. A turn ends by writing what it produced, or by leaving that to
+//! the main task if it goes to many sockets, and by publishing its events. Nothing is borrowed across an `await`.
 
 #[cfg(unix)]
 mod arrivals;
@@ -37,7 +37,7 @@ use crate::transport::websocket::{Queued, WebSocket};
 use arrivals::Arrival;
 use command::{Command, CommandQueue, Op, OpBatch};
 use event::{EventSink, Inbox};
-use recovery::take_turn;
+use recovery::{take_turn, Subject};
 use rooms::Rooms;
 
 /// Bytes that one read takes from a socket at the most.
@@ -128,8 +128,11 @@ struct Worker {
     read_buffer: Vec<u8>,
     /// Sockets that have something to write at the end of the turn.
     dirty_sockets: Vec<StreamId>,
-    /// Sockets that earlier turns have left to be written.
+    /// Sockets that earlier turns have left to be written, each once. Those that have ended since are still named, and
+    /// may have successors of the same number.
     backlog: VecDeque<StreamId>,
+    /// The number of this turn, to tell what it has queued for a socket from what had waited before.
+    turn: u32,
     /// The number of the last broadcast, to tell marks of connections apart.
     broadcast: u32,
     /// Counts the connections and sockets that have ended, so that it can be told whether one has.
@@ -229,6 +232,7 @@ impl Worker {
             read_buffer: vec![0; READ_BUFFER],
             dirty_sockets: Vec::new(),
             backlog: VecDeque::new(),
+            turn: 0,
             broadcast: 0,
             endings: 0,
             now: Instant::now(),
@@ -248,7 +252,10 @@ impl Worker {
                     after = After::Idle;
                     break;
                 }
-                Some(Command::Shutdown) => return After::Shutdown,
+                Some(Command::Shutdown) => {
+                    self.contained(Subject::Worker, Worker::write_everything);
+                    return After::Shutdown;
+                }
                 Some(Command::Batch(batch)) => self.execute_batch(&batch),
                 Some(command) => {
                     self.contained(command.subject(), |worker| worker.execute(command));
@@ -290,11 +297,8 @@ impl Worker {
             Command::PipeData { stream, mut data } => self.on_bytes(stream, &mut data),
             Command::Resume => self.resume.notify_waiters(),
             Command::Settle(done) => {
+                self.write_everything();
                 self.finish_turn();
-                while !self.backlog.is_empty() {
-                    self.write_backlog();
-                    self.finish_turn();
-                }
                 // nobody waits any more if that took too long
                 let _ = done.send(());
             }
@@ -380,9 +384,13 @@ impl Worker {
     }
 
     fn mark_dirty(&mut self, id: StreamId) {
-        if let Some(socket) = self.socket(id) {
-            if socket.queued == Queued::No {
-                socket.queued = Queued::ThisTurn;
+        let now = self.turn;
+        let Some(socket) = self.socket(id) else { return };
+        match &mut socket.queued {
+            Queued::ThisTurn => {}
+            Queued::Backlog { turn } => *turn = now,
+            queued @ Queued::No => {
+                *queued = Queued::ThisTurn;
                 self.dirty_sockets.push(id);
             }
         }
