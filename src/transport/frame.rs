@@ -306,6 +306,11 @@ pub fn write_binary(prefix: &[u8], data: &[u8], out: &mut Vec<u8>) {
     write_frame(OpCode::Data(Data::Binary), prefix, data, out);
 }
 
+/// Appends the beginning of a final binary frame whose payload is `prefix` and then `length` bytes, which follow.
+pub fn write_binary_head(prefix: &[u8], length: usize, out: &mut Vec<u8>) {
+    write_head(OpCode::Data(Data::Binary), prefix, length, out);
+}
+
 /// Appends a final frame of a message that was compressed (RFC 7692 section 6.1).
 pub fn write_compressed(is_text: bool, payload: &[u8], out: &mut Vec<u8>) {
     let opcode = OpCode::Data(if is_text { Data::Text } else { Data::Binary });
@@ -327,13 +332,16 @@ pub fn write_close(payload: &[u8], out: &mut Vec<u8>) {
 }
 
 fn write_frame(opcode: OpCode, prefix: &[u8], payload: &[u8], out: &mut Vec<u8>) {
-    let length = prefix.len() + payload.len();
-    out.reserve(length + MAX_HEADER);
+    out.reserve(MAX_HEADER + prefix.len() + payload.len());
+    write_head(opcode, prefix, payload.len(), out);
+    out.extend_from_slice(payload);
+}
+
+fn write_head(opcode: OpCode, prefix: &[u8], length: usize, out: &mut Vec<u8>) {
     let header = FrameHeader { opcode, ..FrameHeader::default() };
     // writing to a Vec does not fail
-    let _ = header.format(length as u64, out);
+    let _ = header.format((prefix.len() + length) as u64, out);
     out.extend_from_slice(prefix);
-    out.extend_from_slice(payload);
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::engine_io::packet::Type;
 use crate::engine_io::{payload, v3, Protocol};
 use crate::error::Ending;
 use crate::panics::panic_point;
-use crate::session::outbox::SHARE_FROM;
+use crate::session::outbox::{Outbox, Pool, SHARE_FROM};
 use crate::session::{State, StreamId};
 use crate::transport::deflate::{Deflate, Parameters};
 use crate::transport::frame;
@@ -103,7 +103,7 @@ impl<'a> Encoded<'a> {
     fn shared_frames(&mut self, protocol: Protocol) -> Option<Bytes> {
         let form = protocol.form();
         if self.shared[form].is_none() && self.frames(protocol).len() >= SHARE_FROM {
-            self.shared[form] = Some(Bytes::from(self.frames[form].clone()));
+            self.shared[form] = Some(Bytes::from(std::mem::take(&mut self.frames[form])));
         }
         self.shared[form].clone()
     }
@@ -128,6 +128,28 @@ fn write_frames(parcel: &Parcel<'_>, protocol: Protocol, out: &mut Vec<u8>) {
     }
     for buffer in parcel.buffers {
         write_buffer(buffer, protocol, out);
+    }
+}
+
+/// Queues a message as frames. Large buffers are queued by reference: they are copies already, of what the application
+/// may change.
+fn queue_frames(parcel: &Parcel<'_>, protocol: Protocol, outbox: &mut Outbox, pool: &mut Pool) {
+    let prefix: Option<&[u8]> = match protocol {
+        Protocol::V4 { base64: false } => Some(&[]),
+        Protocol::V3 { base64: false } => Some(&v3::BINARY_MESSAGE),
+        Protocol::V4 { base64: true } | Protocol::V3 { base64: true } => None,
+    };
+    if let Some(text) = parcel.text {
+        outbox.append(pool, |out| frame::write_text(b"4", text.as_bytes(), out));
+    }
+    for buffer in parcel.buffers {
+        match prefix {
+            Some(prefix) if buffer.len() >= SHARE_FROM => {
+                outbox.append(pool, |out| frame::write_binary_head(prefix, buffer.len(), out));
+                outbox.append_shared(buffer.clone());
+            }
+            _ => outbox.append(pool, |out| write_buffer(buffer, protocol, out)),
+        }
     }
 }
 
@@ -231,7 +253,7 @@ impl Worker {
         if let Some((socket, pool)) = self.socket_and_pool(stream) {
             if socket.phase == Phase::Open && !is_dropped {
                 match socket.reader.deflate.as_mut().filter(|_| flags.compress()) {
-                    None => socket.outbox.append(pool, |out| write_frames(&parcel, protocol, out)),
+                    None => queue_frames(&parcel, protocol, &mut socket.outbox, pool),
                     Some(deflate) => {
                         socket.outbox.append(pool, |out| write_compressed(&parcel, protocol, deflate, out));
                     }
@@ -550,5 +572,58 @@ impl Worker {
             }
             self.flush(id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROTOCOLS: [Protocol; Protocol::FORMS] = [
+        Protocol::V4 { base64: false },
+        Protocol::V4 { base64: true },
+        Protocol::V3 { base64: false },
+        Protocol::V3 { base64: true },
+    ];
+
+    #[test]
+    fn large_buffers_are_queued_as_the_same_frames() {
+        let sizes = [SHARE_FROM, 10, SHARE_FROM - 1, 0, 70_000, SHARE_FROM + 1];
+        let buffers: Vec<Bytes> = sizes.iter().map(|&size| Bytes::from(vec![size as u8; size])).collect();
+        for protocol in PROTOCOLS {
+            for text in [None, Some("56-[...]")] {
+                let parcel = Parcel { text, buffers: &buffers };
+                let mut expected = Vec::new();
+                write_frames(&parcel, protocol, &mut expected);
+                let (mut outbox, mut pool) = (Outbox::default(), Pool::default());
+                queue_frames(&parcel, protocol, &mut outbox, &mut pool);
+                assert_eq!(outbox.len(), expected.len());
+                assert!(outbox.take(&mut pool) == expected, "{protocol:?} {text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn large_buffers_are_not_copied() {
+        let buffer = Bytes::from(vec![1; SHARE_FROM]);
+        let parcel = Parcel { text: None, buffers: std::slice::from_ref(&buffer) };
+        let (mut outbox, mut pool) = (Outbox::default(), Pool::default());
+        queue_frames(&parcel, Protocol::V4 { base64: false }, &mut outbox, &mut pool);
+        assert!(!buffer.is_unique());
+        outbox.advance(outbox.len(), &mut pool);
+        assert!(buffer.is_unique());
+    }
+
+    #[test]
+    fn the_frames_of_a_broadcast_are_made_once() {
+        let text = "x".repeat(SHARE_FROM);
+        let parcel = Parcel { text: Some(&text), buffers: &[] };
+        let mut encoded = Encoded::new(parcel, Flags::default());
+        let protocol = PROTOCOLS[0];
+        let first = encoded.shared_frames(protocol).unwrap();
+        assert_eq!(first.as_ptr(), encoded.shared_frames(protocol).unwrap().as_ptr());
+        let mut expected = Vec::new();
+        write_frames(&parcel, protocol, &mut expected);
+        assert_eq!(first, expected);
     }
 }
