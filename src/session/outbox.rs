@@ -5,7 +5,8 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 
-/// Frames of at least this many bytes that several recipients share are queued by reference, not copied.
+/// Bytes that need not be copied, because several recipients share them or a buffer of its own holds them, are queued by
+/// reference if there are at least this many.
 pub const SHARE_FROM: usize = 8 << 10;
 
 /// A buffer of more bytes than this is freed, not pooled.
@@ -83,7 +84,8 @@ impl Outbox {
             &mut self.front
         } else {
             if !matches!(self.rest.back(), Some(Segment::Owned(_))) {
-                self.rest.push_back(Segment::Owned(pool.take()));
+                // often no more than a frame's header: for that, the pool's buffers are too large to wait with it
+                self.rest.push_back(Segment::Owned(Vec::new()));
             }
             match self.rest.back_mut() {
                 Some(Segment::Owned(tail)) => tail,
@@ -95,7 +97,7 @@ impl Outbox {
         self.queued += tail.len() - before;
     }
 
-    /// Appends bytes that others send too, without a copy.
+    /// Appends bytes without a copy.
     pub fn append_shared(&mut self, bytes: Bytes) {
         self.queued += bytes.len();
         self.rest.push_back(Segment::Shared(bytes));

@@ -3,6 +3,7 @@
 //! tungstenite's header codec is used on both ways; the message layer is ours, because it reads from a buffer that
 //! all connections of a worker share and keeps nothing for a connection whose last frame was complete.
 
+use std::borrow::Cow;
 use std::io::Cursor;
 
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
@@ -20,6 +21,13 @@ const MAX_HEADER: usize = 10;
 /// The largest integer that JavaScript represents exactly, 2^53 - 1.
 const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
+/// A data frame of at least this many bytes is assembled as it arrives, not once it is complete.
+const LARGE_FRAME: usize = 4096;
+
+/// Room that is made for a frame because its header announces it. There is more only for what has arrived: announcing
+/// must not cost us memory.
+const ROOM_AT_FIRST: usize = 128 << 10;
+
 /// A leftover of at most this many bytes does not keep a larger buffer alive.
 const LEFTOVER_SLACK: usize = 4096;
 
@@ -28,8 +36,8 @@ const LEFTOVER_SLACK: usize = 4096;
 pub enum Incoming<'a> {
     /// A text message, valid UTF-8.
     Text(&'a str),
-    /// A binary message.
-    Binary(&'a [u8]),
+    /// A binary message; owned if it had to be assembled.
+    Binary(Cow<'a, [u8]>),
     /// A ping, to be answered with the same data.
     Ping(&'a [u8]),
     /// A pong that nobody asked for.
@@ -50,21 +58,60 @@ pub enum Flow {
 /// Assembles messages from the bytes of one client.
 #[derive(Debug, Default)]
 pub struct FrameReader {
-    /// The beginning of a frame whose end has not arrived.
+    /// The beginning of a small frame, or of a frame's header, whose end has not arrived.
     partial: Vec<u8>,
-    /// The beginning of a message whose last fragment has not arrived.
-    fragmented: Option<Box<Fragmented>>,
+    /// The beginning of a message that did not arrive as a whole.
+    assembly: Option<Box<Assembly>>,
     /// The state of permessage-deflate, if it has been agreed on.
     pub deflate: Option<Box<Deflate>>,
 }
 
-/// A message under assembly.
+/// A message under assembly: fragments, and what there is of a large frame.
 #[derive(Debug)]
-struct Fragmented {
+struct Assembly {
     opcode: Data,
     compressed: bool,
     payload: Vec<u8>,
     count: u32,
+    arriving: Option<Arriving>,
+}
+
+/// A large frame that has not arrived as a whole. While there is one, what the client sends belongs to it.
+#[derive(Debug)]
+struct Arriving {
+    is_final: bool,
+    /// The mask of the bytes that come next.
+    mask: [u8; 4],
+    /// Bytes that have not arrived; never 0.
+    missing: usize,
+}
+
+impl Assembly {
+    /// Takes what `input` has of the frame that is arriving, and returns the rest and whether this ends the message.
+    fn arrive<'i>(&mut self, input: &'i mut [u8]) -> (&'i mut [u8], bool) {
+        let Some(frame) = self.arriving.as_mut() else { return (input, false) };
+        let length = frame.missing.min(input.len());
+        if self.payload.capacity() - self.payload.len() < length {
+            let room = frame.missing.min(self.payload.len().max(ROOM_AT_FIRST)).max(length);
+            if frame.is_final {
+                self.payload.reserve_exact(room);
+            } else {
+                // exact room for each of many fragments would mean to copy what there is that often
+                self.payload.reserve(room);
+            }
+        }
+        let (bytes, rest) = input.split_at_mut(length);
+        unmask(bytes, frame.mask);
+        self.payload.extend_from_slice(bytes);
+        frame.mask.rotate_left(length % 4);
+        frame.missing -= length;
+        let is_complete = frame.missing == 0;
+        let is_final = is_complete && frame.is_final;
+        if is_complete {
+            self.arriving = None;
+        }
+        (rest, is_final)
+    }
 }
 
 impl FrameReader {
@@ -80,6 +127,14 @@ impl FrameReader {
         max_payload: usize,
         mut deliver: impl FnMut(Incoming<'_>) -> Flow,
     ) -> Result<(), Violation> {
+        let mut input = input;
+        if let Some(assembly) = self.assembly.as_mut() {
+            let (rest, is_final) = assembly.arrive(input);
+            input = rest;
+            if is_final && self.finish(max_payload, &mut deliver)? == Flow::Stop {
+                return Ok(());
+            }
+        }
         if self.partial.is_empty() {
             let consumed = self.consume(input, max_payload, &mut deliver)?;
             self.partial.extend_from_slice(&input[consumed..]);
@@ -98,7 +153,7 @@ impl FrameReader {
         Ok(())
     }
 
-    /// Handles every complete frame of `bytes` and returns how many bytes that were.
+    /// Handles every complete frame of `bytes`, and a large one that is not, and returns how many bytes that were.
     fn consume(
         &mut self,
         bytes: &mut [u8],
@@ -109,16 +164,21 @@ impl FrameReader {
         while let Some((header, length, header_length)) = self.header(&bytes[at..], max_payload)? {
             let payload_at = at + header_length + 4;
             let end = payload_at + length;
+            let mask =
+                [bytes[payload_at - 4], bytes[payload_at - 3], bytes[payload_at - 2], bytes[payload_at - 1]];
             if bytes.len() < end {
-                break;
+                match header.opcode {
+                    OpCode::Data(opcode) if length >= LARGE_FRAME => {
+                        let assembly = self.assembly(opcode, header.rsv1)?;
+                        assembly.arriving =
+                            Some(Arriving { is_final: header.is_final, mask, missing: length });
+                        assembly.arrive(&mut bytes[payload_at..]);
+                        return Ok(bytes.len());
+                    }
+                    _ => break,
+                }
             }
-            let (head, payload) = bytes[at..end].split_at_mut(header_length + 4);
-            let mask = [
-                head[header_length],
-                head[header_length + 1],
-                head[header_length + 2],
-                head[header_length + 3],
-            ];
+            let payload = &mut bytes[payload_at..end];
             unmask(payload, mask);
             if self.frame(&header, payload, max_payload, deliver)? == Flow::Stop {
                 return Ok(bytes.len());
@@ -149,7 +209,7 @@ impl FrameReader {
             return Err(Violation::LengthOverflow);
         }
         if let OpCode::Data(_) = header.opcode {
-            let gathered = self.fragmented.as_ref().map_or(0, |message| message.payload.len()) as u64;
+            let gathered = self.assembly.as_ref().map_or(0, |message| message.payload.len()) as u64;
             if gathered + length > max_payload as u64 {
                 return Err(Violation::TooLarge);
             }
@@ -172,8 +232,8 @@ impl FrameReader {
             return Err(Violation::ReservedBit1);
         }
         match OpCode::from(opcode) {
-            OpCode::Data(Data::Continue) if self.fragmented.is_none() => return Err(Violation::Opcode(0)),
-            OpCode::Data(Data::Text | Data::Binary) if self.fragmented.is_some() => {
+            OpCode::Data(Data::Continue) if self.assembly.is_none() => return Err(Violation::Opcode(0)),
+            OpCode::Data(Data::Text | Data::Binary) if self.assembly.is_some() => {
                 return Err(Violation::Opcode(opcode));
             }
             OpCode::Data(Data::Reserved(_)) | OpCode::Control(Control::Reserved(_)) => {
@@ -204,31 +264,17 @@ impl FrameReader {
         max_payload: usize,
         deliver: &mut impl FnMut(Incoming<'_>) -> Flow,
     ) -> Result<Flow, Violation> {
-        let is_final = header.is_final;
         match header.opcode {
-            OpCode::Data(Data::Continue) => {
-                let Some(message) = self.fragmented.as_mut() else { return Err(Violation::Opcode(0)) };
-                message.count += 1;
-                if message.count > MAX_FRAGMENTS {
-                    return Err(Violation::TooManyFragments);
-                }
-                message.payload.extend_from_slice(payload);
-                if !is_final {
-                    return Ok(Flow::Continue);
-                }
-                let (opcode, compressed) = (message.opcode, message.compressed);
-                let payload = std::mem::take(&mut message.payload);
-                self.fragmented = None;
-                self.message(opcode, compressed, &payload, max_payload, deliver)
-            }
-            OpCode::Data(opcode) if is_final => {
-                self.message(opcode, header.rsv1, payload, max_payload, deliver)
+            OpCode::Data(opcode) if header.is_final && self.assembly.is_none() => {
+                self.message(opcode, header.rsv1, Cow::Borrowed(payload), max_payload, deliver)
             }
             OpCode::Data(opcode) => {
-                let compressed = header.rsv1;
-                self.fragmented =
-                    Some(Box::new(Fragmented { opcode, compressed, payload: payload.to_vec(), count: 1 }));
-                Ok(Flow::Continue)
+                self.assembly(opcode, header.rsv1)?.payload.extend_from_slice(payload);
+                if header.is_final {
+                    self.finish(max_payload, deliver)
+                } else {
+                    Ok(Flow::Continue)
+                }
             }
             OpCode::Control(Control::Ping) => Ok(deliver(Incoming::Ping(payload))),
             OpCode::Control(Control::Pong) => Ok(deliver(Incoming::Pong)),
@@ -241,18 +287,41 @@ impl FrameReader {
 }
 
 impl FrameReader {
+    /// The message that a data frame begins or goes on with.
+    fn assembly(&mut self, opcode: Data, compressed: bool) -> Result<&mut Assembly, Violation> {
+        let message = self.assembly.get_or_insert_with(|| {
+            Box::new(Assembly { opcode, compressed, payload: Vec::new(), count: 0, arriving: None })
+        });
+        message.count += 1;
+        if message.count > MAX_FRAGMENTS {
+            return Err(Violation::TooManyFragments);
+        }
+        Ok(message)
+    }
+
+    /// Handles the message under assembly, which is complete.
+    fn finish(
+        &mut self,
+        max_payload: usize,
+        deliver: &mut impl FnMut(Incoming<'_>) -> Flow,
+    ) -> Result<Flow, Violation> {
+        let Some(message) = self.assembly.take() else { return Ok(Flow::Continue) };
+        self.message(message.opcode, message.compressed, Cow::Owned(message.payload), max_payload, deliver)
+    }
+
     /// Handles a whole message.
     fn message(
         &mut self,
         opcode: Data,
         compressed: bool,
-        payload: &[u8],
+        payload: Cow<'_, [u8]>,
         max_payload: usize,
         deliver: &mut impl FnMut(Incoming<'_>) -> Flow,
     ) -> Result<Flow, Violation> {
         match self.deflate.as_mut() {
             Some(deflate) if compressed => {
-                deliver_message(opcode, &deflate.decompress(payload, max_payload)?, deliver)
+                let payload = deflate.decompress(&payload, max_payload)?;
+                deliver_message(opcode, Cow::Owned(payload), deliver)
             }
             _ => deliver_message(opcode, payload, deliver),
         }
@@ -261,11 +330,11 @@ impl FrameReader {
 
 fn deliver_message(
     opcode: Data,
-    payload: &[u8],
+    payload: Cow<'_, [u8]>,
     deliver: &mut impl FnMut(Incoming<'_>) -> Flow,
 ) -> Result<Flow, Violation> {
     if opcode == Data::Text {
-        let text = std::str::from_utf8(payload).map_err(|_| Violation::Utf8)?;
+        let text = std::str::from_utf8(&payload).map_err(|_| Violation::Utf8)?;
         Ok(deliver(Incoming::Text(text)))
     } else {
         Ok(deliver(Incoming::Binary(payload)))
@@ -306,6 +375,11 @@ pub fn write_binary(prefix: &[u8], data: &[u8], out: &mut Vec<u8>) {
     write_frame(OpCode::Data(Data::Binary), prefix, data, out);
 }
 
+/// Appends the beginning of a final binary frame whose payload is `prefix` and then `length` bytes, which follow.
+pub fn write_binary_head(prefix: &[u8], length: usize, out: &mut Vec<u8>) {
+    write_head(OpCode::Data(Data::Binary), prefix, length, out);
+}
+
 /// Appends a final frame of a message that was compressed (RFC 7692 section 6.1).
 pub fn write_compressed(is_text: bool, payload: &[u8], out: &mut Vec<u8>) {
     let opcode = OpCode::Data(if is_text { Data::Text } else { Data::Binary });
@@ -327,13 +401,16 @@ pub fn write_close(payload: &[u8], out: &mut Vec<u8>) {
 }
 
 fn write_frame(opcode: OpCode, prefix: &[u8], payload: &[u8], out: &mut Vec<u8>) {
-    let length = prefix.len() + payload.len();
-    out.reserve(length + MAX_HEADER);
+    out.reserve(MAX_HEADER + prefix.len() + payload.len());
+    write_head(opcode, prefix, payload.len(), out);
+    out.extend_from_slice(payload);
+}
+
+fn write_head(opcode: OpCode, prefix: &[u8], length: usize, out: &mut Vec<u8>) {
     let header = FrameHeader { opcode, ..FrameHeader::default() };
     // writing to a Vec does not fail
-    let _ = header.format(length as u64, out);
+    let _ = header.format((prefix.len() + length) as u64, out);
     out.extend_from_slice(prefix);
-    out.extend_from_slice(payload);
 }
 
 #[cfg(test)]
@@ -406,6 +483,123 @@ mod tests {
         }
         let single: Vec<&[u8]> = bytes.chunks(1).collect();
         assert_eq!(read(&single), whole);
+    }
+
+    /// Feeds in pieces of `step` bytes; every binary message that was delivered, and whether it was owned.
+    fn read_binary(bytes: &[u8], step: usize) -> (Vec<(Vec<u8>, bool)>, FrameReader) {
+        let (mut reader, mut seen) = (FrameReader::default(), Vec::new());
+        for piece in bytes.chunks(step) {
+            let result = reader.feed(&mut piece.to_vec(), usize::MAX >> 1, |incoming| {
+                if let Incoming::Binary(data) = incoming {
+                    let is_owned = matches!(data, Cow::Owned(_));
+                    seen.push((data.into_owned(), is_owned));
+                }
+                Flow::Continue
+            });
+            result.unwrap();
+        }
+        (seen, reader)
+    }
+
+    fn noise(length: usize) -> Vec<u8> {
+        (0..length).map(|index| (index * 31 % 251) as u8).collect()
+    }
+
+    #[test]
+    fn large_frames_are_the_same_however_they_arrive() {
+        let messages = [LARGE_FRAME - 1, LARGE_FRAME, 3, 70_000, 300_001, 0].map(noise);
+        let mut bytes: Vec<u8> = messages.iter().flat_map(|data| client_frame(0x82, data)).collect();
+        // in fragments, between which a ping comes
+        let fragments = noise(20_000);
+        bytes.extend(client_frame(0x02, &fragments[..5000]));
+        bytes.extend(client_frame(0x00, &fragments[5000..5001]));
+        bytes.extend(client_frame(0x89, b"ping"));
+        bytes.extend(client_frame(0x80, &fragments[5001..]));
+        for step in [1, 7, 13, 1000, 4097, 65_536, 131_072, bytes.len()] {
+            let (seen, reader) = read_binary(&bytes, step);
+            let seen: Vec<&[u8]> = seen.iter().map(|(data, _)| data.as_slice()).collect();
+            let expected = messages.iter().chain([&fragments]);
+            assert!(expected.eq(seen), "{step}");
+            assert!(reader.partial.is_empty() && reader.assembly.is_none());
+        }
+    }
+
+    #[test]
+    fn a_message_that_was_assembled_is_handed_over() {
+        let bytes = client_frame(0x82, &noise(65_536));
+        let (seen, _) = read_binary(&bytes, bytes.len());
+        assert!(!seen[0].1);
+        for step in [1000, 65_536] {
+            let (seen, _) = read_binary(&bytes, step);
+            assert!(seen[0].1);
+            assert_eq!(seen[0].0.capacity(), 65_536);
+        }
+    }
+
+    #[test]
+    fn an_announced_length_takes_no_memory() {
+        let mut bytes = vec![0x82, 0xff];
+        bytes.extend((1u64 << 40).to_be_bytes());
+        bytes.extend([1, 2, 3, 4]);
+        let capacity = |reader: &FrameReader| reader.assembly.as_ref().unwrap().payload.capacity();
+        assert_eq!(capacity(&read_binary(&bytes, 100).1), 0);
+        bytes.extend(noise(10));
+        assert_eq!(capacity(&read_binary(&bytes, 100).1), ROOM_AT_FIRST);
+        bytes.extend(noise(1_000_000));
+        assert!(capacity(&read_binary(&bytes, 65_536).1) <= 2_000_020);
+    }
+
+    #[test]
+    fn large_fragments_do_not_make_room_for_each_other_anew() {
+        let mut reader = FrameReader::default();
+        let mut capacities = std::collections::BTreeSet::new();
+        for index in 0..500 {
+            let first = if index == 0 { 0x02 } else { 0x00 };
+            for piece in client_frame(first, &[7; LARGE_FRAME]).chunks(3000) {
+                reader.feed(&mut piece.to_vec(), usize::MAX >> 1, |_| Flow::Continue).unwrap();
+                capacities.insert(reader.assembly.as_ref().unwrap().payload.capacity());
+            }
+        }
+        assert_eq!(reader.assembly.unwrap().payload.len(), 500 * LARGE_FRAME);
+        assert!(capacities.len() < 20, "{capacities:?}");
+    }
+
+    #[test]
+    fn a_large_message_is_judged_as_a_whole() {
+        let text = "é".repeat(LARGE_FRAME);
+        let frame = client_frame(0x81, text.as_bytes());
+        let mut reader = FrameReader::default();
+        let mut seen = Vec::new();
+        // the piece ends within a character
+        for piece in frame.chunks(1001) {
+            let flow = |incoming: Incoming<'_>| {
+                seen.push(format!("{incoming:?}"));
+                Flow::Continue
+            };
+            reader.feed(&mut piece.to_vec(), text.len(), flow).unwrap();
+        }
+        assert_eq!(seen, [format!("Text({text:?})")]);
+        let mut broken = client_frame(0x81, &[0xff; LARGE_FRAME]);
+        let (first, rest) = broken.split_at_mut(100);
+        let mut reader = FrameReader::default();
+        assert_eq!(reader.feed(first, LARGE_FRAME, |_| Flow::Continue), Ok(()));
+        assert_eq!(reader.feed(rest, LARGE_FRAME, |_| Flow::Continue), Err(Violation::Utf8));
+    }
+
+    #[test]
+    fn what_follows_a_large_message_is_dropped_when_its_receiver_stops() {
+        let mut bytes = client_frame(0x82, &noise(LARGE_FRAME));
+        bytes.extend(client_frame(0x81, b"b"));
+        let (first, rest) = bytes.split_at_mut(LARGE_FRAME);
+        let (mut reader, mut seen) = (FrameReader::default(), 0);
+        for piece in [first, rest] {
+            let result = reader.feed(piece, LARGE_FRAME, |_| {
+                seen += 1;
+                Flow::Stop
+            });
+            assert_eq!(result, Ok(()));
+        }
+        assert_eq!(seen, 1);
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub const NO_TEXT: u32 = u32::MAX;
 const TARGET_CONNECTION: u32 = 1 << 31;
 
 /// Flags of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Flags(u8);
 
 impl Flags {

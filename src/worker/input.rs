@@ -1,5 +1,6 @@
 //! What clients send: bytes of sockets, bodies of POSTs, and the GETs that wait.
 
+use std::borrow::Cow;
 use std::mem;
 
 use super::Worker;
@@ -171,15 +172,18 @@ impl Worker {
         self.on_packet(owner, text)
     }
 
-    fn on_binary_frame(&mut self, id: StreamId, owner: ConnectionId, data: &[u8]) -> Flow {
+    fn on_binary_frame(&mut self, id: StreamId, owner: ConnectionId, data: Cow<'_, [u8]>) -> Flow {
         if self.is_probing(owner, id) {
             self.abort_upgrade(owner, id);
             return Flow::Stop;
         }
         if !self.protocol(owner).is_legacy() {
-            return self.on_binary(owner, data.to_vec());
+            let mut data = data.into_owned();
+            // JavaScript may keep it for long
+            data.shrink_to_fit();
+            return self.on_binary(owner, data);
         }
-        match v3::decode_binary(data) {
+        match v3::decode_binary(&data) {
             Some((Type::Message, data)) => self.on_binary(owner, data.to_vec()),
             Some(_) => Flow::Continue,
             None => {

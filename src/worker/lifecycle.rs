@@ -21,7 +21,7 @@ use crate::transport::websocket::{Phase, Stream, WebSocket};
 
 #[cfg(unix)]
 use {
-    super::{input, output},
+    super::{input, writes},
     crate::stream::fd::FdStream,
     std::rc::Rc,
 };
@@ -444,7 +444,7 @@ impl Worker {
     pub(super) fn start_writing(&mut self, id: StreamId, fd: Rc<FdStream>) {
         let Some(this) = self.this.upgrade() else { return };
         if let Some(socket) = self.socket(id) {
-            let task = tokio::task::spawn_local(output::write(this, id, fd));
+            let task = tokio::task::spawn_local(writes::write(this, id, fd));
             socket.write_task = Some(task.abort_handle());
         }
     }

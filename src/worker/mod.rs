@@ -13,6 +13,7 @@ mod lifecycle;
 mod output;
 pub mod recovery;
 mod rooms;
+mod writes;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};

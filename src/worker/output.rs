@@ -1,65 +1,23 @@
-//! What goes to clients: packets of the engine, messages of the application, broadcasts, and the bytes at the end of
-//! a turn.
+//! What goes to clients: packets of the engine, messages of the application, broadcasts. How the bytes leave is in
+//! `writes.rs`.
 
 use bytes::Bytes;
 
 use super::command::{Flags, Parcel, Target};
-use super::event::Kind;
 use super::Worker;
 use crate::connection::ConnectionId;
 use crate::engine_io::packet::Type;
 use crate::engine_io::{payload, v3, Protocol};
 use crate::error::Ending;
-use crate::panics::panic_point;
-use crate::session::outbox::SHARE_FROM;
+use crate::session::outbox::{Outbox, Pool, SHARE_FROM};
 use crate::session::{State, StreamId};
 use crate::transport::deflate::{Deflate, Parameters};
 use crate::transport::frame;
 use crate::transport::polling::{Outgoing, Payload};
-use crate::transport::websocket::{Phase, Queued, Stream, WebSocket};
-
-#[cfg(unix)]
-use {
-    super::recovery::{take_turn, Subject},
-    super::Shared,
-    crate::stream::fd::FdStream,
-    std::io::{ErrorKind, IoSlice},
-    std::rc::Rc,
-};
-
-/// Pieces that one write hands to the kernel at the most.
-#[cfg(unix)]
-const SLICES: usize = 32;
-
-/// Sockets that one turn writes to, as a rule. More of them wait in the backlog, where messages gather.
-const WRITES_PER_TURN: usize = 64;
-
-/// Turns after which every socket of the backlog has been written. With so many sockets that this takes more writes, a
-/// turn makes them: what a socket waits for must not grow with the crowd, since each of these turns executes commands.
-const TURNS_PER_ROUND: usize = 16;
+use crate::transport::websocket::{Phase, Queued};
 
 /// From this many bytes on, what has gathered for a socket of the backlog is written at once.
 const GATHERED: usize = 64 << 10;
-
-/// The task that writes to a socket whose buffer was full, until nothing waits.
-#[cfg(unix)]
-pub(super) async fn write(shared: Shared, id: StreamId, fd: Rc<FdStream>) {
-    loop {
-        let Ok(mut ready) = fd.writable().await else { return };
-        match take_turn(&shared, |worker| worker.write_turn(id, &fd)) {
-            Some(Wrote::NotAll) => ready.clear_ready(),
-            Some(Wrote::Everything | Wrote::Broken) | None => return,
-        }
-    }
-}
-
-/// How far a write came.
-#[cfg(unix)]
-enum Wrote {
-    Everything,
-    NotAll,
-    Broken,
-}
 
 /// A message in the forms that transports want, each made once.
 struct Encoded<'a> {
@@ -110,7 +68,7 @@ impl<'a> Encoded<'a> {
     fn shared_frames(&mut self, protocol: Protocol) -> Option<Bytes> {
         let form = protocol.form();
         if self.shared[form].is_none() && self.frames(protocol).len() >= SHARE_FROM {
-            self.shared[form] = Some(Bytes::from(self.frames[form].clone()));
+            self.shared[form] = Some(Bytes::from(std::mem::take(&mut self.frames[form])));
         }
         self.shared[form].clone()
     }
@@ -135,6 +93,28 @@ fn write_frames(parcel: &Parcel<'_>, protocol: Protocol, out: &mut Vec<u8>) {
     }
     for buffer in parcel.buffers {
         write_buffer(buffer, protocol, out);
+    }
+}
+
+/// Queues a message as frames. Large buffers are queued by reference: they are copies already, of what the application
+/// may change.
+fn queue_frames(parcel: &Parcel<'_>, protocol: Protocol, outbox: &mut Outbox, pool: &mut Pool) {
+    let prefix: Option<&[u8]> = match protocol {
+        Protocol::V4 { base64: false } => Some(&[]),
+        Protocol::V3 { base64: false } => Some(&v3::BINARY_MESSAGE),
+        Protocol::V4 { base64: true } | Protocol::V3 { base64: true } => None,
+    };
+    if let Some(text) = parcel.text {
+        outbox.append(pool, |out| frame::write_text(b"4", text.as_bytes(), out));
+    }
+    for buffer in parcel.buffers {
+        match prefix {
+            Some(prefix) if buffer.len() >= SHARE_FROM => {
+                outbox.append(pool, |out| frame::write_binary_head(prefix, buffer.len(), out));
+                outbox.append_shared(buffer.clone());
+            }
+            _ => outbox.append(pool, |out| write_buffer(buffer, protocol, out)),
+        }
     }
 }
 
@@ -242,7 +222,7 @@ impl Worker {
         if let Some((socket, pool)) = self.socket_and_pool(stream) {
             if socket.phase == Phase::Open && !is_dropped {
                 match socket.reader.deflate.as_mut().filter(|_| flags.compress()) {
-                    None => socket.outbox.append(pool, |out| write_frames(&parcel, protocol, out)),
+                    None => queue_frames(&parcel, protocol, &mut socket.outbox, pool),
                     Some(deflate) => {
                         socket.outbox.append(pool, |out| write_compressed(&parcel, protocol, deflate, out));
                     }
@@ -349,19 +329,6 @@ impl Worker {
         }
     }
 
-    /// Whether nothing waits for a WebSocket that an earlier turn could not write, or that this one has queued:
-    /// volatile messages are dropped otherwise.
-    fn is_writable(&mut self, stream: StreamId) -> bool {
-        let now = self.turn;
-        match self.socket(stream).map(|socket| socket.queued) {
-            Some(Queued::Backlog { turn }) if turn == now => return false,
-            // earlier turns have not tried to write what they queued
-            Some(Queued::Backlog { .. }) => self.flush(stream),
-            _ => {}
-        }
-        self.socket(stream).is_some_and(|socket| socket.outbox.is_empty())
-    }
-
     /// Much waits for a WebSocket: either it has not been tried to write it yet, or the client does not read.
     #[cold]
     fn on_much_waiting(&mut self, id: ConnectionId, stream: StreamId) {
@@ -386,77 +353,6 @@ impl Worker {
         }
     }
 
-    /// Writes what the turn produced and publishes its events. What goes to many sockets is left to the main task.
-    pub(super) fn finish_turn(&mut self) {
-        panic_point!("finish turn");
-        if self.dirty_sockets.len() <= WRITES_PER_TURN {
-            let mut dirty = std::mem::take(&mut self.dirty_sockets);
-            for id in dirty.drain(..) {
-                self.flush_queued(id);
-            }
-            // flushing may have ended sessions, whose sockets are dirty again
-            let again = std::mem::replace(&mut self.dirty_sockets, dirty);
-            for id in again {
-                self.flush_queued(id);
-            }
-        } else {
-            self.postpone_writes();
-        }
-        self.turn = self.turn.wrapping_add(1);
-        self.events.publish();
-        // the turn may have armed a timer that is due before the one that the main task waits for
-        if self.deadlines.next().is_some_and(|next| self.armed.is_none_or(|armed| next < armed)) {
-            self.rearm.notify_one();
-        }
-    }
-
-    fn flush_queued(&mut self, id: StreamId) {
-        if let Some(socket) = self.socket(id) {
-            socket.queued = Queued::No;
-            self.flush(id);
-        }
-    }
-
-    /// Moves the sockets of this turn to the end of the backlog.
-    fn postpone_writes(&mut self) {
-        let mut dirty = std::mem::take(&mut self.dirty_sockets);
-        let turn = self.turn;
-        for id in dirty.drain(..) {
-            if let Some(socket) = self.socket(id).filter(|socket| socket.queued == Queued::ThisTurn) {
-                socket.queued = Queued::Backlog { turn };
-                self.backlog.push_back(id);
-            }
-        }
-        self.dirty_sockets = dirty;
-        // the main task may be waiting for something else to happen
-        self.rearm.notify_one();
-    }
-
-    /// Writes to some of the sockets that wait longest.
-    ///
-    /// A broadcast is written like this, a few sockets at a time, while sockets are read and commands executed. The
-    /// messages of a broadcast that comes meanwhile join those that wait, and leave with the same writes.
-    pub(super) fn write_backlog(&mut self) {
-        panic_point!("backlog");
-        let mut left = WRITES_PER_TURN.max(self.sockets.len() / TURNS_PER_ROUND);
-        while left > 0 {
-            let Some(id) = self.backlog.pop_front() else { break };
-            let is_queued = |socket: &mut WebSocket| matches!(socket.queued, Queued::Backlog { .. });
-            if self.socket(id).is_some_and(is_queued) {
-                self.flush_queued(id);
-                left -= 1;
-            }
-        }
-    }
-
-    /// Writes what this turn and earlier ones have queued, at the end of the process or of the worker.
-    pub(super) fn write_everything(&mut self) {
-        self.postpone_writes();
-        while !self.backlog.is_empty() {
-            self.write_backlog();
-        }
-    }
-
     /// Answers the GET that waits, if there is something to answer it with.
     pub(super) fn answer_poll(&mut self, id: ConnectionId) {
         let Some(connection) = self.connection(id) else { return };
@@ -473,359 +369,57 @@ impl Worker {
             self.note_if_sent(id);
         }
     }
-
-    /// Writes as much of a socket's outbox as its stream takes.
-    pub(super) fn flush(&mut self, id: StreamId) {
-        panic_point!("flush");
-        let Some((socket, pool)) = self.socket_and_pool(id) else { return };
-        match &mut socket.stream {
-            Stream::Pipe(pipe) => {
-                if !pipe.writing && !socket.outbox.is_empty() {
-                    pipe.writing = true;
-                    let data = socket.outbox.take(pool);
-                    self.events.pipe_write(id, data);
-                } else if !pipe.writing {
-                    self.after_flush(id);
-                }
-            }
-            #[cfg(unix)]
-            Stream::Fd(fd) => {
-                if socket.write_task.is_some() {
-                    return;
-                }
-                let fd = fd.clone();
-                match self.write_socket(id, &fd) {
-                    Wrote::Everything => self.after_flush(id),
-                    Wrote::NotAll => self.start_writing(id, fd),
-                    Wrote::Broken => self.on_broken_pipe(id),
-                }
-            }
-        }
-    }
-
-    /// The socket has room again.
-    #[cfg(unix)]
-    fn write_turn(&mut self, id: StreamId, fd: &FdStream) -> Wrote {
-        let wrote = self.contained(Subject::Stream(id), |worker| worker.write_rest(id, fd));
-        self.finish_turn();
-        wrote.unwrap_or(Wrote::Broken)
-    }
-
-    #[cfg(unix)]
-    fn write_rest(&mut self, id: StreamId, fd: &FdStream) -> Wrote {
-        panic_point!("write");
-        let wrote = self.write_socket(id, fd);
-        if !matches!(wrote, Wrote::NotAll) {
-            if let Some(socket) = self.socket(id) {
-                socket.write_task = None;
-            }
-        }
-        match wrote {
-            Wrote::Everything => self.after_flush(id),
-            Wrote::Broken => self.on_broken_pipe(id),
-            Wrote::NotAll => {}
-        }
-        wrote
-    }
-
-    /// Writing failed: reading will report the end, after what the client has still sent.
-    #[cfg(unix)]
-    fn on_broken_pipe(&mut self, id: StreamId) {
-        if let Some((socket, pool)) = self.socket_and_pool(id) {
-            let _ = socket.outbox.take(pool);
-        }
-    }
-
-    #[cfg(unix)]
-    fn write_socket(&mut self, id: StreamId, fd: &FdStream) -> Wrote {
-        let Some((socket, pool)) = self.socket_and_pool(id) else { return Wrote::Everything };
-        while !socket.outbox.is_empty() {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let count = socket.outbox.slices(&mut slices);
-            match fd.write(&slices[..count]) {
-                Ok(taken) => socket.outbox.advance(taken, pool),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Wrote::NotAll,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return Wrote::Broken,
-            }
-        }
-        Wrote::Everything
-    }
-
-    /// Everything of a socket has been written.
-    fn after_flush(&mut self, id: StreamId) {
-        let Some(socket) = self.socket(id) else { return };
-        if let Phase::Lingering { finished: false } = socket.phase {
-            socket.phase = Phase::Lingering { finished: true };
-            match &socket.stream {
-                #[cfg(unix)]
-                Stream::Fd(fd) => fd.finish(),
-                Stream::Pipe(_) => self.events.simple(Kind::PipeEnd, id),
-            }
-        } else if let Some(owner) = socket.owner {
-            self.note_if_sent(owner);
-        }
-    }
-
-    /// Tells JavaScript that its sends have left, if it waits for that.
-    pub(super) fn note_if_sent(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.connection(id) {
-            for _ in 0..std::mem::take(&mut connection.notify) {
-                self.events.simple(Kind::Sent, id);
-            }
-        }
-    }
-
-    /// JavaScript has written the bytes that it was given.
-    pub(super) fn on_pipe_written(&mut self, id: StreamId) {
-        if let Some(socket) = self.socket(id) {
-            if let Stream::Pipe(pipe) = &mut socket.stream {
-                pipe.writing = false;
-            }
-            self.flush(id);
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use super::super::command::{Open, Takeover};
-    use super::super::event::{EventSink, Inbox};
     use super::*;
-    use crate::options::Options;
 
-    const COUNT: u32 = 300;
-    const PLAIN: u32 = 0;
-    const VOLATILE: u32 = 1;
+    const PROTOCOLS: [Protocol; Protocol::FORMS] = [
+        Protocol::V4 { base64: false },
+        Protocol::V4 { base64: true },
+        Protocol::V3 { base64: false },
+        Protocol::V3 { base64: true },
+    ];
 
-    /// A worker whose clients have streams in JavaScript: what it writes comes as events.
-    struct Crowd {
-        worker: Worker,
-        inbox: Arc<Inbox>,
-        got: Vec<Vec<u8>>,
-        /// How many sockets the last turn wrote to.
-        writes: usize,
-    }
-
-    impl Crowd {
-        fn new(count: u32) -> Crowd {
-            let inbox = Arc::new(Inbox::new(usize::MAX, Box::new(|| {})));
-            let worker = Worker::new(Default::default(), 0, 1, Arc::default(), EventSink::new(inbox.clone()));
-            let mut crowd = Crowd { worker, inbox, got: vec![Vec::new(); count as usize], writes: 0 };
-            (0..count).for_each(|id| crowd.open(id));
-            crowd.turns_until_idle();
-            crowd.got.iter_mut().for_each(Vec::clear);
-            crowd
-        }
-
-        fn open(&mut self, id: u32) {
-            let protocol = Protocol::V4 { base64: false };
-            let socket = Takeover {
-                protocol,
-                stream: id,
-                #[cfg(unix)]
-                fd: None,
-                response: String::new(),
-                deflate: None,
-                head: Vec::new(),
-            };
-            let handshake = "0".into();
-            self.worker.open(Open {
-                connection: id,
-                protocol,
-                socket: Some(socket),
-                handshake,
-                initial: None,
-            });
-        }
-
-        fn emit(&mut self, text: &str, flags: u32) {
-            let everybody: Vec<u32> = (0..self.got.len() as u32).collect();
-            let parcel = Parcel { text: Some(text), buffers: &[] };
-            self.worker.multicast(&everybody, parcel, Flags::from_word(flags << 8));
-        }
-
-        fn send(&mut self, id: u32, text: &str, flags: u32) {
-            self.worker.send(id, Parcel { text: Some(text), buffers: &[] }, Flags::from_word(flags << 8));
-        }
-
-        /// Ends a turn of the main task, and reads as clients do.
-        fn turn(&mut self) {
-            self.worker.write_backlog();
-            self.worker.finish_turn();
-            self.read();
-        }
-
-        fn read(&mut self) {
-            self.writes = 0;
-            while let Some((batch, _)) = self.inbox.take() {
-                let mut buffers = batch.buffers.into_iter();
-                for words in batch.words.chunks(2).filter(|words| words[0] == Kind::PipeWrite as u32) {
-                    self.writes += 1;
-                    self.got[words[1] as usize].extend(buffers.next().unwrap());
-                    self.worker.on_pipe_written(words[1]);
-                }
-            }
-        }
-
-        fn turns_until_idle(&mut self) -> usize {
-            let mut turns = 1;
-            self.turn();
-            while !self.worker.backlog.is_empty() {
-                self.turn();
-                turns += 1;
-            }
-            turns
-        }
-
-        /// Compares what every client has got with texts of less than 125 bytes.
-        fn assert_got(&self, texts: &[&str]) {
-            let expected = frames(texts);
-            for (id, got) in self.got.iter().enumerate() {
-                assert_eq!(String::from_utf8_lossy(got), String::from_utf8_lossy(&expected), "client {id}");
+    #[test]
+    fn large_buffers_are_queued_as_the_same_frames() {
+        let sizes = [SHARE_FROM, 10, SHARE_FROM - 1, 0, 70_000, SHARE_FROM + 1];
+        let buffers: Vec<Bytes> = sizes.iter().map(|&size| Bytes::from(vec![size as u8; size])).collect();
+        for protocol in PROTOCOLS {
+            for text in [None, Some("56-[...]")] {
+                let parcel = Parcel { text, buffers: &buffers };
+                let mut expected = Vec::new();
+                write_frames(&parcel, protocol, &mut expected);
+                let (mut outbox, mut pool) = (Outbox::default(), Pool::default());
+                queue_frames(&parcel, protocol, &mut outbox, &mut pool);
+                assert_eq!(outbox.len(), expected.len());
+                assert!(outbox.take(&mut pool) == expected, "{protocol:?} {text:?}");
             }
         }
     }
 
-    fn frames(texts: &[&str]) -> Vec<u8> {
-        let mut out = Vec::new();
-        texts.iter().for_each(|text| frame::write_text(b"4", text.as_bytes(), &mut out));
-        out
+    #[test]
+    fn large_buffers_are_not_copied() {
+        let buffer = Bytes::from(vec![1; SHARE_FROM]);
+        let parcel = Parcel { text: None, buffers: std::slice::from_ref(&buffer) };
+        let (mut outbox, mut pool) = (Outbox::default(), Pool::default());
+        queue_frames(&parcel, Protocol::V4 { base64: false }, &mut outbox, &mut pool);
+        assert!(!buffer.is_unique());
+        outbox.advance(outbox.len(), &mut pool);
+        assert!(buffer.is_unique());
     }
 
     #[test]
-    fn a_turn_writes_to_some_and_what_comes_meanwhile_leaves_with_the_same_writes() {
-        let mut crowd = Crowd::new(COUNT);
-        crowd.emit("one", PLAIN);
-        crowd.turn();
-        assert_eq!(crowd.writes, 0);
-        crowd.turn();
-        assert_eq!(crowd.writes, WRITES_PER_TURN);
-        for id in 0..COUNT {
-            crowd.send(id, "two", PLAIN);
-        }
-        let mut writes = 0;
-        while !crowd.worker.backlog.is_empty() {
-            crowd.turn();
-            // to some of the backlog, and to those that are not in it any more
-            assert!(crowd.writes <= 2 * WRITES_PER_TURN);
-            writes += crowd.writes;
-        }
-        assert_eq!(writes, COUNT as usize, "those that the second turn had written to are written to again");
-        crowd.assert_got(&["one", "two"]);
-    }
-
-    #[test]
-    fn few_sockets_are_written_to_in_the_same_turn_whatever_waits_for_others() {
-        let mut crowd = Crowd::new(COUNT);
-        (0..100).for_each(|id| crowd.send(id, "many", PLAIN));
-        crowd.turn();
-        crowd.send(200, "few", PLAIN);
-        crowd.worker.finish_turn();
-        crowd.read();
-        assert_eq!((crowd.writes, crowd.got[200].clone()), (1, frames(&["few"])));
-    }
-
-    #[test]
-    fn a_round_takes_no_more_turns_for_a_larger_crowd() {
-        for count in [100, 1000, 5000] {
-            let mut crowd = Crowd::new(count);
-            crowd.emit("n", PLAIN);
-            // the first one postpones, the last one has what is left of the division
-            let turns = crowd.turns_until_idle();
-            assert!(turns <= TURNS_PER_ROUND + 2, "{turns} turns for {count}");
-            crowd.assert_got(&["n"]);
-        }
-    }
-
-    #[test]
-    fn volatile_messages_wait_for_nothing_that_has_not_been_tried() {
-        let mut crowd = Crowd::new(COUNT);
-        crowd.emit("before", PLAIN);
-        crowd.turn();
-        crowd.emit("one", VOLATILE);
-        crowd.emit("dropped", VOLATILE);
-        (0..COUNT).for_each(|id| crowd.send(id, "dropped", VOLATILE));
-        crowd.turn();
-        (0..COUNT).for_each(|id| crowd.send(id, "two", VOLATILE));
-        crowd.emit("dropped", VOLATILE);
-        crowd.turns_until_idle();
-        crowd.assert_got(&["before", "one", "two"]);
-    }
-
-    #[test]
-    fn much_that_gathers_leaves_at_once() {
-        let mut crowd = Crowd::new(COUNT);
-        crowd.emit("n", PLAIN);
-        crowd.turn();
-        let large = "x".repeat(GATHERED / 2);
-        for _ in 0..20 {
-            crowd.send(COUNT - 1, &large, PLAIN);
-            crowd.worker.finish_turn();
-            crowd.read();
-            let waiting = crowd.worker.socket(COUNT - 1).unwrap().outbox.len();
-            assert!(waiting <= GATHERED, "{waiting} bytes wait");
-        }
-        assert!(!crowd.worker.backlog.is_empty());
-        crowd.turns_until_idle();
-        assert_eq!(crowd.got.pop().unwrap(), frames(&[&["n"][..], &[large.as_str(); 20]].concat()));
-        crowd.assert_got(&["n"]);
-    }
-
-    #[test]
-    fn what_waits_in_the_backlog_is_tried_before_a_client_is_given_up() {
-        let mut crowd = Crowd::new(COUNT);
-        crowd.worker.options = Arc::new(Options { max_outbound: 500, ..Options::default() });
-        let texts: [String; 20] = std::array::from_fn(|_| "x".repeat(100));
-        for text in &texts {
-            crowd.emit(text, PLAIN);
-            crowd.worker.finish_turn();
-            crowd.read();
-        }
-        crowd.turns_until_idle();
-        crowd.assert_got(&texts.each_ref().map(String::as_str));
-    }
-
-    #[test]
-    fn who_ends_in_the_backlog_leaves_nothing_to_the_next_of_that_number() {
-        let mut crowd = Crowd::new(COUNT);
-        crowd.emit("n", PLAIN);
-        crowd.turn();
-        for id in (0..COUNT).step_by(2) {
-            crowd.worker.sever(id, Ending::TransportClose);
-        }
-        // 0 gets a successor in the same turn, 2 in the next, 4 none
-        crowd.open(0);
-        crowd.turn();
-        crowd.open(2);
-        crowd.emit("m", PLAIN);
-        crowd.turns_until_idle();
-        let (open, both) = ([frames(&[]), frames(&["m"])], frames(&["n", "m"]));
-        for (id, got) in crowd.got.iter().enumerate() {
-            match id {
-                0 | 2 => {
-                    assert!(got.ends_with(&open[1]) && !got.windows(2).any(|it| it == b"4n"), "client {id}")
-                }
-                _ if id % 2 == 0 => assert_eq!(got, &open[0]),
-                _ => assert_eq!(got, &both),
-            }
-        }
-        let queued = (0..COUNT).filter_map(|id| crowd.worker.socket(id).map(|socket| socket.queued));
-        assert!(queued.into_iter().all(|queued| queued == Queued::No));
-    }
-
-    #[test]
-    fn in_the_end_everything_is_written() {
-        let mut crowd = Crowd::new(COUNT);
-        crowd.emit("one", PLAIN);
-        crowd.turn();
-        crowd.emit("two", PLAIN);
-        crowd.worker.write_everything();
-        crowd.worker.events.publish();
-        crowd.read();
-        assert_eq!(crowd.writes, COUNT as usize);
-        crowd.assert_got(&["one", "two"]);
+    fn the_frames_of_a_broadcast_are_made_once() {
+        let text = "x".repeat(SHARE_FROM);
+        let parcel = Parcel { text: Some(&text), buffers: &[] };
+        let mut encoded = Encoded::new(parcel, Flags::default());
+        let protocol = PROTOCOLS[0];
+        let first = encoded.shared_frames(protocol).unwrap();
+        assert_eq!(first.as_ptr(), encoded.shared_frames(protocol).unwrap().as_ptr());
+        let mut expected = Vec::new();
+        write_frames(&parcel, protocol, &mut expected);
+        assert_eq!(first, expected);
     }
 }
