@@ -17,7 +17,7 @@ use crate::transport::polling::{Outgoing, Payload};
 use crate::transport::websocket::{Phase, Queued};
 
 /// From this many bytes on, what has gathered for a socket of the backlog is written at once.
-const GATHERED: usize = 64 << 10;
+pub(super) const GATHERED: usize = 64 << 10;
 
 /// A message in the forms that transports want, each made once.
 struct Encoded<'a> {

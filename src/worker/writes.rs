@@ -251,8 +251,10 @@ mod tests {
 
     use super::super::command::{Flags, Open, Parcel, Takeover};
     use super::super::event::{EventSink, Inbox};
+    use super::super::output::GATHERED;
     use super::*;
     use crate::engine_io::Protocol;
+    use crate::error::Ending;
     use crate::options::Options;
     use crate::transport::frame;
 
