@@ -2,7 +2,7 @@
 
 const test = require("node:test");
 const assert = require("node:assert/strict");
-const { serve, once, record } = require("./support/harness");
+const { isStock, serve, once, record } = require("./support/harness");
 
 /**
  * Runs `emit`, then a last broadcast to everybody, and tells which of the clients got "ev" before that one.
@@ -241,3 +241,19 @@ test("allSockets gives the ids", async (t) => {
   assert.deepEqual([...(await io.allSockets())].sort(), sockets.map((socket) => socket.id).sort());
   assert.deepEqual([...(await io.in("b").allSockets())].sort(), [sockets[2].id, sockets[3].id].sort());
 });
+
+test(
+  "sockets in no room but their own cost no entries in the Maps until these are looked at",
+  { skip: isStock && "stock enters every socket" },
+  async (t) => {
+    const server = await serve(t);
+    const { socket, client } = await server.pair();
+    const got = once(client, "ev");
+    server.io.emit("ev");
+    await got;
+    const { adapter } = server.io.of("/");
+    assert.equal(adapter._index._rooms.size, 0);
+    assert.deepEqual([...adapter.rooms.keys()], [socket.id]);
+    assert.equal(adapter._index._rooms.size, 1);
+  },
+);

@@ -170,10 +170,11 @@ function isFamiliar(adapter) {
   return (
     adapter[kFollower] === undefined &&
     typeof adapter.on === "function" &&
-    adapter.rooms instanceof Map &&
-    adapter.sids instanceof Map &&
     typeof adapter.apply === "function" &&
-    String(adapter.apply) === APPLY
+    String(adapter.apply) === APPLY &&
+    // our own has been recognised by now: looking at its Maps would fill them
+    adapter.rooms instanceof Map &&
+    adapter.sids instanceof Map
   );
 }
 
