@@ -334,14 +334,14 @@ impl Worker {
             Op::PipeWritten { stream } => self.on_pipe_written(stream),
             Op::PipeEnd { stream } => self.on_end_of_stream(stream),
             #[cfg(unix)]
-            Op::Admit { connection, stream, protocol, sid, headers } => {
+            Op::Admit { connection, stream, protocol, sid, headers } if self.is_ours(stream) => {
                 self.admit(stream, connection, protocol, sid, headers);
             }
             #[cfg(unix)]
             Op::Decline { stream } => self.release(stream),
             #[cfg(not(unix))]
-            Op::Admit { .. } | Op::Decline { .. } => {}
-            Op::Join { .. } | Op::Leave { .. } => {}
+            Op::Decline { .. } => {}
+            Op::Join { .. } | Op::Leave { .. } | Op::Admit { .. } => {}
         }
     }
 }
