@@ -15,7 +15,8 @@ const at = (t, port) => ({ port, secure: false, keep: (ws) => (t.after(() => ws.
 
 async function server({ sio, listen, send }) {
   const httpServer = await listen();
-  const io = new sio.Server(httpServer);
+  // each worker has descriptors of its own, which are opened with its first client
+  const io = new sio.Server(httpServer, { workers: 1 });
   io.on("connection", (socket) => socket.on("echo", (value, ack) => ack(value)));
   process.on("uncaughtException", (error) => console.error("uncaught", error));
   send("listening", { port: httpServer.address().port });

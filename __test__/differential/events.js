@@ -324,6 +324,7 @@ module.exports = [
       await stage.until("client", "event room");
       const ws = await stage.join("raw");
       await ws.count(5);
+      await stage.until("client", "event room", 2);
     },
   },
   {
