@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind, IoSlice, Read};
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::task::{Context, Poll};
 
 use socket2::Socket;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
@@ -50,6 +51,17 @@ impl FdStream {
     /// When the runtime shuts down.
     pub async fn readable(&self) -> io::Result<AsyncFdReadyGuard<'_, Socket>> {
         self.io.readable().await
+    }
+
+    /// The same for a task that polls, of which there may be only one at a time.
+    ///
+    /// # Errors
+    /// When the runtime shuts down.
+    pub fn poll_readable(
+        &self,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<AsyncFdReadyGuard<'_, Socket>>> {
+        self.io.poll_read_ready(context)
     }
 
     /// Waits until there may be room to write.
