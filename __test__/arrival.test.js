@@ -633,6 +633,24 @@ test("clients that come while the event loop is blocked", async (t) => {
   }
 });
 
+test("as many clients as there may be descriptors come at once", async (t) => {
+  const body = async ({ sio, listen, send, block, inbox }) => {
+    const httpServer = await listen();
+    new sio.Server(httpServer);
+    inbox.on("block", () => {
+      send("blocked");
+      setImmediate(block, 300);
+    });
+    send("port", { port: httpServer.address().port });
+  };
+  const child = startChild(t, body, undefined, { shell: "ulimit -n 120" });
+  const { port } = await child.message("port");
+  const server = { port, keep: (thing) => atEnd(t, () => thing.destroy()) };
+  child.send("block");
+  await child.message("blocked");
+  await Promise.all(Array.from({ length: 70 }, () => RawWebSocket.open(server)));
+});
+
 test("clients that hang up at any moment leave nothing behind", async (t) => {
   const server = await open(t);
   for (let i = 0; i < REQUEST.length; i += 7) {
