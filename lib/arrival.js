@@ -1,5 +1,6 @@
 "use strict";
 
+const { AsyncResource } = require("async_hooks");
 const { IncomingMessage, Server: HttpServer, maxHeaderSize } = require("http");
 const { Conn, revisionOf } = require("./conn");
 const { openWithId, protocolOf } = require("./handshake");
@@ -16,6 +17,12 @@ const { UpgradeResponse, linesOf } = require("./upgrade");
 const LONGEST_REQUEST = 8192;
 const MOST_HEADERS = 64;
 
+/** Whether an upgrade request leads to an upgrade, if the application has no opinion and Node asks for one at all. */
+const decidesByDefault = String(new HttpServer().shouldUpgradeCallback);
+
+/** Milliseconds: of shorter time limits, it could be told that they begin to count a second late. */
+const SHORTEST_LIMIT = 10000;
+
 /**
  * Looks at the connections of an HTTP server before it does, as far as that is possible.
  * @param server {Server}
@@ -23,11 +30,27 @@ const MOST_HEADERS = 64;
  * @param path {string} what the requests that concern us begin with
  */
 function watchArrivals(server, httpServer, path) {
-  // others, such as those of TLS and of HTTP/2, do something with a connection before there is a request
-  if (process.platform === "win32" || Object.getPrototypeOf(httpServer) !== HttpServer.prototype) return;
+  if (process.platform === "win32" || !isOrdinary(httpServer)) return;
   const entrance = new Entrance(server, httpServer, path);
+  const { closeAllConnections } = httpServer;
+  Object.defineProperty(httpServer, "closeAllConnections", {
+    configurable: true,
+    writable: true,
+    value() {
+      entrance.closeAll();
+      return closeAllConnections.call(this);
+    },
+  });
   httpServer.on("listening", () => entrance.watch());
   if (httpServer.listening) entrance.watch();
+}
+
+/** Whether a server leaves connections and their requests to Node, up to the upgrade. */
+function isOrdinary(httpServer) {
+  // others, such as those of TLS and of HTTP/2, do something with a connection before there is a request
+  if (Object.getPrototypeOf(httpServer) !== HttpServer.prototype) return false;
+  // each server has its own copy of the same function
+  return String(httpServer.shouldUpgradeCallback) === decidesByDefault && makesPlainRequests(httpServer);
 }
 
 /** Where the connections of an HTTP server come in. */
@@ -36,6 +59,8 @@ class Entrance {
     this.server = server;
     this.httpServer = httpServer;
     this.path = path;
+    /** The handle whose connections come here. */
+    this._listening = undefined;
   }
 
   /** Has accepted connections come here first. */
@@ -43,10 +68,17 @@ class Entrance {
     const listening = this.httpServer._handle;
     // the handles of Unix-domain sockets have no addresses, and those of some cluster modules are none of Node's
     if (typeof listening?.onconnection !== "function" || typeof listening.getsockname !== "function") return;
+    // a server that is attached to while it begins to listen says so afterwards
+    if (listening === this._listening) return;
+    this._listening = listening;
     const entrance = this;
     const { onconnection } = listening;
+    let context;
+    const handOver = (handle) => context.runInAsyncScope(onconnection, listening, undefined, handle);
     listening.onconnection = function (error, handle) {
-      if (error || !entrance.isOpen() || !entrance.receive(this, onconnection, handle)) {
+      // the asynchronous context of whoever has the server listen, which is also that of its requests
+      context ??= new AsyncResource("SOCKEYE_ARRIVALS");
+      if (error || !entrance.isOpen() || !entrance.receive(handle, handOver)) {
         onconnection.call(this, error, handle);
       }
     };
@@ -56,6 +88,7 @@ class Entrance {
   isOpen() {
     const { server, httpServer } = this;
     return (
+      !server._isClosed &&
       isUnobserved(server, httpServer) &&
       !server.opts.initialPacket &&
       server.opts.transports.includes("websocket") &&
@@ -66,16 +99,23 @@ class Entrance {
       !httpServer.joinDuplicateHeaders &&
       (httpServer.maxHeaderSize ?? maxHeaderSize) >= LONGEST_REQUEST &&
       !(httpServer.maxHeadersCount > 0 && httpServer.maxHeadersCount < MOST_HEADERS) &&
-      makesPlainRequests(httpServer)
+      !(httpServer.timeout > 0) &&
+      !isShort(httpServer.headersTimeout) &&
+      !isShort(httpServer.requestTimeout)
     );
   }
 
-  /** Has the native engine look at a connection. @returns {boolean} whether it does */
-  receive(listening, onconnection, handle) {
+  /**
+   * Has the native engine look at a connection.
+   * @param handle {TCP} Node's handle for it
+   * @param handOver {function(TCP)} what Node would do with it
+   * @returns {boolean} whether it does
+   */
+  receive(handle, handOver) {
     const { server, httpServer } = this;
     const { fd } = handle;
     if (!(fd >= 0)) return false;
-    const arrival = new Arrival(this, listening, onconnection, handle);
+    const arrival = new Arrival(this, handle, handOver);
     arrival.id = server._registerStream(arrival);
     let isReceived = false;
     try {
@@ -87,6 +127,18 @@ class Entrance {
     else server._releaseStream(arrival.id);
     return isReceived;
   }
+
+  /** Closes the connections of which it is not known yet what they begin with. */
+  closeAll() {
+    for (const stream of this.server._streams.items) {
+      if (stream instanceof Arrival && stream.entrance === this) stream.close();
+    }
+  }
+}
+
+/** Whether there is a time limit, and a short one. */
+function isShort(limit) {
+  return limit > 0 && limit < SHORTEST_LIMIT;
 }
 
 /** The option `IncomingMessage` of an HTTP server, which Node keeps under a symbol. */
@@ -99,13 +151,12 @@ function makesPlainRequests(httpServer) {
 
 /** An accepted connection of which it is not known yet what it begins with. */
 class Arrival {
-  constructor(entrance, listening, onconnection, handle) {
+  constructor(entrance, handle, handOver) {
     this.entrance = entrance;
     this.id = -1;
-    /** The handle that has accepted it, what that would have called, and Node's handle for the connection itself. */
-    this._listening = listening;
-    this._onconnection = onconnection;
+    /** Node's handle, until it is closed. */
     this._handle = handle;
+    this._handOver = handOver;
   }
 
   /**
@@ -116,6 +167,7 @@ class Arrival {
    * @param offersExtensions {boolean}
    */
   onRequest(text, ports, lengths, offersExtensions) {
+    if (this._handle === undefined) return;
     const { server } = this.entrance;
     const url = text.slice(text.lastIndexOf("\n") + 1);
     const req = { url, _query: parseQuery(url) };
@@ -141,13 +193,26 @@ class Arrival {
 
   /** It is Node's. */
   onReleased() {
+    if (this._handle === undefined) return;
     this.entrance.httpServer._connections--;
-    this._onconnection.call(this._listening, undefined, this._handle);
+    this._handOver(this._handle);
   }
 
   /** It belongs to a session: Node's handle is of no use any more. */
   leave() {
     this._handle.close();
+    this._handle = undefined;
+  }
+
+  /** The application closes all connections. */
+  close() {
+    if (this._handle === undefined) return;
+    const { server, httpServer } = this.entrance;
+    this.leave();
+    server._commands.decline(this.id);
+    // what the destruction of a socket would do
+    httpServer._connections--;
+    httpServer._emitCloseIfDrained();
   }
 }
 

@@ -660,12 +660,12 @@ function dispatch(server, batch) {
       batch.at = at + 5;
       events.flush();
       batch.subject = -1;
-      server._streams.items[subject].onRequest(
-        detach(batch.takeText(words[at + 4])),
-        words[at + 2],
-        words[at + 3],
-        (first & 0xff00) !== 0,
-      );
+      const text = detach(batch.takeText(words[at + 4]));
+      const ports = words[at + 2];
+      const lengths = words[at + 3];
+      const offersExtensions = (first & 0xff00) !== 0;
+      const arrival = server._streams.items[subject];
+      events.callApart(() => arrival.onRequest(text, ports, lengths, offersExtensions));
       break;
     }
     default: {

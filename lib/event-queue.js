@@ -103,7 +103,25 @@ function runBatch(work, subject) {
   }
 }
 
-module.exports = { enqueue, flush, runBatch };
+/**
+ * Calls what, within a batch, calls listeners itself: the asynchronous context that they enter is left behind it.
+ *
+ * @private
+ * @param {() => void} fn
+ */
+function callApart(fn) {
+  if (!isContextOnResource) {
+    scope.runInAsyncScope(fn);
+    return;
+  }
+  try {
+    fn();
+  } finally {
+    scope.restore();
+  }
+}
+
+module.exports = { callApart, enqueue, flush, runBatch };
 
 /** A scope that notices when a context is entered, and can leave it. */
 class RecordedScope extends AsyncResource {

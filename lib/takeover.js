@@ -13,6 +13,9 @@ const acceptedSockets = diagnostics.channel("net.server.socket");
 /** What Node's HTTP server does with a connection. */
 const onHttpConnection = new HttpServer().listeners("connection")[0];
 
+/** How events are emitted where nobody watches that. */
+const { emit } = EventEmitter.prototype;
+
 const kStream = Symbol("stream");
 
 /** The engine whose listener for upgrade requests a function is. */
@@ -154,8 +157,15 @@ class TakenSocket {
 
   /** @private */
   _remakeSocket() {
-    const socket = new net.Socket();
+    const { highWaterMark } = this._httpServer;
+    const socket = new net.Socket({
+      allowHalfOpen: true,
+      readableHighWaterMark: highWaterMark,
+      writableHighWaterMark: highWaterMark,
+    });
     socket.server = socket._server = this._httpServer;
+    socket.timeout = 0;
+    socket.parser = null;
     socket._peername = nameOf(this._remoteAddress, this._remotePort);
     socket._sockname = nameOf(this._localAddress, this._localPort);
     socket[kStream] = this;
@@ -168,8 +178,8 @@ class TakenSocket {
 function isUnobserved(server, httpServer) {
   return (
     !server._showsRequests() &&
-    server.emit === EventEmitter.prototype.emit &&
-    httpServer.emit === EventEmitter.prototype.emit &&
+    server.emit === emit &&
+    httpServer.emit === emit &&
     httpServer._events.connection === onHttpConnection &&
     httpServer._events.upgrade?.[kEngine] === server &&
     !acceptedSockets.hasSubscribers

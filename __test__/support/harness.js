@@ -16,7 +16,10 @@ const waiting = require("./waiting");
 const { within, once } = waiting;
 const { RawWebSocket } = rawWebSocket;
 
-/** `SIO_STREAM=https` or `SIO_STREAM=duplex` runs the tests over streams without a plain descriptor. */
+/**
+ * `SIO_STREAM=https` or `SIO_STREAM=duplex` runs the tests over streams without a plain descriptor, `SIO_STREAM=observed`
+ * over connections that Node's HTTP server has first.
+ */
 const defaultStream = process.env.SIO_STREAM || "http";
 
 /** `SIO_ADAPTER=socket.io-adapter` runs the tests with the `Adapter` of that package, as those of others extend it. */
@@ -79,7 +82,7 @@ async function listen(t, stream, requestListener) {
     return { httpServer, port: httpServer.address().port };
   }
   const httpServer = http.createServer(requestListener);
-  if (stream === "http") {
+  if (stream === "http" || stream === "observed") {
     httpServer.listen(0, "127.0.0.1");
     await onceEvent(httpServer, "listening");
     return { httpServer, port: httpServer.address().port };
@@ -113,6 +116,8 @@ class TestServer {
     this.url = `${this.secure ? "https" : "http"}://127.0.0.1:${port}`;
     this.kept = new Set();
     this.sockets = new Set();
+    // where somebody listens to that, no connection gets past Node's HTTP server: see lib/arrival.js
+    if (stream === "http" && !isStock) return;
     httpServer.on("connection", (socket) => {
       this.sockets.add(socket);
       socket.on("close", () => this.sockets.delete(socket));
@@ -227,7 +232,7 @@ class TestServer {
  *
  * @param {{ after: Function }} t
  * @param {object} [options] of the Socket.IO server
- * @param {{ stream?: "http" | "https" | "duplex", requestListener?: Function, of?: object }} [how] `of` is the package,
+ * @param {{ stream?: "http" | "observed" | "https" | "duplex", requestListener?: Function, of?: object }} [how] `of` is the package,
  *   if not the one under test
  * @returns {Promise<TestServer>}
  */

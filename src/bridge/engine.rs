@@ -243,7 +243,10 @@ impl NativeEngine {
         panic_point!("receive");
         #[cfg(unix)]
         if let Ok(fd) = crate::stream::fd::duplicate(fd) {
-            return self.push(stream, Command::Receive { stream, fd }).map(|()| true);
+            // connections that come in a burst have two each for a while: it must not keep Node from accepting others
+            if !crate::stream::fd::is_scarce(&fd) {
+                return self.push(stream, Command::Receive { stream, fd }).map(|()| true);
+            }
         }
         #[cfg(not(unix))]
         let _ = (stream, fd);

@@ -6,7 +6,7 @@
 use std::io::{self, ErrorKind, IoSlice, Read};
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, Shutdown, SocketAddr};
-use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::task::{Context, Poll};
 
 use socket2::Socket;
@@ -31,6 +31,15 @@ pub fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
     // it and closes it once; the duplicate is owned by the returned value, which closes it once.
     let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
     borrowed.try_clone_to_owned()
+}
+
+/// Whether a descriptor's number, always the lowest that is free, shows that most of those that the process may have
+/// are taken.
+pub fn is_scarce(fd: &OwnedFd) -> bool {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` lives during the call, which writes nothing else.
+    let is_known = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } == 0;
+    is_known && u64::try_from(fd.as_raw_fd()).is_ok_and(|number| number >= limit.rlim_cur / 2)
 }
 
 impl FdStream {

@@ -61,20 +61,22 @@ pub fn read(bytes: &[u8]) -> Reading {
     let mut request = httparse::Request::new(&mut headers);
     match request.parse(bytes) {
         Ok(httparse::Status::Complete(length)) => {
-            recognise(&request, length).map_or(Reading::Other, Reading::Upgrade)
+            recognise(&request, &bytes[..length]).map_or(Reading::Other, Reading::Upgrade)
         }
         Ok(httparse::Status::Partial) if bytes.len() < LONGEST => Reading::Incomplete,
         _ => Reading::Other,
     }
 }
 
-fn recognise(request: &httparse::Request<'_, '_>, length: usize) -> Option<UpgradeRequest> {
+fn recognise(request: &httparse::Request<'_, '_>, bytes: &[u8]) -> Option<UpgradeRequest> {
     let target = request.path.filter(|_| request.version == Some(1))?;
     if !target.bytes().all(is_plain) || !target.contains("transport=websocket") || target.contains("sid=") {
         return None;
     }
-    let mut written = "GET  HTTP/1.1\r\n\r\n".len() + target.len();
-    let mut lines = String::with_capacity(length);
+    // with other line ends, or more space than it takes, Node might be of another opinion
+    let mut rest =
+        bytes.strip_prefix(b"GET ")?.strip_prefix(target.as_bytes())?.strip_prefix(b" HTTP/1.1\r\n")?;
+    let mut lines = String::with_capacity(bytes.len());
     let mut deciding = Deciding::default();
     for header in request.headers.iter() {
         let value = std::str::from_utf8(header.value).ok()?;
@@ -82,16 +84,16 @@ fn recognise(request: &httparse::Request<'_, '_>, length: usize) -> Option<Upgra
         {
             return None;
         }
-        written += header.name.len() + value.len() + ": \r\n".len();
+        rest = rest.strip_prefix(header.name.as_bytes())?.strip_prefix(b": ")?;
+        rest = rest.strip_prefix(header.value)?.strip_prefix(b"\r\n")?;
         lines.extend([header.name, "\n", value, "\n"]);
     }
-    // with other line ends, or more space than it takes, it is not as Node would remember it
-    if written != length || !deciding.ask_for_a_websocket() {
+    if rest != b"\r\n" || !deciding.ask_for_a_websocket() {
         return None;
     }
     lines.push_str(target);
     Some(UpgradeRequest {
-        length,
+        length: bytes.len(),
         lines,
         response: websocket::switching_protocols(std::str::from_utf8(deciding.key?).ok()?),
         offers_extensions: deciding.extensions.is_some(),
@@ -200,6 +202,7 @@ mod tests {
             "X:  two spaces\r\n",
             "X: space behind \r\n",
             "X: line end\n",
+            "X: line end\nY:  two spaces\r\n",
             "X : y\r\n",
             "X: folded\r\n  line\r\n",
             &"X: y\r\n".repeat(MAX_HEADERS),

@@ -57,7 +57,8 @@ impl Drop for Arrival {
 async fn wait(shared: Shared, id: StreamId, fd: Rc<FdStream>) {
     loop {
         let Ok(mut ready) = fd.readable().await else { return };
-        match take_turn(&shared, |worker| worker.look_turn(id, &fd)) {
+        let is_over = ready.ready().is_read_closed();
+        match take_turn(&shared, |worker| worker.look_turn(id, &fd, is_over)) {
             Some(Look::Again) => ready.clear_ready(),
             Some(Look::Done) | None => return,
         }
@@ -85,10 +86,18 @@ impl Worker {
         self.arrivals.insert(id, Arrival { fd, task: Some(task.abort_handle()), deadline, request: None });
     }
 
-    fn look_turn(&mut self, id: StreamId, fd: &FdStream) -> Look {
+    /// There is something to look at. `is_over`: nothing more will come.
+    fn look_turn(&mut self, id: StreamId, fd: &FdStream, is_over: bool) -> Look {
         panic_point!("looking");
         self.now = Instant::now();
-        let look = self.contained(Subject::Stream(id), |worker| worker.look_at(id, fd));
+        let look = self.contained(Subject::Stream(id), |worker| {
+            if is_over {
+                // what to say of it is Node's business, and looking would take away the error that it is to find
+                worker.release(id);
+                return Look::Done;
+            }
+            worker.look_at(id, fd)
+        });
         self.finish_turn();
         look.unwrap_or(Look::Done)
     }
