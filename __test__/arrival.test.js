@@ -153,7 +153,10 @@ const OBSERVED = {
     },
   },
   "the option allowRequest": { io: { allowRequest: (req, decide) => decide(null, true) } },
-  "the option cors": { io: { cors: { origin: "*" } } },
+  "the option cors, as a function of the request": { io: { cors: (req, decide) => decide(null, {}) } },
+  "the option cors, with a function of the origin": {
+    io: { cors: { origin: (origin, decide) => decide(null, true) } },
+  },
   "the option initialPacket": { io: { initialPacket: "40" } },
 };
 
@@ -188,6 +191,39 @@ for (const [name, prototype] of [
     assert.deepEqual(seen.list, ["connection", "upgrade"]);
   });
 }
+
+for (const [name, cors, expected] of [
+  ["for everybody", { origin: "*" }, ["Access-Control-Allow-Origin: *"]],
+  [
+    "for a list, with credentials",
+    { origin: ["http://here", /there$/], credentials: true },
+    ["Access-Control-Allow-Origin: http://here", "Vary: Origin", "Access-Control-Allow-Credentials: true"],
+  ],
+  ["for somebody else", { origin: ["http://there"] }, ["Vary: Origin"]],
+]) {
+  test(`the option cors, ${name}, adds to the answer`, async (t) => {
+    const server = await open(t, { io: { cors } });
+    const ws = await RawWebSocket.open(server, { headers: { Origin: "http://here" } });
+    assert.equal(newParsers(), ONE_IF_STOCK);
+    assert.deepEqual(ws.headerLines.slice(3), expected);
+    assert.equal(server.io.engine.clients[ws.sid].request.headers.origin, "http://here");
+  });
+}
+
+test("many clients at once, on several workers", async (t) => {
+  const server = await open(t, { io: isStock ? {} : { workers: 3 } });
+  server.io.on("connection", (socket) => socket.on("echo", (value, reply) => reply(value)));
+  const ends = new Recorder();
+  server.io.engine.on("connection", (conn) => conn.on("close", (reason) => ends.push(reason)));
+  const clients = await Promise.all(Array.from({ length: 90 }, () => RawWebSocket.connect(server)));
+  const echoes = clients.map(async (ws, i) => {
+    ws.text(`420["echo",${i}]`);
+    assert.equal(await ws.next(), `430[${i}]`);
+  });
+  await Promise.all(echoes);
+  assert.deepEqual(ends.list, []);
+  assert.equal(server.io.engine.clientsCount, 90);
+});
 
 test("a subscriber of Node's channel for sockets hears of each connection", async (t) => {
   const server = await open(t);

@@ -33,13 +33,21 @@ pub fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
     borrowed.try_clone_to_owned()
 }
 
-/// Whether a descriptor's number, always the lowest that is free, shows that most of those that the process may have
-/// are taken.
+/// Descriptors that a burst of new connections may take, or half of all if there are few: a listening socket has 511
+/// waiting at the most, unless the application wants more, and each has two until it is known what it begins with.
+const BURST: u64 = 1024;
+
+/// Whether a descriptor's number, always the lowest that is free, shows that the process may soon have as many as it is
+/// allowed.
 pub fn is_scarce(fd: &OwnedFd) -> bool {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` lives during the call, which writes nothing else.
     let is_known = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } == 0;
-    is_known && u64::try_from(fd.as_raw_fd()).is_ok_and(|number| number >= limit.rlim_cur / 2)
+    is_known
+        && u64::try_from(fd.as_raw_fd()).is_ok_and(|number| {
+            let limit = limit.rlim_cur;
+            number >= limit - (limit / 2).min(BURST)
+        })
 }
 
 impl FdStream {
