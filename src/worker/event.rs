@@ -71,6 +71,9 @@ const LONGEST_EVENT: usize = 5;
 /// A batch that has this many bytes of text takes no further events.
 const FULL_TEXT: usize = 32 << 10;
 
+/// Words of events that JavaScript is woken for although more sockets wait to be read.
+const WORTHWHILE: usize = 16 * LONGEST_EVENT;
+
 /// What an event weighs in the backlog beyond its bytes, about what it costs JavaScript.
 const EVENT_WEIGHT: usize = 64;
 
@@ -175,6 +178,11 @@ impl EventSink {
     /// Whether JavaScript has fallen so far behind that nothing more should be read.
     pub fn is_full(&self) -> bool {
         self.inbox.is_full()
+    }
+
+    /// Whether there is enough to wake JavaScript for, even if more will come at once.
+    pub fn is_worthwhile(&self) -> bool {
+        self.batch.words.len() >= WORTHWHILE
     }
 
     /// Makes the events of the turn known to JavaScript.

@@ -90,7 +90,7 @@ impl Worker {
         panic_point!("reading");
         self.now = Instant::now();
         let outcome = self.contained(Subject::Stream(id), |worker| worker.read_socket(id));
-        self.finish_turn();
+        self.finish_read_turn();
         outcome.unwrap_or(Read::Gone)
     }
 

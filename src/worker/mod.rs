@@ -141,6 +141,8 @@ struct Worker {
     now: Instant,
     /// When the main task will look at the timers.
     armed: Option<Instant>,
+    /// Wakes the task that publishes events when the sockets that were ready have been read.
+    publish: Rc<Notify>,
     /// Wakes the main task to arm its timer anew.
     rearm: Rc<Notify>,
     /// Wakes the tasks that stopped reading because JavaScript fell behind.
@@ -160,9 +162,20 @@ fn run(
     let shared =
         Rc::new_cyclic(|this| RefCell::new(Worker::new(this.clone(), index, count, options, events)));
     let tasks = LocalSet::new();
+    tasks.spawn_local(publish(shared.clone()));
     // a panic that gets here came from outside of any turn
     while catch_unwind(AssertUnwindSafe(|| tasks.block_on(runtime, serve(&shared, queue)))).is_err() {
         shared.borrow_mut().start_afresh();
+    }
+}
+
+/// The task that publishes what turns of reading have left to it. It is woken behind the tasks of all sockets that were
+/// ready at the same time.
+async fn publish(shared: Shared) {
+    let due = shared.borrow().publish.clone();
+    loop {
+        due.notified().await;
+        take_turn(&shared, |worker| worker.events.publish());
     }
 }
 
@@ -238,6 +251,7 @@ impl Worker {
             endings: 0,
             now: Instant::now(),
             armed: None,
+            publish: Rc::default(),
             rearm: Rc::default(),
             resume: Rc::default(),
         }

@@ -63,6 +63,21 @@ impl Worker {
 
     /// Writes what the turn produced and publishes its events. What goes to many sockets is left to the main task.
     pub(super) fn finish_turn(&mut self) {
+        self.write_turn_output();
+        self.events.publish();
+    }
+
+    /// The same for a turn of reading: other sockets are likely to be read next, and JavaScript is better woken once.
+    pub(super) fn finish_read_turn(&mut self) {
+        self.write_turn_output();
+        if self.events.is_worthwhile() {
+            self.events.publish();
+        } else {
+            self.publish.notify_one();
+        }
+    }
+
+    fn write_turn_output(&mut self) {
         panic_point!("finish turn");
         if self.dirty_sockets.len() <= WRITES_PER_TURN {
             let mut dirty = std::mem::take(&mut self.dirty_sockets);
@@ -78,7 +93,6 @@ impl Worker {
             self.postpone_writes();
         }
         self.turn = self.turn.wrapping_add(1);
-        self.events.publish();
         // the turn may have armed a timer that is due before the one that the main task waits for
         if self.deadlines.next().is_some_and(|next| self.armed.is_none_or(|armed| next < armed)) {
             self.rearm.notify_one();
