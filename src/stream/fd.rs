@@ -43,11 +43,9 @@ pub fn is_scarce(fd: &OwnedFd) -> bool {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` lives during the call, which writes nothing else.
     let is_known = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } == 0;
-    is_known
-        && u64::try_from(fd.as_raw_fd()).is_ok_and(|number| {
-            let limit = limit.rlim_cur;
-            number >= limit - (limit / 2).min(BURST)
-        })
+    #[allow(clippy::unnecessary_cast, reason = "on some systems it is signed")]
+    let limit = limit.rlim_cur as u64;
+    is_known && fd.as_raw_fd() as u64 >= limit - (limit / 2).min(BURST)
 }
 
 impl FdStream {
