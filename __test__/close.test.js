@@ -3,7 +3,7 @@
 const test = require("node:test");
 const assert = require("node:assert/strict");
 const http = require("node:http");
-const { serve, once, within, connect, request, RawWebSocket, sio } = require("./support/harness");
+const { serve, once, within, connect, request, RawPolling, RawWebSocket, sio } = require("./support/harness");
 
 test("io.close() disconnects everybody and closes the HTTP server", async (t) => {
   const server = await serve(t);
@@ -125,6 +125,24 @@ test("the engine works again when the HTTP server listens again", async (t) => {
   server.url = `http://127.0.0.1:${server.port}`;
   const { client } = await server.pair();
   assert.equal(client.connected, true);
+});
+
+test("after engine.close(), WebSockets are refused until the HTTP server listens again", async (t) => {
+  const server = await serve(t, {}, { stream: "http" });
+  const { httpServer, io } = server;
+  io.engine.close();
+  const polling = await RawPolling.open(server);
+  const query = `EIO=4&transport=websocket&sid=${polling.sid}`;
+  for (const ws of [await RawWebSocket.upgrade(server), await RawWebSocket.upgrade(server, { query })]) {
+    await ws.ended();
+    assert.deepEqual([ws.status, ws.body], [503, "Service Unavailable"]);
+  }
+  io.engine.close();
+  httpServer.closeAllConnections();
+  await new Promise((resolve) => httpServer.close(resolve));
+  httpServer.listen(server.port);
+  await once(httpServer, "listening");
+  assert.equal((await RawWebSocket.open(server)).status, 101);
 });
 
 test("engine.close() closes the sessions and leaves the HTTP server", async (t) => {

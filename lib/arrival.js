@@ -89,6 +89,7 @@ class Entrance {
     const { server, httpServer } = this;
     return (
       !server._isClosed &&
+      !server.ws._isClosed &&
       isUnobserved(server, httpServer) &&
       !server.opts.initialPacket &&
       server.opts.transports.includes("websocket") &&

@@ -265,7 +265,7 @@ class Server extends EventEmitter {
     const others = server.listeners("request").slice();
     server.removeAllListeners("request");
     server.on("close", this.close.bind(this));
-    if (this.opts.wsEngine) server.on("listening", this.init.bind(this));
+    server.on("listening", () => (this.opts.wsEngine ? this.init() : this.ws?._reopen?.()));
     server.on("request", (req, res) => {
       if (req.url.startsWith(path)) {
         debug('intercepting request for path "%s"', path);

@@ -225,6 +225,9 @@ function switchProtocols(attempt) {
   if (isTaken(socket)) {
     throw new Error("handleUpgrade() was called more than once with the same socket");
   }
+  if (server.ws._isClosed) {
+    return abortHandshake(socket, 503, "Service Unavailable", "Service Unavailable");
+  }
   let response;
   try {
     response = server._switchingProtocols(key);

@@ -20,6 +20,7 @@ class NativeWebSocketServer extends EventEmitter {
     super();
     this.options = options;
     this._announce = announce;
+    this._isClosed = false;
     /** What makes WebSockets that are not the engine's, once there is to be one. */
     this._server = undefined;
   }
@@ -40,6 +41,7 @@ class NativeWebSocketServer extends EventEmitter {
         completeHeaders(lines, request, this._announce);
         this.emit("headers", lines, request);
       });
+      if (this._isClosed) this._server.close();
     }
     this._server.handleUpgrade(req, socket, head, callback);
   }
@@ -54,9 +56,18 @@ class NativeWebSocketServer extends EventEmitter {
     throw new Error('The server is operating in "noServer" mode');
   }
 
-  /** Does nothing but tell: the sessions are the engine's to close. */
+  /** From now on, upgrades are refused. The sessions are the engine's to close. */
   close(callback) {
+    this._isClosed = true;
+    this._server?.close();
     if (callback !== undefined) process.nextTick(callback);
+  }
+
+  /** The HTTP server listens, perhaps again. */
+  _reopen() {
+    if (!this._isClosed) return;
+    this._isClosed = false;
+    this._server = undefined;
   }
 }
 
