@@ -18,7 +18,7 @@ use crate::worker::event::Kind;
 #[cfg(unix)]
 use {
     super::recovery::{take_turn, Subject},
-    super::{Shared, READ_BUFFER},
+    super::Shared,
     crate::stream::fd::FdStream,
     crate::transport::websocket::Stream,
     std::future::poll_fn,
@@ -99,9 +99,6 @@ impl Worker {
     pub(super) fn read_socket(&mut self, id: StreamId) -> Read {
         panic_point!("read");
         let mut buffer = mem::take(&mut self.read_buffer);
-        if buffer.is_empty() {
-            buffer = vec![0; READ_BUFFER];
-        }
         let mut outcome = Read::More;
         for _ in 0..READS_PER_TURN {
             let Some(Stream::Fd(fd)) = self.socket(id).map(|socket| &socket.stream) else {

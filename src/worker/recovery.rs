@@ -7,7 +7,7 @@
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use super::event::Kind;
-use super::{Shared, Worker};
+use super::{Shared, Worker, READ_BUFFER};
 use crate::connection::ConnectionId;
 use crate::error::Ending;
 use crate::panics::panic_point;
@@ -51,6 +51,8 @@ impl Worker {
 
     /// What was done for `subject` has panicked. `endings`: what `self.endings` was when that began.
     pub(super) fn fail(&mut self, subject: Subject, endings: u32) {
+        // who was reading had it
+        self.read_buffer.resize(READ_BUFFER, 0);
         match subject {
             Subject::Connection(id) => self.fail_connection(id),
             Subject::Stream(id) => {
