@@ -299,11 +299,8 @@ async function application({ args, sio, listen, inbox, send }) {
   send("listening", { port: httpServer.address().port });
 }
 
-const SETTLES = { skip: isStock && "stock keeps all but the first for another tick, which never comes" };
-
-test("what was broadcast right before process.exit() arrives", SETTLES, async (t) => {
-  const child = startChild(t, application, { count: 5, pad: PAD });
-  const { port } = await child.message("listening");
+/** Has a crowd connect to a child that broadcasts five times and ends, and hear all of it. */
+async function assertCrowdHears(t, port, child) {
   const opened = [];
   t.after(() => opened.forEach((ws) => ws.destroy()));
   const server = { port, secure: false, keep: (ws) => opened.push(ws) };
@@ -314,6 +311,14 @@ test("what was broadcast right before process.exit() arrives", SETTLES, async (t
     await ws.ended();
     assertHeard(ws, expected, `client ${i}`);
   }
+}
+
+const SETTLES = { skip: isStock && "stock keeps all but the first for another tick, which never comes" };
+
+test("what was broadcast right before process.exit() arrives", SETTLES, async (t) => {
+  const child = startChild(t, application, { count: 5, pad: PAD });
+  const { port } = await child.message("listening");
+  await assertCrowdHears(t, port, child);
   assert.deepEqual(await child.ended(), { code: null, signal: "SIGKILL" });
 });
 
@@ -346,15 +351,6 @@ async function threads({ args, load, send, inbox }) {
 test("what was broadcast before the thread of a server is terminated arrives", async (t) => {
   const child = startChild(t, threads, { count: 5, pad: PAD });
   const { port } = await child.message("listening");
-  const opened = [];
-  t.after(() => opened.forEach((ws) => ws.destroy()));
-  const server = { port, secure: false, keep: (ws) => opened.push(ws) };
-  const crowd = await Promise.all(Array.from({ length: COUNT }, () => RawWebSocket.connect(server)));
-  child.send("end");
-  const expected = Array.from({ length: 5 }, (_, n) => `42["n",${n},"${PAD}"]`);
-  for (const [i, ws] of crowd.entries()) {
-    await ws.ended();
-    assertHeard(ws, expected, `client ${i}`);
-  }
+  await assertCrowdHears(t, port, child);
   await child.message("terminated");
 });

@@ -5,7 +5,7 @@ const { IncomingMessage, Server: HttpServer, maxHeaderSize } = require("http");
 const { Conn, revisionOf } = require("./conn");
 const { openWithId, protocolOf } = require("./handshake");
 const { parseQuery } = require("./query");
-const { TakenSocket, isUnobserved } = require("./takeover");
+const { TakenSocket, countOut, isUnobserved } = require("./takeover");
 const { UpgradeResponse, linesOf } = require("./upgrade");
 
 // What clients begin with is looked at before Node's HTTP server comes to it. An ordinary upgrade request becomes a
@@ -211,9 +211,7 @@ class Arrival {
     const { server, httpServer } = this.entrance;
     this.leave();
     server._commands.decline(this.id);
-    // what the destruction of a socket would do
-    httpServer._connections--;
-    httpServer._emitCloseIfDrained();
+    countOut(httpServer);
   }
 }
 
@@ -240,7 +238,7 @@ class Admission {
     taken.id = arrival.id;
     taken.remember(conn.remoteAddress, ports & 0xffff, text.slice(local, rest), ports >>> 16);
     conn._stream = server._streams.items[arrival.id] = taken;
-    const headers = server._plainCors === undefined ? "" : corsHeaders(server, text.slice(rest));
+    const headers = server._plainCors === undefined ? "" : corsHeaders(server, conn._rawRequest);
     server._commands.admit(conn._handle, arrival.id, revisionOf(req), sid, headers);
     arrival.leave();
     return conn;

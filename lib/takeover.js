@@ -149,9 +149,7 @@ class TakenSocket {
     if (this._socket !== undefined) {
       this._socket.destroy();
     } else if (this._httpServer !== undefined) {
-      // what the destruction of a socket would do
-      this._httpServer._connections--;
-      this._httpServer._emitCloseIfDrained();
+      countOut(this._httpServer);
     }
   }
 
@@ -172,6 +170,12 @@ class TakenSocket {
     watchSocket(socket);
     return socket;
   }
+}
+
+/** Takes a connection without a socket off those that an HTTP server counts, as the destruction of a socket does. */
+function countOut(httpServer) {
+  httpServer._connections--;
+  httpServer._emitCloseIfDrained();
 }
 
 /** Whether the application gets to see neither the sockets of upgrade requests nor the requests themselves. */
@@ -291,4 +295,13 @@ function reportOnce(error) {
 
 function noop() {}
 
-module.exports = { TakenSocket, isTaken, isUnobserved, kEngine, remakeRequest, reportOnce, takeOver };
+module.exports = {
+  TakenSocket,
+  countOut,
+  isTaken,
+  isUnobserved,
+  kEngine,
+  remakeRequest,
+  reportOnce,
+  takeOver,
+};
