@@ -1,12 +1,12 @@
 "use strict";
 
 const parser = require("engine.io-parser");
-const { Conn } = require("./lib/conn");
-const { Server, attach, listen } = require("./lib/engine");
-const { Polling } = require("./lib/polling");
-const { Transport } = require("./lib/transport");
-const { WebSocket } = require("./lib/websocket");
-const { WebTransport } = require("./lib/webtransport");
+const { Conn } = require("./lib/engine/conn");
+const { Server, attach, listen } = require("./lib/engine/server");
+const { Polling } = require("./lib/engine/transports/polling");
+const { Transport } = require("./lib/engine/transports/transport");
+const { WebSocket } = require("./lib/engine/transports/websocket");
+const { WebTransport } = require("./lib/engine/transports/webtransport");
 
 /** The server for uWebSockets.js, which has no place here. */
 class uServer {

@@ -1,6 +1,6 @@
 "use strict";
 
-const { Server } = require("./lib/server");
+const { Server } = require("./lib/api/server");
 // by way of files that are found where those of socket.io are, since that is where tracers hook into these classes
 const { Namespace } = require("./dist/namespace");
 const { Socket } = require("./dist/socket");

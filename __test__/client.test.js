@@ -3,8 +3,8 @@
 const test = require("node:test");
 const assert = require("node:assert/strict");
 const { EventEmitter, once } = require("node:events");
-const { Server } = require("../lib/server");
-const { PacketType } = require("../lib/packet");
+const { Server } = require("../lib/api/server");
+const { PacketType } = require("../lib/api/packet");
 
 const { CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR } = PacketType;
 const NO_ID = -1;

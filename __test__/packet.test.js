@@ -3,7 +3,7 @@
 const test = require("node:test");
 const assert = require("node:assert/strict");
 const stock = require("socket.io-parser");
-const ours = require("../lib/packet");
+const ours = require("../lib/api/packet");
 
 const { PacketType, Encoder, Decoder } = ours;
 const { CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR } = PacketType;

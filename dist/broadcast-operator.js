@@ -1,5 +1,5 @@
 "use strict";
 
-const { BroadcastOperator, RemoteSocket } = require("../lib/broadcast-operator");
+const { BroadcastOperator, RemoteSocket } = require("../lib/api/broadcast-operator");
 
 module.exports = { BroadcastOperator, RemoteSocket };

@@ -1,5 +1,5 @@
 "use strict";
 
-const { Client } = require("../lib/client");
+const { Client } = require("../lib/api/client");
 
 module.exports = { Client };

@@ -1,5 +1,5 @@
 "use strict";
 
-const { Namespace, RESERVED_EVENTS } = require("../lib/namespace");
+const { Namespace, RESERVED_EVENTS } = require("../lib/api/namespace");
 
 module.exports = { Namespace, RESERVED_EVENTS };

@@ -1,5 +1,5 @@
 "use strict";
 
-const { ParentNamespace } = require("../lib/parent-namespace");
+const { ParentNamespace } = require("../lib/api/parent-namespace");
 
 module.exports = { ParentNamespace };

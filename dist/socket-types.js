@@ -1,5 +1,5 @@
 "use strict";
 
-const { RESERVED_EVENTS } = require("../lib/packet");
+const { RESERVED_EVENTS } = require("../lib/api/packet");
 
 module.exports = { RESERVED_EVENTS };

@@ -1,5 +1,5 @@
 "use strict";
 
-const { Socket } = require("../lib/socket");
+const { Socket } = require("../lib/api/socket");
 
 module.exports = { Socket };

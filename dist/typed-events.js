@@ -1,5 +1,5 @@
 "use strict";
 
-const { StrictEventEmitter } = require("../lib/typed-events");
+const { StrictEventEmitter } = require("../lib/api/typed-events");
 
 module.exports = { StrictEventEmitter };

@@ -116,7 +116,7 @@ class TestServer {
     this.url = `${this.secure ? "https" : "http"}://127.0.0.1:${port}`;
     this.kept = new Set();
     this.sockets = new Set();
-    // where somebody listens to that, no connection gets past Node's HTTP server: see lib/arrival.js
+    // where somebody listens to that, no connection gets past Node's HTTP server: see lib/engine/arrival.js
     if (stream === "http" && !isStock) return;
     httpServer.on("connection", (socket) => {
       this.sockets.add(socket);

@@ -1,7 +1,7 @@
 "use strict";
 
 const debug = require("debug")("socket.io:parent-namespace");
-const { Adapter } = require("./adapter");
+const { Adapter } = require("../adapter/adapter");
 const { Namespace } = require("./namespace");
 
 let count = 0;

@@ -11,7 +11,7 @@ const zlib = require("node:zlib");
 const accepts = require("accepts");
 const debug = require("debug")("socket.io:server");
 
-const DIRECTORY = path.join(__dirname, "../client-dist");
+const DIRECTORY = path.join(__dirname, "../../client-dist");
 
 const FILES = new Set(
   ["socket.io.js", "socket.io.min.js", "socket.io.esm.min.js", "socket.io.msgpack.min.js"].flatMap((file) => [
@@ -102,7 +102,7 @@ function clientVersion() {
       version = /^ \* Socket\.IO v(\S+)$/m.exec(source)[1];
     } catch {
       // none there: whoever has replaced Server.sendFile still gets an ETag that changes with the package
-      version = require("../package.json").version;
+      version = require("../../package.json").version;
     }
   }
   return version;

@@ -5,7 +5,7 @@ const { IncomingMessage, Server: HttpServer } = require("http");
 const net = require("net");
 const diagnostics = require("diagnostics_channel");
 const { Pipe } = require("./pipe");
-const { ForeignStream } = require("./ws-engine");
+const { ForeignStream } = require("../engine/transports/ws-engine");
 
 /** Node tells of every accepted socket here. */
 const acceptedSockets = diagnostics.channel("net.server.socket");

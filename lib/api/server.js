@@ -4,14 +4,14 @@ const { EventEmitter } = require("node:events");
 const { createServer } = require("node:http");
 const cors = require("cors");
 const debug = require("debug")("socket.io:server");
-const { Adapter } = require("./adapter");
+const { Adapter } = require("../adapter/adapter");
 const { Client } = require("./client");
 const clientBundle = require("./client-bundle");
 const { ConnectQueue } = require("./connect-queue");
-const engine = require("./engine");
+const engine = require("../engine/server");
 const { Namespace } = require("./namespace");
 const packets = require("./packet");
-const { SessionAwareAdapter } = require("./session-aware-adapter");
+const { SessionAwareAdapter } = require("../adapter/session-aware-adapter");
 const { ParentNamespace } = require("./parent-namespace");
 const { StrictEventEmitter } = require("./typed-events");
 

@@ -151,7 +151,7 @@ class RoomMaps {
 /**
  * Makes broadcasts of an adapter native, if it is of a kind that is known. Any other works as it does, socket by socket.
  *
- * @param {import("./namespace").Namespace} nsp
+ * @param {import("../api/namespace").Namespace} nsp
  * @param {object} adapter
  */
 function follow(nsp, adapter) {

@@ -21,7 +21,7 @@ NO_ROOMS.add = function refuseToAdd() {
 class BroadcastOperator {
   /**
    * @private
-   * @param {import("./adapter").Adapter} adapter
+   * @param {import("../adapter/adapter").Adapter} adapter
    * @param {Set<string>} [rooms] - none means everybody
    * @param {Set<string>} [exceptRooms]
    * @param {object} [flags]
@@ -223,7 +223,7 @@ class BroadcastOperator {
 class RemoteSocket {
   /**
    * @private
-   * @param {import("./adapter").Adapter} adapter
+   * @param {import("../adapter/adapter").Adapter} adapter
    * @param {{id: string, handshake: object, rooms: Iterable<string>, data: any}} details
    */
   constructor(adapter, details) {

@@ -5,7 +5,7 @@ const { IncomingMessage, Server: HttpServer, maxHeaderSize } = require("http");
 const { Conn, revisionOf } = require("./conn");
 const { openWithId, protocolOf } = require("./handshake");
 const { parseQuery } = require("./query");
-const { TakenSocket, countOut, isUnobserved } = require("./takeover");
+const { TakenSocket, countOut, isUnobserved } = require("../node/takeover");
 const { UpgradeResponse, linesOf } = require("./upgrade");
 
 // What clients begin with is looked at before Node's HTTP server comes to it. An ordinary upgrade request becomes a

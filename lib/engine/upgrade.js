@@ -2,7 +2,7 @@
 
 const createDebug = require("debug");
 const { Conn, revisionOf } = require("./conn");
-const { negotiate } = require("./deflate");
+const { negotiate } = require("./transports/deflate");
 const {
   announceHeaders,
   check,
@@ -14,8 +14,8 @@ const {
   protocolOf,
   reportError,
 } = require("./handshake");
-const { isTaken, takeOver } = require("./takeover");
-const { acceptUpgrade } = require("./ws-engine");
+const { isTaken, takeOver } = require("../node/takeover");
+const { acceptUpgrade } = require("./transports/ws-engine");
 
 const debug = createDebug("engine");
 

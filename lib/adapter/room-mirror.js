@@ -1,6 +1,6 @@
 "use strict";
 
-const { COMPRESS, VOLATILE, TARGET_CONNECTION } = require("./commands");
+const { COMPRESS, VOLATILE, TARGET_CONNECTION } = require("../native/commands");
 
 /** Rooms of up to this many members are named member by member; larger ones are mirrored to the workers. */
 const SMALL_ROOM = 8;

@@ -1,7 +1,7 @@
 "use strict";
 
 const debug = require("debug")("socket.io:client");
-const { COMPRESS } = require("./commands");
+const { COMPRESS } = require("../native/commands");
 const packets = require("./packet");
 
 const { PacketType, parsePayload } = packets;
@@ -22,7 +22,7 @@ const { CONNECT, EVENT, ACK, CONNECT_ERROR } = PacketType;
 class Client {
   /**
    * @param {import("./server").Server} server
-   * @param {object} conn - the Engine.IO session, {@link import("./engine")}'s or one with the same interface
+   * @param {object} conn - the Engine.IO session, {@link import("../engine/server")}'s or one with the same interface
    */
   constructor(server, conn) {
     this.server = server;

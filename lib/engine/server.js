@@ -4,17 +4,17 @@ const { EventEmitter } = require("events");
 const { createServer } = require("http");
 const os = require("os");
 const createDebug = require("debug");
-const { NativeEngine, drainCapacity, switchingProtocols } = require("../binding.js");
+const { NativeEngine, drainCapacity, switchingProtocols } = require("../../binding.js");
 const { watchArrivals } = require("./arrival");
-const { Commands } = require("./commands");
-const events = require("./event-queue");
+const { Commands } = require("../native/commands");
+const events = require("../native/event-queue");
 const handshake = require("./handshake");
-const { Polling } = require("./polling");
+const { Polling } = require("./transports/polling");
 const { generateId: makeId } = require("./random-id");
 const { handleUpgrade, onWebSocket } = require("./upgrade");
-const { kEngine } = require("./takeover");
-const { acceptSession } = require("./webtransport");
-const { createWebSocketServer } = require("./ws-engine");
+const { kEngine } = require("../node/takeover");
+const { acceptSession } = require("./transports/webtransport");
+const { createWebSocketServer } = require("./transports/ws-engine");
 
 const debug = createDebug("engine");
 

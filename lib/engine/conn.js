@@ -2,12 +2,12 @@
 
 const { EventEmitter } = require("events");
 const createDebug = require("debug");
-const { VOLATILE, COMPRESS, NOTIFY, wholeText } = require("./commands");
-const { TEXT, forEachFrame } = require("./frame");
-const { Polling } = require("./polling");
+const { VOLATILE, COMPRESS, NOTIFY, wholeText } = require("../native/commands");
+const { TEXT, forEachFrame } = require("./transports/frame");
+const { Polling } = require("./transports/polling");
 const { parseQuery } = require("./query");
-const { remakeRequest, reportOnce } = require("./takeover");
-const { WebSocket } = require("./websocket");
+const { remakeRequest, reportOnce } = require("../node/takeover");
+const { WebSocket } = require("./transports/websocket");
 
 const debug = createDebug("engine:socket");
 

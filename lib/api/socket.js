@@ -2,10 +2,10 @@
 
 const debug = require("debug")("socket.io:socket");
 const { BroadcastOperator, NO_ROOMS } = require("./broadcast-operator");
-const { enqueue } = require("./event-queue");
+const { enqueue } = require("../native/event-queue");
 const { runInTurn } = require("./middleware");
 const { PacketType, RESERVED_EVENTS, encodeText, hasBinary } = require("./packet");
-const { generateId } = require("./random-id");
+const { generateId } = require("../engine/random-id");
 const { StrictEventEmitter } = require("./typed-events");
 
 /** With connection state recovery, the session is kept when it was not the application that ended it. */

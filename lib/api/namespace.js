@@ -1,7 +1,7 @@
 "use strict";
 
 const debug = require("debug")("socket.io:namespace");
-const { follow, followerOf } = require("./adapter-follower");
+const { follow, followerOf } = require("../adapter/adapter-follower");
 const { BroadcastOperator, settleWithResponses } = require("./broadcast-operator");
 const { runInTurn } = require("./middleware");
 const { Socket } = require("./socket");

@@ -2,9 +2,9 @@
 
 const createDebug = require("debug");
 const { createPacketDecoderStream, encodePacket } = require("engine.io-parser");
-const { Conn } = require("./conn");
+const { Conn } = require("../conn");
 const { BINARY, CLOSE, TEXT, forEachFrame, makeFrame } = require("./frame");
-const { generateId } = require("./random-id");
+const { generateId } = require("../random-id");
 const { Transport } = require("./transport");
 
 const debug = createDebug("engine:webtransport");

@@ -25,7 +25,7 @@ let isInBatch = false;
  * Has the listeners of an event called when the packets that came with it are dealt with.
  *
  * @private
- * @param {import("./socket").Socket} socket
+ * @param {import("../api/socket").Socket} socket
  * @param {any[]} event - the name and the arguments
  * @param {Error} [err] - from a middleware: the event is dropped, and this is emitted as "error"
  */
