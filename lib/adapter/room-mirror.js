@@ -100,12 +100,12 @@ class RoomMirror {
     if (targets.length === 0) return;
     let bits = flags?.compress === false ? 0 : COMPRESS;
     if (flags?.volatile) bits |= VOLATILE;
-    this._engine._commands.broadcast(packets, targets, except, bits);
+    this._engine._bridge.commands.broadcast(packets, targets, except, bits);
   }
 
   /** Forgets everything; what is broadcast later begins anew. */
   clear() {
-    for (const number of this._numbers.values()) this._engine._commands.dropRoom(number);
+    for (const number of this._numbers.values()) this._engine._bridge.commands.dropRoom(number);
     this._numbers.clear();
     this._mirrored.clear();
   }
@@ -176,23 +176,23 @@ class RoomMirror {
       const handle = this._mirrored.has(id) ? this._handleOf(id) : -1;
       if (handle !== -1) handles.push(handle);
     }
-    engine._commands.room(number, handles);
+    engine._bridge.commands.room(number, handles);
     return number;
   }
 
   _drop(room, number) {
     this._numbers.delete(room);
-    this._engine._commands.dropRoom(number);
+    this._engine._bridge.commands.dropRoom(number);
   }
 
   _join(handle, room) {
     const number = this._numbers.get(room);
-    if (number !== undefined) this._engine._commands.join(number, handle);
+    if (number !== undefined) this._engine._bridge.commands.join(number, handle);
   }
 
   _leave(handle, room) {
     const number = this._numbers.get(room);
-    if (number !== undefined && handle !== -1) this._engine._commands.leave(number, handle);
+    if (number !== undefined && handle !== -1) this._engine._bridge.commands.leave(number, handle);
   }
 }
 

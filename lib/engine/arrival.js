@@ -5,7 +5,9 @@ const { IncomingMessage, Server: HttpServer, maxHeaderSize } = require("http");
 const { Conn, revisionOf } = require("./conn");
 const { openWithId, protocolOf } = require("./handshake");
 const { parseQuery } = require("./query");
-const { TakenSocket, countOut, isUnobserved } = require("../node/takeover");
+const { Stream } = require("../node/stream");
+const { TakenSocket, countOut } = require("../node/taken-socket");
+const { isUnobserved } = require("./observers");
 const { UpgradeResponse, linesOf } = require("./upgrade");
 
 // What clients begin with is looked at before Node's HTTP server comes to it. An ordinary upgrade request becomes a
@@ -25,9 +27,9 @@ const SHORTEST_LIMIT = 10000;
 
 /**
  * Looks at the connections of an HTTP server before it does, as far as that is possible.
- * @param server {Server}
- * @param httpServer {http.Server}
- * @param path {string} what the requests that concern us begin with
+ * @param {Server} server
+ * @param {http.Server} httpServer
+ * @param {string} path - what the requests that concern us begin with
  */
 function watchArrivals(server, httpServer, path) {
   if (process.platform === "win32" || !isOrdinary(httpServer)) return;
@@ -108,8 +110,8 @@ class Entrance {
 
   /**
    * Has the native engine look at a connection.
-   * @param handle {TCP} Node's handle for it
-   * @param handOver {function(TCP)} what Node would do with it
+   * @param {TCP} handle - Node's handle for it
+   * @param {function(TCP)} handOver - what Node would do with it
    * @returns {boolean} whether it does
    */
   receive(handle, handOver) {
@@ -117,21 +119,21 @@ class Entrance {
     const { fd } = handle;
     if (!(fd >= 0)) return false;
     const arrival = new Arrival(this, handle, handOver);
-    arrival.id = server._registerStream(arrival);
+    arrival.register();
     let isReceived = false;
     try {
-      isReceived = server._native.receive(arrival.id, fd);
+      isReceived = server._bridge.native.receive(arrival.id, fd);
     } catch {
       // what is wrong will be said when the connection is taken over from Node
     }
     if (isReceived) httpServer._connections++;
-    else server._releaseStream(arrival.id);
+    else server._bridge.releaseStream(arrival.id);
     return isReceived;
   }
 
   /** Closes the connections of which it is not known yet what they begin with. */
   closeAll() {
-    for (const stream of this.server._streams.items) {
+    for (const stream of this.server._bridge.streams.items) {
       if (stream instanceof Arrival && stream.entrance === this) stream.close();
     }
   }
@@ -151,10 +153,10 @@ function makesPlainRequests(httpServer) {
 }
 
 /** An accepted connection of which it is not known yet what it begins with. */
-class Arrival {
+class Arrival extends Stream {
   constructor(entrance, handle, handOver) {
+    super(entrance.server._bridge);
     this.entrance = entrance;
-    this.id = -1;
     /** Node's handle, until it is closed. */
     this._handle = handle;
     this._handOver = handOver;
@@ -162,10 +164,10 @@ class Arrival {
 
   /**
    * It begins with an upgrade request.
-   * @param text {string} the addresses of the peer and of ourselves; what the request consists of, see `remakeRequest`
-   * @param ports {number} of the peer, and of ourselves << 16
-   * @param lengths {number} of the addresses alike
-   * @param offersExtensions {boolean}
+   * @param {string} text - the addresses of the peer and of ourselves; what the request consists of, see `remakeRequest`
+   * @param {number} ports - of the peer, and of ourselves << 16
+   * @param {number} lengths - of the addresses alike
+   * @param {boolean} offersExtensions
    */
   onRequest(text, ports, lengths, offersExtensions) {
     if (this._handle === undefined) return;
@@ -175,7 +177,7 @@ class Arrival {
     if (this._isOrdinary(req) && !(offersExtensions && server.opts.perMessageDeflate)) {
       openWithId(server, new Admission(this, req, text, ports, lengths), server.generateId());
     } else {
-      server._commands.decline(this.id);
+      server._bridge.commands.decline(this.id);
     }
   }
 
@@ -210,7 +212,7 @@ class Arrival {
     if (this._handle === undefined) return;
     const { server, httpServer } = this.entrance;
     this.leave();
-    server._commands.decline(this.id);
+    server._bridge.commands.decline(this.id);
     countOut(httpServer);
   }
 }
@@ -234,12 +236,12 @@ class Admission {
     const conn = new Conn(sid, server, undefined, "websocket", protocolOf(req), arrival.id);
     conn.remoteAddress = text.slice(0, local);
     conn._rawRequest = text.slice(rest);
-    const taken = new TakenSocket(server, httpServer, undefined);
+    const taken = new TakenSocket(server._bridge, httpServer, undefined);
     taken.id = arrival.id;
     taken.remember(conn.remoteAddress, ports & 0xffff, text.slice(local, rest), ports >>> 16);
-    conn._stream = server._streams.items[arrival.id] = taken;
+    conn._stream = server._bridge.streams.items[arrival.id] = taken;
     const headers = server._plainCors === undefined ? "" : corsHeaders(server, conn._rawRequest);
-    server._commands.admit(conn._handle, arrival.id, revisionOf(req), sid, headers);
+    server._bridge.commands.admit(conn._handle, arrival.id, revisionOf(req), sid, headers);
     arrival.leave();
     return conn;
   }

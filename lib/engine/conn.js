@@ -6,7 +6,8 @@ const { VOLATILE, COMPRESS, NOTIFY, wholeText } = require("../native/commands");
 const { TEXT, forEachFrame } = require("./transports/frame");
 const { Polling } = require("./transports/polling");
 const { parseQuery } = require("./query");
-const { remakeRequest, reportOnce } = require("../node/takeover");
+const { remakeRequest } = require("../node/request");
+const { reportOnce } = require("./takeover");
 const { WebSocket } = require("./transports/websocket");
 
 const debug = createDebug("engine:socket");
@@ -46,12 +47,12 @@ const REQUEST = {
  */
 class Conn {
   /**
-   * @param id {string} the session id
-   * @param server {Server}
-   * @param req {IncomingMessage|null} the request that the session begins with; WebTransport knows none
-   * @param transport {string} "polling", "websocket" or "webtransport"
-   * @param protocol {number} the revision of the protocol that the client speaks, 3 or 4
-   * @param stream {number|undefined} a byte stream whose worker the session must be on
+   * @param {string} id - the session id
+   * @param {Server} server
+   * @param {IncomingMessage|null} req - the request that the session begins with; WebTransport knows none
+   * @param {string} transport - "polling", "websocket" or "webtransport"
+   * @param {number} protocol - the revision of the protocol that the client speaks, 3 or 4
+   * @param {number|undefined} stream - a byte stream whose worker the session must be on
    */
   constructor(id, server, req, transport, protocol, stream) {
     this.id = id;
@@ -123,9 +124,9 @@ class Conn {
 
   /**
    * Sends a message.
-   * @param data {string|Buffer|ArrayBuffer|ArrayBufferView}
-   * @param options {object} compress (default true), volatile
-   * @param callback {function(Transport)} called when the message has left
+   * @param {string|Buffer|ArrayBuffer|ArrayBufferView} data
+   * @param {object} options - compress (default true), volatile
+   * @param {function(Transport)} callback - called when the message has left
    * @returns {Conn}
    */
   send(data, options, callback) {
@@ -155,20 +156,20 @@ class Conn {
 
   /**
    * Closes the session.
-   * @param discard {boolean} whether to end it even if the client cannot be told
+   * @param {boolean} discard - whether to end it even if the client cannot be told
    */
   close(discard) {
     if (this._readyState === "closed" || (this._readyState === "closing" && !discard)) return;
     this.readyState = "closing";
     this._polling?.abortPost();
-    this.server._commands.close(this._handle, !!discard);
+    this.server._bridge.commands.close(this._handle, !!discard);
     // over polling, the client may have to be waited for: the worker tells
     if (this._polling === undefined || discard) this._end("forced close");
   }
 
   /**
    * Ends the session, as if its transport had failed.
-   * @param err {Error}
+   * @param {Error} err
    */
   onError(err) {
     this.onClose("transport error", err);
@@ -176,13 +177,13 @@ class Conn {
 
   /**
    * Ends the session for a reason of the caller's.
-   * @param reason {string}
-   * @param description {any} what more there is to say
+   * @param {string} reason
+   * @param {any} description - what more there is to say
    */
   onClose(reason, description) {
     if (this._readyState === "closed") return;
     this.readyState = "closed";
-    this.server._commands.drop(this._handle);
+    this.server._bridge.commands.drop(this._handle);
     this._polling?.abandon();
     this._finish(reason, description);
   }
@@ -191,9 +192,9 @@ class Conn {
   _watch(bit) {
     if ((this._watched & bit) !== 0) return;
     this._watched |= bit;
-    this.server._commands.watch(this._handle, this._watched);
+    this.server._bridge.commands.watch(this._handle, this._watched);
     // what the client sends from now on is to be seen
-    this.server._commands.flush();
+    this.server._bridge.commands.flush();
   }
 
   /** Makes messages go to a Socket.IO client without the detour over events. @private */
@@ -206,9 +207,9 @@ class Conn {
     if (this._polling !== undefined || this.server._isWatched()) {
       this._writeObserved(data, flags, options);
     } else if (typeof data === "string") {
-      this.server._commands.send(this._handle, data, flags);
+      this.server._bridge.commands.send(this._handle, data, flags);
     } else {
-      this.server._commands.sendBuffer(this._handle, data, flags);
+      this.server._bridge.commands.sendBuffer(this._handle, data, flags);
     }
   }
 
@@ -229,9 +230,9 @@ class Conn {
       for (const packet of packets) this._writeObserved(packet, flags, opts);
     } else if (opts.preEncoded) {
       // an adapter hands the same array to all recipients of a broadcast
-      this.server._commands.sendShared(this._handle, packets, flags);
+      this.server._bridge.commands.sendShared(this._handle, packets, flags);
     } else {
-      this.server._commands.sendPackets(this._handle, packets, flags);
+      this.server._bridge.commands.sendPackets(this._handle, packets, flags);
     }
   }
 
@@ -257,7 +258,7 @@ class Conn {
 
   /** Hands a message of any kind over. @private */
   _submit(data, flags) {
-    const { _commands: commands } = this.server;
+    const { commands } = this.server._bridge;
     if (typeof data === "string") commands.send(this._handle, wholeText(data), flags);
     else commands.sendBuffer(this._handle, data, flags);
   }
@@ -322,10 +323,16 @@ class Conn {
   _openPolling(req) {
     const { server } = this;
     this._polling.open(req);
-    server._commands.flush();
+    server._bridge.commands.flush();
     const initial = server._initialMessage();
     try {
-      server._native.openPolling(this._handle, revisionOf(req), this.id, server.upgrades("polling"), initial);
+      server._bridge.native.openPolling(
+        this._handle,
+        revisionOf(req),
+        this.id,
+        server.upgrades("polling"),
+        initial,
+      );
     } catch (error) {
       reportOnce(error);
       this._polling.refuse();
@@ -389,7 +396,7 @@ class Conn {
   _closeTransport(transport) {
     // the transport that probes ends with its session only: see src/session/upgrade.rs
     if (transport !== this.transport) return;
-    this.server._commands.close(this._handle, transport.discarded || this._polling === undefined);
+    this.server._bridge.commands.close(this._handle, transport.discarded || this._polling === undefined);
   }
 
   /** The session has ended in the worker. @private */
@@ -416,7 +423,7 @@ class Conn {
     if (this._polling !== undefined) return;
     this._readyState = "closed";
     server._unregister(this);
-    server._conns.remove(this._handle);
+    server._bridge.conns.remove(this._handle);
   }
 
   /** @private */
@@ -463,7 +470,7 @@ function flagsOf(options) {
 
 /**
  * The message in a WebSocket frame that an adapter has made for all recipients of a broadcast.
- * @param frame {Buffer[]} the parts of an unmasked frame
+ * @param {Buffer[]} frame - the parts of an unmasked frame
  * @returns {string|Buffer}
  */
 function messageOf(frame) {

@@ -30,9 +30,9 @@ const INVALID_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
 
 /**
  * Handles a request of a client: a handshake, or a GET or POST of a session.
- * @param server {Server}
- * @param req {IncomingMessage}
- * @param res {ServerResponse}
+ * @param {Server} server
+ * @param {IncomingMessage} req
+ * @param {ServerResponse} res
  */
 function handleRequest(server, req, res) {
   debug('handling "%s" http request "%s"', req.method, req.url);
@@ -55,7 +55,7 @@ class RequestAttempt {
 
   /**
    * The checks are done.
-   * @param refusal {{ code: number, context: object }|undefined} what is wrong with the request, if anything is
+   * @param {{ code: number, context: object }|undefined} refusal - what is wrong with the request, if anything is
    */
   proceed(refusal) {
     const { server, req, res } = this;
@@ -93,9 +93,9 @@ function prepareRequest(req) {
 
 /**
  * Runs the middlewares and the checks.
- * @param server {Server}
- * @param req {IncomingMessage}
- * @param attempt {RequestAttempt|UpgradeAttempt} whose `proceed(refusal)` is called
+ * @param {Server} server
+ * @param {IncomingMessage} req
+ * @param {RequestAttempt|UpgradeAttempt} attempt - whose `proceed(refusal)` is called
  */
 function check(server, req, attempt) {
   if (server.middlewares.length === 0) {
@@ -197,9 +197,9 @@ function protocolOf(req) {
 
 /**
  * Gives a new session its id, opens it and announces it.
- * @param server {Server}
- * @param req {IncomingMessage}
- * @param attempt {RequestAttempt|UpgradeAttempt}
+ * @param {Server} server
+ * @param {IncomingMessage} req
+ * @param {RequestAttempt|UpgradeAttempt} attempt
  */
 function openSession(server, req, attempt) {
   const protocol = protocolOf(req);

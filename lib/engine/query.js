@@ -5,7 +5,7 @@ const NOT_PLAIN = /[%+#\\\s]|[^\x21-\x7e]/;
 
 /**
  * The members of a URL's query; of those with the same name, the last.
- * @param url {string}
+ * @param {string} url
  * @returns {object}
  */
 function parseQuery(url) {

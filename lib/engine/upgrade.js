@@ -14,8 +14,9 @@ const {
   protocolOf,
   reportError,
 } = require("./handshake");
-const { isTaken, takeOver } = require("../node/takeover");
-const { acceptUpgrade } = require("./transports/ws-engine");
+const { isTaken } = require("../node/taken-socket");
+const { takeOver } = require("./takeover");
+const { ForeignStream, acceptUpgrade } = require("./transports/ws-engine");
 
 const debug = createDebug("engine");
 
@@ -33,10 +34,10 @@ const TOKEN_LIST = /^[\t ]*[!#$%&'*+\-.^_`|~0-9A-Za-z]+[\t ]*$/;
 
 /**
  * Handles an upgrade request of a client: a handshake, or a WebSocket for a session that polls.
- * @param server {Server}
- * @param req {IncomingMessage}
- * @param socket {Duplex}
- * @param head {Buffer} what came behind the request
+ * @param {Server} server
+ * @param {IncomingMessage} req
+ * @param {Duplex} socket
+ * @param {Buffer} head - what came behind the request
  */
 function handleUpgrade(server, req, socket, head) {
   prepare(server, req);
@@ -48,10 +49,10 @@ function handleUpgrade(server, req, socket, head) {
 
 /**
  * Makes a WebSocket of another implementation, which has answered the request, that of a session.
- * @param server {Server}
- * @param req {IncomingMessage} the upgrade request
- * @param socket {Duplex}
- * @param webSocket {WebSocket}
+ * @param {Server} server
+ * @param {IncomingMessage} req - the upgrade request
+ * @param {Duplex} socket
+ * @param {WebSocket} webSocket
  */
 function onWebSocket(server, req, socket, webSocket) {
   prepare(server, req);
@@ -130,35 +131,52 @@ class UpgradeAttempt {
     }
     debug("upgrading existing transport");
     conn._beginUpgrade();
-    if (!takeOver(this, conn)) conn._onUpgradeFailed();
+    if (!this._carry(conn)) conn._onUpgradeFailed();
   }
 
   /**
    * Opens a session.
-   * @param id {string}
+   * @param {string} id
    * @returns {Conn|undefined} nothing if the connection could not be taken over
    */
   open(id) {
     const { server, req } = this;
     const conn = new Conn(id, server, req, "websocket", protocolOf(req));
-    return takeOver(this, conn) ? conn : undefined;
+    return this._carry(conn) ? conn : undefined;
+  }
+
+  /** Makes the connection that of a session. @returns {boolean} whether that worked */
+  _carry(conn) {
+    if (this.webSocket === undefined) return takeOver(this, conn);
+    new ForeignStream(this.server._bridge, conn, this.socket, this.webSocket).start(this);
+    return true;
   }
 
   /**
    * Gives the connection to the native engine.
-   * @param conn {Conn} whom it belongs to
-   * @param stream {number}
-   * @param fd {number} the descriptor; -1: none
-   * @param rest {Buffer|undefined} what has already been read behind the request
+   * @param {Conn} conn - whom it belongs to
+   * @param {number} stream
+   * @param {number} fd - the descriptor; -1: none
+   * @param {Buffer|undefined} rest - what has already been read behind the request
    */
   give(conn, stream, fd, rest) {
     const { server, req, response, deflate } = this;
     if (conn.upgrading) {
-      server._native.upgrade(conn._handle, revisionOf(req), stream, fd, response, rest, deflate);
+      server._bridge.native.upgrade(conn._handle, revisionOf(req), stream, fd, response, rest, deflate);
     } else {
       const initial = server._initialMessage();
       const { _handle: handle, id } = conn;
-      server._native.openWebsocket(handle, revisionOf(req), stream, fd, response, rest, deflate, id, initial);
+      server._bridge.native.openWebsocket(
+        handle,
+        revisionOf(req),
+        stream,
+        fd,
+        response,
+        rest,
+        deflate,
+        id,
+        initial,
+      );
     }
   }
 
@@ -177,7 +195,7 @@ class UpgradeAttempt {
 
 /**
  * Checks the WebSocket part of an upgrade request (RFC 6455 section 4.2.1), and prepares the answer.
- * @param attempt {UpgradeAttempt}
+ * @param {UpgradeAttempt} attempt
  * @returns {boolean} false if the request has been refused
  */
 function switchProtocols(attempt) {

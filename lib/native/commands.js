@@ -44,8 +44,8 @@ const TEXT_LIMIT = 1 << 15;
 
 class Commands {
   /**
-   * @param native {NativeEngine} where batches go
-   * @param workers {number} how many workers there are
+   * @param {NativeEngine} native - where batches go
+   * @param {number} workers - how many workers there are
    */
   constructor(native, workers) {
     this.native = native;
@@ -119,9 +119,9 @@ class Commands {
 
   /**
    * A message for everybody in some rooms, but not in others.
-   * @param packets {Array} a text, then buffers; or buffers only
-   * @param targets {number[]} the rooms and connections to reach
-   * @param except {number[]} the rooms and connections to spare
+   * @param {Array} packets - a text, then buffers; or buffers only
+   * @param {number[]} targets - the rooms and connections to reach
+   * @param {number[]} except - the rooms and connections to spare
    */
   broadcast(packets, targets, except, flags) {
     const texts = textsOf(packets);
@@ -305,7 +305,7 @@ class Commands {
  * A text that does not end with half a character, which would merge with the other half at the beginning of the next
  * text. Looking at the end of a text that has just been put together makes V8 copy it, so this is left to those who do
  * not know that there is something else there, such as the bracket that ends an event.
- * @param text {string}
+ * @param {string} text
  * @returns {string} of the same length
  */
 function wholeText(text) {

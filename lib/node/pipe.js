@@ -1,27 +1,32 @@
 "use strict";
 
+const { Stream } = require("./stream");
+
 /**
  * A stream that lives in JavaScript (TLS, a proxy's or a test's `Duplex`): its bytes go to the native engine as they
  * come, and the engine's bytes are written to it, one write at a time.
  */
-class Pipe {
+class Pipe extends Stream {
   /**
-   * @param server {Server}
-   * @param socket {Duplex}
+   * @param {Bridge} bridge
+   * @param {Duplex} socket
    */
-  constructor(server, socket) {
-    this.server = server;
-    this.socket = socket;
-    this.id = -1;
-    this._onWritten = this._onWritten.bind(this);
+  constructor(bridge, socket) {
+    super(bridge);
+    this._socket = socket;
+    this._onWritten = this.confirmWritten.bind(this);
+  }
+
+  get socket() {
+    return this._socket;
   }
 
   /** Begins to read. */
   start() {
     const { socket } = this;
-    socket.on("data", (data) => this._onData(data));
-    socket.on("end", () => this._onEnd());
-    socket.on("close", () => this._onEnd());
+    socket.on("data", (data) => this.receive(data));
+    socket.on("end", () => this.confirmEnd());
+    socket.on("close", () => this.confirmEnd());
     // the stream closes after an error, which is all that matters here
     socket.on("error", noop);
     socket.resume();
@@ -48,7 +53,7 @@ class Pipe {
 
   /** The engine is done with the stream. */
   onReleased() {
-    this.id = -1;
+    super.onReleased();
     const { socket } = this;
     // what is still being written should arrive; a client that does not read it must not keep the stream for ever
     if (socket.writableLength > 0) {
@@ -57,21 +62,6 @@ class Pipe {
     } else {
       socket.destroy();
     }
-  }
-
-  _onData(data) {
-    if (this.id === -1) return;
-    this.server._commands.flush();
-    const isBehind = this.server._native.pipeData(this.id, data);
-    if (isBehind) this.server._pausePipe(this);
-  }
-
-  _onWritten() {
-    if (this.id !== -1) this.server._commands.pipeWritten(this.id);
-  }
-
-  _onEnd() {
-    if (this.id !== -1) this.server._commands.pipeEnd(this.id);
   }
 }
 

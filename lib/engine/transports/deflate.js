@@ -15,8 +15,8 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /**
  * Answers a client's offers.
  *
- * @param header {string|undefined} the value of Sec-WebSocket-Extensions
- * @param options {object} the option `perMessageDeflate`: serverNoContextTakeover, clientNoContextTakeover,
+ * @param {string|undefined} header - the value of Sec-WebSocket-Extensions
+ * @param {object} options - the option `perMessageDeflate`: serverNoContextTakeover, clientNoContextTakeover,
  *   serverMaxWindowBits, clientMaxWindowBits
  * @returns {{ response: string, agreed: number }|undefined} the value for the answer, and what was agreed on as the
  *   native engine wants it; nothing if the client does not offer the extension

@@ -15,8 +15,8 @@ const MASKED = 0x80;
 
 /**
  * Calls a function with every frame that a server has written: whole ones, unmasked, a message in each.
- * @param data {Buffer}
- * @param callback {function(number, Buffer, boolean)} gets the opcode, the payload, and whether it is the last one
+ * @param {Buffer} data
+ * @param {function(number, Buffer, boolean)} callback - gets the opcode, the payload, and whether it is the last one
  */
 function forEachFrame(data, callback) {
   for (let at = 0; at < data.length;) {
@@ -38,8 +38,8 @@ function forEachFrame(data, callback) {
 
 /**
  * A frame of a client.
- * @param opcode {number}
- * @param payload {Buffer}
+ * @param {number} opcode
+ * @param {Buffer} payload
  * @returns {Buffer}
  */
 function makeFrame(opcode, payload) {

@@ -17,8 +17,8 @@ const COMPRESSORS = { gzip: zlib.createGzip, deflate: zlib.createDeflate };
  */
 class Polling extends Transport {
   /**
-   * @param conn {Conn}
-   * @param req {IncomingMessage} the first request
+   * @param {Conn} conn
+   * @param {IncomingMessage} req - the first request
    */
   constructor(conn, req) {
     super(conn);
@@ -102,8 +102,8 @@ class Polling extends Transport {
 
   /**
    * Answers the GET that waits.
-   * @param payload {string|Buffer}
-   * @param compress {boolean} whether the application lets it be compressed
+   * @param {string|Buffer} payload
+   * @param {boolean} compress - whether the application lets it be compressed
    */
   answer(payload, compress) {
     const { get } = this;
@@ -201,7 +201,7 @@ class Polling extends Transport {
       return;
     }
     this.hold(req, res);
-    this.conn.server._commands.poll(this.conn._handle);
+    this.conn.server._bridge.commands.poll(this.conn._handle);
     this._flushWaiting();
   }
 
@@ -226,9 +226,9 @@ Polling.upgradesTo = ["websocket", "webtransport"];
 
 /**
  * Adds the headers of the answer to a request of a session.
- * @param conn {Conn}
- * @param req {IncomingMessage}
- * @param headers {object} to be completed
+ * @param {Conn} conn
+ * @param {IncomingMessage} req
+ * @param {object} headers - to be completed
  * @returns {object} the same
  */
 function responseHeaders(conn, req, headers) {
@@ -298,7 +298,7 @@ class Post extends Request {
     const { polling } = this;
     const body = polling.callback === undefined ? this.body : fromForm(this.body);
     if (body === undefined) polling.onPosted();
-    else conn.server._commands.post(conn._handle, body);
+    else conn.server._bridge.commands.post(conn._handle, body);
   }
 
   _onData(chunk) {
@@ -336,8 +336,8 @@ class BinaryPost extends Post {
   }
 
   _handOver(conn) {
-    conn.server._commands.flush();
-    conn.server._native.postBinary(conn._handle, Buffer.concat(this.body));
+    conn.server._bridge.commands.flush();
+    conn.server._bridge.native.postBinary(conn._handle, Buffer.concat(this.body));
   }
 }
 

@@ -12,7 +12,7 @@ const RELAYED = ["packet", "drain"];
  * Emits `packet`, `drain`, `error` (if somebody listens) and `close`, and those that poll `headers` (headers, request).
  */
 class Transport {
-  /** @param conn {Conn} */
+  /** @param {Conn} conn - */
   constructor(conn) {
     this.conn = conn;
     /** Whether the session has left this transport, or was never moved to it. */
@@ -57,7 +57,7 @@ class Transport {
 
   /**
    * Sends messages, past everything that the session does with them.
-   * @param packets {Array<{type: string, data: any, options: object}>} of type "message"; other packets are the engine's
+   * @param {Array<{type: string, data: any, options: object}>} packets - of type "message"; other packets are the engine's
    */
   send(packets) {
     for (const { type, data, options } of packets) {
@@ -72,7 +72,7 @@ class Transport {
 
   /**
    * Closes the transport, which ends its session.
-   * @param callback {function()} called when that has happened
+   * @param {function()} callback - called when that has happened
    */
   close(callback) {
     if (this._isClosing || this.readyState !== "open") return;

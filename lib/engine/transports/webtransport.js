@@ -4,6 +4,7 @@ const createDebug = require("debug");
 const { createPacketDecoderStream, encodePacket } = require("engine.io-parser");
 const { Conn } = require("../conn");
 const { BINARY, CLOSE, TEXT, forEachFrame, makeFrame } = require("./frame");
+const { Stream } = require("../../node/stream");
 const { generateId } = require("../random-id");
 const { Transport } = require("./transport");
 
@@ -21,8 +22,8 @@ const MALFORMED = Buffer.alloc(0);
 /** A session's WebTransport session, whose one bidirectional stream carries the packets. */
 class WebTransport extends Transport {
   /**
-   * @param conn {Conn}
-   * @param session {object} the WebTransport session
+   * @param {Conn} conn
+   * @param {object} session - the WebTransport session
    */
   constructor(conn, session) {
     super(conn);
@@ -42,8 +43,8 @@ class WebTransport extends Transport {
 /**
  * Takes a WebTransport session that the application's HTTP/3 server has accepted: waits for its stream and for the
  * first packet on it, which opens a session or names the one that is to be upgraded.
- * @param server {Server}
- * @param session {object} with the interface that browsers give it
+ * @param {Server} server
+ * @param {object} session - with the interface that browsers give it
  * @returns {Promise<void>} fulfilled when it has been decided what becomes of the session
  */
 async function acceptSession(server, session) {
@@ -91,8 +92,8 @@ function onFirstPacket(server, session, stream, reader, packet) {
   }
   debug("upgrading existing transport");
   conn._beginUpgrade();
-  new WebTransportStream(server, conn, session, stream, reader).start((id) => {
-    server._native.upgrade(conn._handle, REVISION, id, -1, "", undefined, 0);
+  new WebTransportStream(server._bridge, conn, session, stream, reader).start((id) => {
+    server._bridge.native.upgrade(conn._handle, REVISION, id, -1, "", undefined, 0);
   });
   return true;
 }
@@ -102,11 +103,11 @@ function open(server, session, stream, reader) {
   const id = generateId();
   debug('handshaking client "%s"', id);
   const conn = new Conn(id, server, null, "webtransport", REVISION);
-  const carrier = new WebTransportStream(server, conn, session, stream, reader);
+  const carrier = new WebTransportStream(server._bridge, conn, session, stream, reader);
   conn._transport = carrier.transport;
   carrier.start((streamId) => {
     const initial = server._initialMessage();
-    server._native.openWebsocket(conn._handle, REVISION, streamId, -1, "", undefined, 0, id, initial);
+    server._bridge.native.openWebsocket(conn._handle, REVISION, streamId, -1, "", undefined, 0, id, initial);
   });
   server.emit("connection", conn);
 }
@@ -131,32 +132,33 @@ async function refuse(session, reader) {
 }
 
 /** A stream of the native engine, whose frames are packets on the bidirectional stream of a WebTransport session. */
-class WebTransportStream {
-  constructor(server, conn, session, stream, reader) {
-    this.server = server;
+class WebTransportStream extends Stream {
+  /**
+   * @param {Bridge} bridge
+   * @param {Conn} conn
+   * @param {object} session - the WebTransport session
+   * @param {object} stream - its bidirectional stream
+   * @param {ReadableStreamDefaultReader} reader - of the packets on it
+   */
+  constructor(bridge, conn, session, stream, reader) {
+    super(bridge);
     this.session = session;
     this.transport = new WebTransport(conn, session);
     this.reader = reader;
     this.writer = stream.writable.getWriter();
     this.conn = conn;
-    this.id = -1;
     /** What the reading waits for, while it is to rest. */
     this._rest = undefined;
     this._resume = undefined;
     this._isClosed = false;
   }
 
-  /** There is no socket that could be looked at. */
-  get socket() {
-    return undefined;
-  }
-
-  /** @param give {function(number)} gets the number of the stream */
+  /** @param {function(number)} give - gets the number of the stream */
   start(give) {
-    const { server, conn, session } = this;
-    this.id = server._registerStream(this, conn._handle);
+    const { bridge, conn, session } = this;
+    this.register(conn._handle);
     conn._stream = this;
-    server._commands.flush();
+    bridge.commands.flush();
     give(this.id);
     const onClosed = () => this._onClosed();
     session.closed.then(onClosed, onClosed);
@@ -187,8 +189,7 @@ class WebTransportStream {
     } else {
       frame = makeFrame(BINARY, packet.data);
     }
-    this.server._commands.flush();
-    if (this.server._native.pipeData(this.id, frame)) this.server._pausePipe(this);
+    this.receive(frame);
   }
 
   pause() {
@@ -212,7 +213,7 @@ class WebTransportStream {
     });
     const onWritten = () => {
       if (isEnd) this.end();
-      if (this.id !== -1) this.server._commands.pipeWritten(this.id);
+      this.confirmWritten();
     };
     // whether it failed is told by the end of the session
     const written = parts.length === 0 ? Promise.resolve() : this.writer.write(Buffer.concat(parts));
@@ -229,14 +230,14 @@ class WebTransportStream {
 
   /** The engine is done with the stream. */
   onReleased() {
-    this.id = -1;
+    super.onReleased();
     this.resume();
     this.end();
   }
 
   _onClosed() {
     this._isClosed = true;
-    if (this.id !== -1) this.server._commands.pipeEnd(this.id);
+    this.confirmEnd();
   }
 }
 

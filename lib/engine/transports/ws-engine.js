@@ -6,6 +6,7 @@
  */
 
 const { EventEmitter } = require("events");
+const { Stream } = require("../../node/stream");
 const { BINARY, CLOSE, TEXT, forEachFrame, makeFrame } = require("./frame");
 
 /** Requests whose answer an implementation is writing, and the headers to add to it. */
@@ -28,10 +29,10 @@ class NativeWebSocketServer extends EventEmitter {
   /**
    * Answers an upgrade request with a WebSocket that is not the engine's: an application may use it as it likes, or
    * give it to `engine.onWebSocket()`.
-   * @param req {IncomingMessage}
-   * @param socket {Duplex}
-   * @param head {Buffer} what came behind the request
-   * @param callback {function(WebSocket, IncomingMessage)}
+   * @param {IncomingMessage} req
+   * @param {Duplex} socket
+   * @param {Buffer} head - what came behind the request
+   * @param {function(WebSocket, IncomingMessage)} callback
    */
   handleUpgrade(req, socket, head, callback) {
     if (this._server === undefined) {
@@ -73,8 +74,8 @@ class NativeWebSocketServer extends EventEmitter {
 
 /**
  * Makes what `engine.ws` is.
- * @param opts {object} the engine's options
- * @param announce {function(object, IncomingMessage)} completes the headers of an answer
+ * @param {object} opts - the engine's options
+ * @param {function(object, IncomingMessage)} announce - completes the headers of an answer
  */
 function createWebSocketServer(opts, announce) {
   const options = {
@@ -98,7 +99,7 @@ function completeHeaders(lines, req, announce) {
 
 /**
  * Has an upgrade request answered by the implementation.
- * @param attempt {UpgradeAttempt} whose `adopt()` is called
+ * @param {UpgradeAttempt} attempt - whose `adopt()` is called
  */
 function acceptUpgrade(attempt) {
   const { server, req, socket, head } = attempt;
@@ -107,29 +108,38 @@ function acceptUpgrade(attempt) {
 }
 
 /** A stream of the native engine, whose frames are messages of such a WebSocket. */
-class ForeignStream {
-  constructor(server, conn, socket, websocket) {
-    this.server = server;
+class ForeignStream extends Stream {
+  /**
+   * @param {Bridge} bridge
+   * @param {Conn} conn
+   * @param {Duplex} socket - the connection of the WebSocket
+   * @param {WebSocket} websocket
+   */
+  constructor(bridge, conn, socket, websocket) {
+    super(bridge);
     this.conn = conn;
-    this.socket = socket;
+    this._socket = socket;
     this.websocket = websocket;
-    this.id = -1;
-    this._onWritten = this._onWritten.bind(this);
+    this._onWritten = this.confirmWritten.bind(this);
+  }
+
+  get socket() {
+    return this._socket;
   }
 
   /**
    * Becomes the stream of a session.
-   * @param attempt {UpgradeAttempt} whose `give()` is called
+   * @param {UpgradeAttempt} attempt - whose `give()` is called
    */
   start(attempt) {
-    const { conn, server, websocket } = this;
-    this.id = server._registerStream(this, conn._handle);
+    const { conn, bridge, websocket } = this;
+    this.register(conn._handle);
     conn._stream = this;
-    server._commands.flush();
+    bridge.commands.flush();
     attempt.give(conn, this.id, -1, undefined);
     websocket.on("message", (data, isBinary = typeof data !== "string") => this._onMessage(data, isBinary));
     websocket.on("error", (error) => this._onError(error));
-    websocket.once("close", () => this._onClose());
+    websocket.once("close", () => this.confirmEnd());
   }
 
   /** Frames of the engine. */
@@ -162,18 +172,12 @@ class ForeignStream {
 
   /** The engine is done with the stream. */
   onReleased() {
-    this.id = -1;
+    super.onReleased();
     this.websocket.terminate?.();
   }
 
   _onMessage(data, isBinary) {
-    if (this.id === -1) return;
-    this.server._commands.flush();
-    const isBehind = this.server._native.pipeData(
-      this.id,
-      makeFrame(isBinary ? BINARY : TEXT, toBuffer(data)),
-    );
-    if (isBehind) this.server._pausePipe(this);
+    this.receive(makeFrame(isBinary ? BINARY : TEXT, toBuffer(data)));
   }
 
   _onError(err) {
@@ -183,14 +187,6 @@ class ForeignStream {
     const error = new Error(err);
     error.type = "TransportError";
     conn.onError(error);
-  }
-
-  _onClose() {
-    if (this.id !== -1) this.server._commands.pipeEnd(this.id);
-  }
-
-  _onWritten() {
-    if (this.id !== -1) this.server._commands.pipeWritten(this.id);
   }
 }
 

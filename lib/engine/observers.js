@@ -1,0 +1,51 @@
+"use strict";
+
+/**
+ * What the application can see of connections and requests. Where that is nothing, Node's objects for them need not be.
+ */
+
+const { EventEmitter } = require("events");
+const { IncomingMessage, Server: HttpServer } = require("http");
+const diagnostics = require("diagnostics_channel");
+const { lengthOf } = require("../node/request");
+
+/** Node tells of every accepted socket here. */
+const acceptedSockets = diagnostics.channel("net.server.socket");
+
+/** What Node's HTTP server does with a connection. */
+const onHttpConnection = new HttpServer().listeners("connection")[0];
+
+/** How events are emitted where nobody watches that. */
+const { emit } = EventEmitter.prototype;
+
+/** The engine whose listener for upgrade requests a function is. */
+const kEngine = Symbol("engine");
+
+/** Whether the application gets to see neither the sockets of upgrade requests nor the requests themselves. */
+function isUnobserved(server, httpServer) {
+  return (
+    !server._showsRequests() &&
+    server.emit === emit &&
+    httpServer.emit === emit &&
+    httpServer._events.connection === onHttpConnection &&
+    httpServer._events.upgrade?.[kEngine] === server &&
+    !acceptedSockets.hasSubscribers
+  );
+}
+
+/**
+ * Whether nobody but Node can have a reference to the request or the socket.
+ */
+function isUnseen(server, req, socket, head) {
+  const httpServer = socket.server;
+  return (
+    httpServer !== undefined &&
+    isUnobserved(server, httpServer) &&
+    Object.getPrototypeOf(req) === IncomingMessage.prototype &&
+    req.httpVersion === "1.1" &&
+    // an earlier request over the same connection was handled by somebody
+    socket.bytesRead <= lengthOf(req) + (head?.length ?? 0)
+  );
+}
+
+module.exports = { isUnobserved, isUnseen, kEngine };

@@ -1,0 +1,92 @@
+"use strict";
+
+const net = require("net");
+const { Pipe } = require("../node/pipe");
+const { memorize } = require("../node/request");
+const { TakenSocket, markTaken } = require("../node/taken-socket");
+const { isUnseen } = require("./observers");
+
+/**
+ * Takes a connection from Node's HTTP server and gives it to the native engine, after its upgrade request has been
+ * accepted. The descriptor is duplicated and Node's handle closed, which sends nothing to the client; the
+ * `net.Socket` lives on, so that `req.socket` and `httpServer.close()` mean what they always mean, until the engine
+ * reports the end. What has no descriptor of its own is pumped through a `Pipe`.
+ *
+ * @param {UpgradeAttempt} attempt - the upgrade request; its `give()` is called
+ * @param {Conn} conn - whom the connection belongs to
+ * @returns {boolean} whether that worked; if not, the connection is destroyed
+ */
+function takeOver(attempt, conn) {
+  const { server, req, socket, head } = attempt;
+  const { _bridge: bridge } = server;
+  if (socket.destroyed) {
+    // the client has hung up while the application made up its mind
+    conn._abandon();
+    return false;
+  }
+  const fd = descriptorOf(socket);
+  const stream = fd === -1 ? new Pipe(bridge, socket) : new TakenSocket(bridge, socket.server, socket);
+  stream.register(conn._handle);
+  conn._stream = stream;
+  try {
+    socket.setTimeout?.(0);
+    socket.setNoDelay?.(true);
+    bridge.commands.flush();
+    attempt.give(conn, stream.id, fd, alreadyRead(socket, head));
+  } catch (error) {
+    reportOnce(error);
+    bridge.releaseStream(stream.id);
+    socket.on("error", noop);
+    socket.destroy();
+    conn._abandon();
+    return false;
+  }
+  markTaken(socket, stream);
+  if (fd === -1) {
+    stream.start();
+  } else {
+    stream.remember(conn.remoteAddress, socket.remotePort, socket.localAddress, socket.localPort);
+    const isDropped = isUnseen(server, req, socket, head);
+    // a session that has begun with polling keeps its first request
+    if (isDropped && conn._request === req) {
+      conn._request = undefined;
+      conn._rawRequest = memorize(req);
+    }
+    stream.start(isDropped);
+  }
+  return true;
+}
+
+/** The descriptor that can be taken over, or -1. */
+function descriptorOf(socket) {
+  if (process.platform === "win32") return -1;
+  // a subclass (TLS, above all) puts something between us and the bytes
+  if (Object.getPrototypeOf(socket) !== net.Socket.prototype) return -1;
+  // bytes that Node has yet to write would be overtaken by ours
+  if (socket.writableLength > 0 || socket.connecting) return -1;
+  return socket._handle?.fd ?? -1;
+}
+
+/** What has been read from the connection behind the request. */
+function alreadyRead(socket, head) {
+  const chunks = head?.length > 0 ? [head] : [];
+  while (socket.readableLength > 0) {
+    const chunk = socket.read();
+    if (chunk === null) break;
+    chunks.push(chunk);
+  }
+  return chunks.length > 1 ? Buffer.concat(chunks) : chunks[0];
+}
+
+let reported = false;
+
+/** Says once in the life of the process why connections are refused: too many open files, most likely. */
+function reportOnce(error) {
+  if (reported) return;
+  reported = true;
+  process.emitWarning(`a connection was refused: ${error.message}`, "SockeyeWarning");
+}
+
+function noop() {}
+
+module.exports = { reportOnce, takeOver };

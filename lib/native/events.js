@@ -1,0 +1,278 @@
+"use strict";
+
+/**
+ * What the workers have to tell, on its way to whom it concerns. The layout of a batch, and of each kind of event, is
+ * described where it is written, in src/worker/event.rs.
+ */
+
+const { drainCapacity } = require("./binding");
+const queue = require("./event-queue");
+
+// taken before anybody can replace it by a fake timer
+const { setImmediate } = require("timers");
+
+/** Kinds of events; the layout of each is described where it is written, in src/worker/event.rs. */
+const PACKET = 0;
+const TEXT = 1;
+const BINARY = 2;
+const CLOSED = 3;
+const RELEASED = 4;
+const POLL_ANSWER = 5;
+const POST_DONE = 6;
+const CONTROL = 7;
+const UPGRADING = 8;
+const UPGRADED = 9;
+const UPGRADE_FAILED = 10;
+const PIPE_WRITE = 11;
+const PIPE_END = 12;
+const SENT = 13;
+const CHECK_ALIVE = 14;
+const POLL_ANSWER_BINARY = 16;
+const SLOW_CONSUMER = 17;
+const ARRIVED = 18;
+
+const NO_ID = 0xffffffff;
+
+/** Words that one turn of the event loop takes at the most, so that other things get their turn. */
+const WORDS_PER_TURN = 8192;
+
+/**
+ * Turns of the event loop after which whatever had arrived from a client has been handed over: its connection is
+ * accepted in one, its request read in the next, and the engine may have been woken before either.
+ */
+const TURNS_TO_ARRIVE = 4;
+
+/** The batch of events that is being worked through, and how far that has come. */
+class Batch {
+  constructor() {
+    this.words = new Uint32Array(drainCapacity());
+    this.bytes = Buffer.from(this.words.buffer);
+    this.text = "";
+    this.buffers = undefined;
+    /** The connection whose packets are being handled. */
+    this.subject = -1;
+    this.at = 0;
+    this.end = 0;
+    this.textAt = 0;
+    this.bufferAt = 0;
+  }
+
+  /** Fetches the next batch. @returns {boolean} whether there was one */
+  fetch(native) {
+    this.text = native.drain(this.bytes);
+    this.at = 2;
+    this.end = 2 + this.words[0];
+    this.textAt = 0;
+    this.bufferAt = 0;
+    if (this.words[0] === 0) return false;
+    this.buffers = this.words[1] === 0 ? undefined : native.takeBuffers();
+    return true;
+  }
+
+  takeText(length) {
+    const from = this.textAt;
+    this.textAt = from + length;
+    return this.text.slice(from, this.textAt);
+  }
+
+  takeBuffer() {
+    return this.buffers[this.bufferAt++];
+  }
+}
+
+/**
+ * Called when events begin to wait. A tick of its own lets exceptions of listeners take Node's usual way. The engine is
+ * not held by what it hands out for this: if nobody else holds it, nobody waits for events.
+ */
+function wake(ref) {
+  const bridge = ref.deref();
+  if (bridge !== undefined) process.nextTick(bridge.drain);
+}
+
+/**
+ * Works through the events that wait. A listener that throws ends this call, as it would end the callback of a
+ * socket; the rest of the batch is delivered in another tick.
+ */
+function drain(bridge) {
+  const { commands } = bridge;
+  let completed = false;
+  commands.held = true;
+  try {
+    queue.runBatch(workThrough, bridge);
+    completed = true;
+  } finally {
+    commands.held = false;
+    commands.flush();
+    if (!completed) process.nextTick(bridge.drain);
+  }
+}
+
+function workThrough(bridge) {
+  const { native, batch } = bridge;
+  let budget = WORDS_PER_TURN;
+  for (;;) {
+    while (batch.at < batch.end) dispatch(bridge, batch);
+    queue.flush();
+    batch.subject = -1;
+    if (budget <= 0) {
+      setImmediate(bridge.drain);
+      return;
+    }
+    if (!batch.fetch(native)) return;
+    budget -= batch.words[0];
+  }
+}
+
+/** Handles the next event of a batch. The batch has moved on before any listener of that event is called. */
+function dispatch(bridge, batch) {
+  const { words, at } = batch;
+  const first = words[at];
+  const subject = words[at + 1];
+  const kind = first & 0xff;
+  if (kind <= CLOSED && (subject !== batch.subject || kind === CLOSED)) {
+    // as if each client's packets had been read from its socket by JavaScript: see event-queue.js
+    queue.flush();
+    batch.subject = subject;
+  }
+  switch (kind) {
+    case PACKET: {
+      batch.at = at + 5;
+      const start = batch.textAt;
+      const end = start + words[at + 3];
+      batch.textAt = end;
+      const conn = bridge.conns.items[subject];
+      if (conn !== undefined) {
+        const id = words[at + 2];
+        const namespaceLength = first >>> 16;
+        conn._onPacket(
+          batch.text,
+          start,
+          end,
+          start + words[at + 4],
+          (first >>> 8) & 0xff,
+          namespaceLength === 0 ? "/" : batch.text.slice(start + 1, start + 1 + namespaceLength),
+          id === NO_ID ? -1 : id,
+        );
+      }
+      break;
+    }
+    case TEXT: {
+      batch.at = at + 3;
+      const text = batch.takeText(words[at + 2]);
+      bridge.conns.items[subject]?._onMessage(text);
+      break;
+    }
+    case BINARY: {
+      batch.at = at + 2;
+      const data = batch.takeBuffer();
+      bridge.conns.items[subject]?._onMessage(data);
+      break;
+    }
+    case CLOSED: {
+      batch.at = at + 4;
+      const reason = batch.takeText(words[at + 2]);
+      const description = batch.takeText(words[at + 3]);
+      const conn = bridge.conns.items[subject];
+      try {
+        conn._onNativeClose(reason, description);
+      } finally {
+        conn._polling?.settle();
+        bridge.conns.remove(subject, conn._isLeft);
+        bridge.host._onRest();
+      }
+      break;
+    }
+    case RELEASED: {
+      batch.at = at + 2;
+      const stream = bridge.streams.items[subject];
+      bridge.releaseStream(subject);
+      stream.onReleased();
+      break;
+    }
+    case POLL_ANSWER: {
+      batch.at = at + 3;
+      const payload = batch.takeText(words[at + 2]);
+      bridge.conns.items[subject]._polling?.answer(payload, (first & 0xff00) !== 0);
+      break;
+    }
+    case POLL_ANSWER_BINARY: {
+      batch.at = at + 2;
+      const payload = batch.takeBuffer();
+      bridge.conns.items[subject]._polling?.answer(payload, (first & 0xff00) !== 0);
+      break;
+    }
+    case POST_DONE:
+      batch.at = at + 2;
+      bridge.conns.items[subject]._polling?.onPosted();
+      break;
+    case CONTROL: {
+      batch.at = at + 3;
+      const data = batch.takeText(words[at + 2]);
+      const type = String.fromCharCode((first >>> 8) & 0xff);
+      bridge.conns.items[subject]?._onControl(type, data, first >>> 16 !== 0);
+      break;
+    }
+    case UPGRADING:
+      batch.at = at + 2;
+      bridge.conns.items[subject]._onUpgrading();
+      break;
+    case UPGRADED:
+      batch.at = at + 2;
+      bridge.conns.items[subject]._onUpgraded();
+      break;
+    case UPGRADE_FAILED:
+      batch.at = at + 2;
+      bridge.conns.items[subject]._onUpgradeFailed();
+      break;
+    case PIPE_WRITE: {
+      batch.at = at + 2;
+      const data = batch.takeBuffer();
+      bridge.streams.items[subject].write(data);
+      break;
+    }
+    case PIPE_END:
+      batch.at = at + 2;
+      bridge.streams.items[subject].end();
+      break;
+    case SENT:
+      batch.at = at + 2;
+      bridge.conns.items[subject]._onSent();
+      break;
+    case CHECK_ALIVE:
+      batch.at = at + 2;
+      afterTurns(TURNS_TO_ARRIVE, () => bridge.commands.alive(subject));
+      break;
+    case SLOW_CONSUMER:
+      batch.at = at + 3;
+      bridge.host.emit("slow_consumer", bridge.conns.items[subject], words[at + 2]);
+      break;
+    case ARRIVED: {
+      batch.at = at + 5;
+      queue.flush();
+      batch.subject = -1;
+      const text = detach(batch.takeText(words[at + 4]));
+      const ports = words[at + 2];
+      const lengths = words[at + 3];
+      const offersExtensions = (first & 0xff00) !== 0;
+      const arrival = bridge.streams.items[subject];
+      queue.callApart(() => arrival.onRequest(text, ports, lengths, offersExtensions));
+      break;
+    }
+    default: {
+      batch.at = at + 2;
+      process.emitWarning(batch.takeText(subject), "SockeyeWarning");
+    }
+  }
+}
+
+/** A copy of a text in ASCII: V8 would keep the whole text that it is a part of. */
+function detach(text) {
+  return Buffer.from(text, "latin1").latin1Slice();
+}
+
+/** Calls back after some turns of the event loop. */
+function afterTurns(count, callback) {
+  setImmediate(count === 1 ? callback : afterTurns, count - 1, callback);
+}
+
+module.exports = { Batch, drain, wake };

@@ -1,0 +1,44 @@
+"use strict";
+
+const { IncomingMessage } = require("http");
+
+/** The bytes of an upgrade request, or less if it has more white space than it needs. */
+function lengthOf(req) {
+  let length = "GET  HTTP/1.1\r\n\r\n".length + req.url.length;
+  const { rawHeaders } = req;
+  for (let i = 0; i < rawHeaders.length; i++) length += rawHeaders[i].length + 2;
+  return length;
+}
+
+/** What `remakeRequest` needs, as one text: neither a URL nor a header can have a line break. */
+function memorize(req) {
+  const { rawHeaders, url } = req;
+  rawHeaders.push(url);
+  const raw = rawHeaders.join("\n");
+  rawHeaders.pop();
+  return raw;
+}
+
+/**
+ * Makes an upgrade request again from what `memorize` has made of it.
+ * @param {string} raw
+ * @param {net.Socket} socket
+ * @returns {IncomingMessage}
+ */
+function remakeRequest(raw, socket) {
+  const rawHeaders = raw.split("\n");
+  const url = rawHeaders.pop();
+  const req = new IncomingMessage(socket);
+  req.httpVersionMajor = 1;
+  req.httpVersionMinor = 1;
+  req.httpVersion = "1.1";
+  req.method = "GET";
+  req.url = url;
+  // as Node's parser does it: `req.headers` is made of what is handed over here
+  req._addHeaderLines(rawHeaders, rawHeaders.length);
+  req.upgrade = true;
+  req.complete = true;
+  return req;
+}
+
+module.exports = { lengthOf, memorize, remakeRequest };

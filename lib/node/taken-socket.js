@@ -1,0 +1,143 @@
+"use strict";
+
+const net = require("net");
+const { Stream } = require("./stream");
+
+const kStream = Symbol("stream");
+
+/**
+ * A `net.Socket` whose descriptor the engine has.
+ *
+ * Node's objects for the connection and its request are most of what an idle client would cost in memory. Where nobody
+ * can have seen them they are dropped, and made again from what is remembered of them when somebody asks.
+ */
+class TakenSocket extends Stream {
+  /**
+   * @param {Bridge} bridge
+   * @param {http.Server} httpServer - whose connection it is
+   * @param {net.Socket} [socket]
+   */
+  constructor(bridge, httpServer, socket) {
+    super(bridge);
+    /** The `net.Socket`, unless it was dropped or never made. */
+    this._socket = socket;
+    this._httpServer = httpServer;
+    this._remoteAddress = undefined;
+    this._remotePort = 0;
+    this._localAddress = undefined;
+    this._localPort = 0;
+  }
+
+  /** What a `net.Socket` asks of its handle. */
+  remember(remoteAddress, remotePort, localAddress, localPort) {
+    this._remoteAddress = remoteAddress;
+    this._remotePort = remotePort;
+    this._localAddress = sameAsBefore(localAddress);
+    this._localPort = localPort;
+  }
+
+  /** The `net.Socket` of the connection. */
+  get socket() {
+    return (this._socket ??= this._remakeSocket());
+  }
+
+  /**
+   * Lets go of Node's handle.
+   * @param {boolean} isDropped - whether the socket goes too: nobody has seen it
+   */
+  start(isDropped) {
+    const socket = this._socket;
+    const handle = socket._handle;
+    handle.readStop();
+    handle.close();
+    socket._handle = null;
+    if (isDropped) this._socket = undefined;
+    else watchSocket(socket);
+  }
+
+  /** The engine has closed its descriptor. */
+  onReleased() {
+    super.onReleased();
+    if (this._socket !== undefined) {
+      this._socket.destroy();
+    } else if (this._httpServer !== undefined) {
+      countOut(this._httpServer);
+    }
+  }
+
+  /** @private */
+  _remakeSocket() {
+    const { highWaterMark } = this._httpServer;
+    const socket = new net.Socket({
+      allowHalfOpen: true,
+      readableHighWaterMark: highWaterMark,
+      writableHighWaterMark: highWaterMark,
+    });
+    socket.server = socket._server = this._httpServer;
+    socket.timeout = 0;
+    socket.parser = null;
+    socket._peername = nameOf(this._remoteAddress, this._remotePort);
+    socket._sockname = nameOf(this._localAddress, this._localPort);
+    markTaken(socket, this);
+    watchSocket(socket);
+    return socket;
+  }
+}
+
+/** Notes that a socket has been given to an engine. */
+function markTaken(socket, stream) {
+  socket[kStream] = stream;
+}
+
+/** Whether a socket has been given to an engine. */
+function isTaken(socket) {
+  return socket[kStream] !== undefined;
+}
+
+/** Takes a connection without a socket off those that an HTTP server counts, as the destruction of a socket does. */
+function countOut(httpServer) {
+  httpServer._connections--;
+  httpServer._emitCloseIfDrained();
+}
+
+function nameOf(address, port) {
+  return address === undefined ? {} : { address, family: address.includes(":") ? "IPv6" : "IPv4", port };
+}
+
+let lastAddress;
+
+/** The same text for connections to the same address. */
+function sameAsBefore(address) {
+  if (address !== lastAddress) lastAddress = address;
+  return lastAddress;
+}
+
+/** Follows a socket that the application can get hold of. */
+function watchSocket(socket) {
+  // without a handle, Node forgets the local name, other than that of the peer
+  socket._getsockname = knownName;
+  // without a handle, Node takes the socket for one that is about to connect, and waits for that before it ends
+  socket._final = endOfSocket;
+  socket.on("error", noop);
+  socket.on("close", onSocketClose);
+}
+
+/** The local address of a socket whose handle is gone. */
+function knownName() {
+  return this._sockname ?? {};
+}
+
+/** The application has ended the socket: what has been said is written, and the client hears that nothing follows. */
+function endOfSocket(callback) {
+  this[kStream].confirmEnd();
+  callback();
+}
+
+/** The application destroyed the socket, or the engine is done with it. */
+function onSocketClose() {
+  this[kStream].confirmEnd();
+}
+
+function noop() {}
+
+module.exports = { TakenSocket, countOut, isTaken, markTaken };
