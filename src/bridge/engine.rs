@@ -10,13 +10,13 @@ use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi::{Env, Error, JsString, Result};
 use napi_derive::napi;
 
-use crate::engine_io::packet::{Handshake, Type};
-use crate::engine_io::Protocol;
-use crate::options::Options;
 use crate::panics::panic_point;
-use crate::transport::deflate::Parameters;
-use crate::transport::polling::Outgoing;
-use crate::transport::websocket;
+use crate::protocol::engine_io::packet::{Handshake, Type};
+use crate::protocol::engine_io::Protocol;
+use crate::protocol::options::Options;
+use crate::protocol::polling::Outgoing;
+use crate::protocol::websocket;
+use crate::protocol::websocket::deflate::Parameters;
 use crate::worker::command::{Command, OpBatch, Open, Takeover};
 use crate::worker::event::{EventBatch, Inbox, MAX_WORDS};
 use crate::worker::recovery::Subject;
@@ -51,7 +51,7 @@ pub struct EngineOptions {
     pub limits: String,
     /// Whether Socket.IO packet headers are parsed natively.
     pub parse_packets: bool,
-    /// Bytes of events that may wait for JavaScript before sockets are read no more.
+    /// Bytes of events that may wait for JavaScript before nothing more is read.
     pub max_backlog: f64,
     /// Bytes that may wait for one client before it is given up.
     pub max_outbound: f64,
@@ -180,7 +180,7 @@ impl NativeEngine {
             let handshake = engine.handshake(&sid, &upgrades);
             let protocol = Protocol::from_word(revision);
             let initial = initial.map(message_of);
-            Command::Open(Box::new(Open { connection, protocol, socket: None, handshake, initial }))
+            Command::Open(Box::new(Open { connection, protocol, takeover: None, handshake, initial }))
         })
     }
 
@@ -206,12 +206,12 @@ impl NativeEngine {
     ) -> Result<()> {
         panic_point!("openWebsocket");
         let protocol = Protocol::from_word(revision);
-        let socket = Some(self.takeover(protocol, stream, fd, response, head, deflate)?);
+        let takeover = Some(self.takeover(protocol, stream, fd, response, head, deflate)?);
         let handshake = self.handshake(&sid, &[]);
         let initial = initial.map(message_of);
         self.push(
             connection,
-            Command::Open(Box::new(Open { connection, protocol, socket, handshake, initial })),
+            Command::Open(Box::new(Open { connection, protocol, takeover, handshake, initial })),
         )
     }
 
@@ -229,8 +229,8 @@ impl NativeEngine {
         deflate: u32,
     ) -> Result<()> {
         panic_point!("upgrade");
-        let socket = self.takeover(Protocol::from_word(revision), stream, fd, response, head, deflate)?;
-        self.push(connection, Command::Upgrade { connection, socket })
+        let takeover = self.takeover(Protocol::from_word(revision), stream, fd, response, head, deflate)?;
+        self.push(connection, Command::Upgrade { connection, takeover })
     }
 
     /// Node has accepted a connection, whose descriptor is to be duplicated. An event tells when it has become clear what
@@ -242,9 +242,9 @@ impl NativeEngine {
     pub fn receive(&mut self, stream: u32, fd: i32) -> Result<bool> {
         panic_point!("receive");
         #[cfg(unix)]
-        if let Ok(fd) = crate::stream::fd::duplicate(fd) {
+        if let Ok(fd) = crate::os::fd::duplicate(fd) {
             // connections that come in a burst have two each for a while: it must not keep Node from accepting others
-            if !crate::stream::fd::is_scarce(&fd) {
+            if !crate::os::fd::is_scarce(&fd) {
                 return self.push(stream, Command::Receive { stream, fd }).map(|()| true);
             }
         }
@@ -379,7 +379,7 @@ impl NativeEngine {
             protocol,
             stream,
             #[cfg(unix)]
-            fd: if fd < 0 { None } else { Some(crate::stream::fd::duplicate(fd).map_err(io_error)?) },
+            fd: if fd < 0 { None } else { Some(crate::os::fd::duplicate(fd).map_err(io_error)?) },
             response,
             deflate: self.deflate_parameters(deflate),
             head: head.map(|head| head.to_vec()).unwrap_or_default(),

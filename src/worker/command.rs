@@ -29,12 +29,11 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::connection::ConnectionId;
-use crate::engine_io::Protocol;
-use crate::session::StreamId;
-use crate::transport::deflate::Parameters;
-use crate::transport::polling::Outgoing;
-use crate::worker::recovery::Subject;
+use super::recovery::Subject;
+use crate::protocol::engine_io::Protocol;
+use crate::protocol::ids::{ConnectionId, StreamId};
+use crate::protocol::polling::Outgoing;
+use crate::protocol::websocket::deflate::Parameters;
 
 /// The word that stands for "no text".
 pub const NO_TEXT: u32 = u32::MAX;
@@ -88,7 +87,7 @@ pub enum Command {
     #[cfg(unix)]
     Receive { stream: StreamId, fd: OwnedFd },
     /// A WebSocket wants to take over from polling.
-    Upgrade { connection: ConnectionId, socket: Takeover },
+    Upgrade { connection: ConnectionId, takeover: Takeover },
     /// The body of a POST of a client of revision 3, with binary data.
     PostBinary { connection: ConnectionId, body: Vec<u8> },
     /// Bytes that a stream in JavaScript received.
@@ -109,10 +108,10 @@ impl Command {
         match self {
             Command::Open(open) => Subject::Newcomer {
                 connection: open.connection,
-                stream: open.socket.as_ref().map(|socket| socket.stream),
+                stream: open.takeover.as_ref().map(|takeover| takeover.stream),
             },
-            Command::Upgrade { connection, socket } => {
-                Subject::Upgrade { connection: *connection, stream: socket.stream }
+            Command::Upgrade { connection, takeover } => {
+                Subject::Upgrade { connection: *connection, stream: takeover.stream }
             }
             #[cfg(unix)]
             Command::Receive { stream, .. } => Subject::Arrival(*stream),
@@ -148,7 +147,7 @@ pub struct Open {
     /// The revision of the protocol that the client speaks.
     pub protocol: Protocol,
     /// The WebSocket that it begins with, or `None` for a GET.
-    pub socket: Option<Takeover>,
+    pub takeover: Option<Takeover>,
     /// The `open` packet.
     pub handshake: String,
     /// A message that follows the handshake at once.

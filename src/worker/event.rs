@@ -28,11 +28,10 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::connection::ConnectionId;
-use crate::engine_io::packet::Type;
-use crate::error::Ending;
-use crate::session::StreamId;
-use crate::socket_io::header;
+use crate::protocol::engine_io::packet::Type;
+use crate::protocol::error::Ending;
+use crate::protocol::ids::{ConnectionId, StreamId};
+use crate::protocol::socket_io;
 
 /// Kinds of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +70,7 @@ const LONGEST_EVENT: usize = 5;
 /// A batch that has this many bytes of text takes no further events.
 const FULL_TEXT: usize = 32 << 10;
 
-/// Words of events that JavaScript is woken for although more sockets wait to be read.
+/// Words of events that JavaScript is woken for although more WebSockets wait to be read.
 const WORTHWHILE: usize = 16 * LONGEST_EVENT;
 
 /// What an event weighs in the backlog beyond its bytes, about what it costs JavaScript.
@@ -119,7 +118,7 @@ pub struct Inbox {
 
 impl Inbox {
     /// A queue that calls `wake` once when events begin to wait. `limit`: the backlog in bytes from which on the
-    /// workers stop reading sockets.
+    /// workers stop reading.
     pub fn new(limit: usize, wake: Box<dyn Fn() + Send + Sync>) -> Inbox {
         Inbox {
             queue: Mutex::default(),
@@ -195,7 +194,7 @@ impl EventSink {
     /// A text message. With `parse`, Socket.IO headers of the usual form are taken apart.
     pub fn text(&mut self, connection: ConnectionId, text: &str, parse: bool) {
         let length = utf16_length(text);
-        match if parse { header::parse(text) } else { None } {
+        match if parse { socket_io::parse_header(text) } else { None } {
             Some(header) if header.namespace.len() <= 0xffff => {
                 let namespace = utf16_length(&text[header.namespace]);
                 let body =

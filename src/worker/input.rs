@@ -1,26 +1,27 @@
-//! What clients send: bytes of sockets, bodies of POSTs, and the GETs that wait.
+//! What clients send: bytes of WebSockets, bodies of POSTs, and the GETs that wait.
 
 use std::borrow::Cow;
 use std::mem;
 
+use super::connection::watch;
+use super::event::Kind;
+use super::websocket::Phase;
 use super::Worker;
-use crate::connection::{watch, ConnectionId};
-use crate::engine_io::packet::{self, Type};
-use crate::engine_io::payload::{self, Part};
-use crate::engine_io::{v3, Protocol};
-use crate::error::{Ending, Violation};
 use crate::panics::panic_point;
-use crate::session::{ProbeStep, State, StreamId, Timer, Verdict};
-use crate::transport::frame::{self, Flow, Incoming};
-use crate::transport::websocket::Phase;
-use crate::worker::event::Kind;
+use crate::protocol::engine_io::packet::{self, Type};
+use crate::protocol::engine_io::payload::{self, Part};
+use crate::protocol::engine_io::{v3, Protocol};
+use crate::protocol::error::{Ending, Violation};
+use crate::protocol::ids::{ConnectionId, StreamId};
+use crate::protocol::session::{ProbeStep, State, Timer, Verdict};
+use crate::protocol::websocket::frame::{self, Flow, Incoming};
 
 #[cfg(unix)]
 use {
     super::recovery::{take_turn, Subject},
+    super::stream::Stream,
     super::Shared,
-    crate::stream::fd::FdStream,
-    crate::transport::websocket::Stream,
+    crate::os::fd::FdStream,
     std::future::poll_fn,
     std::io::ErrorKind,
     std::rc::Rc,
@@ -28,7 +29,7 @@ use {
     std::time::Instant,
 };
 
-/// Reads that one socket may make in a turn.
+/// Reads that one WebSocket may make in a turn.
 #[cfg(unix)]
 const READS_PER_TURN: usize = 4;
 
@@ -40,12 +41,12 @@ pub(super) enum Read {
     Drained,
     /// There may be more.
     More,
-    /// The socket is gone.
+    /// The WebSocket is gone.
     Gone,
 }
 
-/// The task that reads from a socket for as long as it lives. It is a part of what an idle client costs in memory, so it
-/// keeps little across its awaits.
+/// The task that reads from a WebSocket for as long as it lives. It is a part of what an idle client costs in memory, so
+/// it keeps little across its awaits.
 #[cfg(unix)]
 pub(super) async fn read(shared: Shared, id: StreamId, fd: Rc<FdStream>) {
     loop {
@@ -68,7 +69,7 @@ enum Pause {
     Forever,
 }
 
-/// Reads whatever a socket has, until it has no more.
+/// Reads whatever a WebSocket has, until it has no more.
 #[cfg(unix)]
 fn read_when_ready(shared: &Shared, id: StreamId, fd: &FdStream, context: &mut Context<'_>) -> Poll<Pause> {
     loop {
@@ -89,19 +90,19 @@ impl Worker {
     fn read_turn(&mut self, id: StreamId) -> Read {
         panic_point!("reading");
         self.now = Instant::now();
-        let outcome = self.contained(Subject::Stream(id), |worker| worker.read_socket(id));
+        let outcome = self.contained(Subject::Stream(id), |worker| worker.read_stream(id));
         self.finish_read_turn();
         outcome.unwrap_or(Read::Gone)
     }
 
-    /// Reads what a socket has, within the bounds of a turn.
+    /// Reads what a WebSocket has, within the bounds of a turn.
     #[cfg(unix)]
-    pub(super) fn read_socket(&mut self, id: StreamId) -> Read {
+    pub(super) fn read_stream(&mut self, id: StreamId) -> Read {
         panic_point!("read");
         let mut buffer = mem::take(&mut self.read_buffer);
         let mut outcome = Read::More;
         for _ in 0..READS_PER_TURN {
-            let Some(Stream::Fd(fd)) = self.socket(id).map(|socket| &socket.stream) else {
+            let Some(Stream::Fd(fd)) = self.websocket(id).map(|websocket| &websocket.stream) else {
                 outcome = Read::Gone;
                 break;
             };
@@ -135,18 +136,18 @@ impl Worker {
         outcome
     }
 
-    /// Bytes of a socket.
+    /// Bytes of a WebSocket.
     pub(super) fn on_bytes(&mut self, id: StreamId, bytes: &mut [u8]) {
         panic_point!("bytes");
         let max_payload = self.options.max_payload;
-        let Some(socket) = self.socket(id) else { return };
-        if let Phase::Lingering { .. } = socket.phase {
+        let Some(websocket) = self.websocket(id) else { return };
+        if let Phase::Lingering { .. } = websocket.phase {
             return;
         }
-        let mut reader = mem::take(&mut socket.reader);
+        let mut reader = mem::take(&mut websocket.reader);
         let result = reader.feed(bytes, max_payload, |incoming| self.on_incoming(id, incoming));
-        if let Some(socket) = self.socket(id) {
-            socket.reader = reader;
+        if let Some(websocket) = self.websocket(id) {
+            websocket.reader = reader;
         }
         if let Err(violation) = result {
             self.on_violation(id, violation);
@@ -154,30 +155,30 @@ impl Worker {
     }
 
     fn on_violation(&mut self, id: StreamId, violation: Violation) {
-        let owner = self.socket(id).and_then(|socket| socket.owner);
+        let owner = self.websocket(id).and_then(|websocket| websocket.owner);
         self.detach(id, Some(violation.close_code()));
         if let Some(owner) = owner {
-            self.on_socket_lost(id, owner, Ending::WebSocketViolation(violation));
+            self.on_websocket_lost(id, owner, Ending::WebSocketViolation(violation));
         }
     }
 
     fn on_incoming(&mut self, id: StreamId, incoming: Incoming<'_>) -> Flow {
         panic_point!("message");
-        let Some((socket, pool)) = self.socket_and_pool(id) else { return Flow::Stop };
-        let owner = socket.owner.filter(|_| socket.phase == Phase::Open);
+        let Some((websocket, pool)) = self.websocket_and_pool(id) else { return Flow::Stop };
+        let owner = websocket.owner.filter(|_| websocket.phase == Phase::Open);
         match (incoming, owner) {
             (Incoming::Text(text), Some(owner)) => self.on_text_frame(id, owner, text),
             (Incoming::Binary(data), Some(owner)) => self.on_binary_frame(id, owner, data),
             (Incoming::Ping(data), Some(_)) => {
-                socket.pong(data, pool);
+                websocket.pong(data, pool);
                 self.mark_dirty(id);
                 Flow::Continue
             }
             (Incoming::Close(payload), _) => {
-                socket.answer_close(payload, pool);
+                websocket.answer_close(payload, pool);
                 self.detach(id, None);
                 if let Some(owner) = owner {
-                    self.on_socket_lost(id, owner, Ending::TransportClose);
+                    self.on_websocket_lost(id, owner, Ending::TransportClose);
                 }
                 Flow::Stop
             }

@@ -3,26 +3,27 @@
 use std::time::Instant;
 
 use super::command::{Open, Takeover};
+use super::connection::{watch, Connection};
 use super::event::Kind;
 use super::recovery::Subject;
+use super::stream::{Pipe, Stream};
+use super::websocket::{Phase, WebSocket};
 use super::{put, Worker};
-use crate::connection::{watch, Connection, ConnectionId};
-use crate::engine_io::packet::Type;
-#[cfg(unix)]
-use crate::engine_io::Protocol;
-use crate::error::Ending;
 use crate::panics::panic_point;
-use crate::session::timers::CLOSE_TIMEOUT;
-use crate::session::{CloseStep, Session, State, StreamId, Timer, Turn};
-use crate::stream::pipe::Pipe;
-use crate::transport::deflate::Deflate;
-use crate::transport::polling::{Outgoing, Payload, Polling};
-use crate::transport::websocket::{Phase, Stream, WebSocket};
+use crate::protocol::engine_io::packet::Type;
+#[cfg(unix)]
+use crate::protocol::engine_io::Protocol;
+use crate::protocol::error::Ending;
+use crate::protocol::ids::{ConnectionId, StreamId};
+use crate::protocol::polling::{Outgoing, Payload, Polling};
+use crate::protocol::session::timers::CLOSE_TIMEOUT;
+use crate::protocol::session::{CloseStep, Session, State, Timer, Turn};
+use crate::protocol::websocket::deflate::Deflate;
 
 #[cfg(unix)]
 use {
     super::{input, writes},
-    crate::stream::fd::FdStream,
+    crate::os::fd::FdStream,
     std::rc::Rc,
 };
 
@@ -33,7 +34,7 @@ impl Worker {
         let Some(slot) = self.slot(id) else { return };
         let mut turn = Turn { options: &self.options, now: self.now, deadlines: &mut self.deadlines };
         let handshake = &open.handshake.as_bytes()[1..];
-        match open.socket {
+        match open.takeover {
             None => {
                 let session = Session::polling(id, open.protocol, &mut turn);
                 put(&mut self.connections, slot, Connection::new(session, Some(Box::default())));
@@ -65,11 +66,11 @@ impl Worker {
         response: &str,
         handshake: &str,
     ) {
-        let (Some(slot), Some(socket_slot)) = (self.slot(id), self.slot(stream)) else { return };
+        let (Some(slot), Some(websocket_slot)) = (self.slot(id), self.slot(stream)) else { return };
         let mut turn = Turn { options: &self.options, now: self.now, deadlines: &mut self.deadlines };
         let session = Session::websocket(id, protocol, stream, &mut turn);
         put(&mut self.connections, slot, Connection::new(session, None));
-        put(&mut self.sockets, socket_slot, WebSocket::new(id, protocol, Stream::Fd(fd)));
+        put(&mut self.websockets, websocket_slot, WebSocket::new(id, protocol, Stream::Fd(fd)));
         self.start_reading(stream);
         self.append(stream, |out| out.extend_from_slice(response.as_bytes()));
         self.send_packet(id, Type::Open, &handshake.as_bytes()[1..]);
@@ -108,9 +109,9 @@ impl Worker {
         };
         #[cfg(not(unix))]
         let (stream, registered) = (Stream::Pipe(Pipe::default()), true);
-        let mut socket = WebSocket::new(owner, takeover.protocol, stream);
-        socket.reader.deflate = takeover.deflate.map(|parameters| Box::new(Deflate::new(parameters)));
-        put(&mut self.sockets, slot, socket);
+        let mut websocket = WebSocket::new(owner, takeover.protocol, stream);
+        websocket.reader.deflate = takeover.deflate.map(|parameters| Box::new(Deflate::new(parameters)));
+        put(&mut self.websockets, slot, websocket);
         if !registered {
             self.on_end_of_stream(id);
             return Vec::new();
@@ -124,10 +125,10 @@ impl Worker {
     #[cfg(unix)]
     fn start_reading(&mut self, id: StreamId) {
         let Some(this) = self.this.upgrade() else { return };
-        if let Some(socket) = self.socket(id) {
-            if let Stream::Fd(fd) = &socket.stream {
+        if let Some(websocket) = self.websocket(id) {
+            if let Stream::Fd(fd) = &websocket.stream {
                 let task = tokio::task::spawn_local(input::read(this, id, fd.clone()));
-                socket.read_task = Some(task.abort_handle());
+                websocket.read_task = Some(task.abort_handle());
             }
         }
     }
@@ -148,7 +149,7 @@ impl Worker {
             self.answer_with(id, &[Type::Close]);
         }
         if let State::WebSocket { stream } = state {
-            let protocol = self.socket(stream).map(|socket| socket.protocol);
+            let protocol = self.websocket(stream).map(|websocket| websocket.protocol);
             if let (Some(protocol), Some(connection)) = (protocol, self.connection(id)) {
                 connection.session.set_protocol(protocol);
             }
@@ -180,8 +181,8 @@ impl Worker {
         }
         match step {
             CloseStep::CloseWebSocket(stream) => {
-                if let Some((socket, pool)) = self.socket_and_pool(stream) {
-                    socket.close(pool);
+                if let Some((websocket, pool)) = self.websocket_and_pool(stream) {
+                    websocket.close(pool);
                 }
                 self.orphan(stream);
                 self.announce_end(id, Ending::ForcedClose);
@@ -212,12 +213,12 @@ impl Worker {
     /// The session is over for a reason that arose here: the client is told as far as the transport allows.
     pub(super) fn end_session(&mut self, id: ConnectionId, ending: Ending) {
         let Some((connection, turn)) = self.connection_turn(id) else { return };
-        let socket = connection.session.socket();
+        let websocket = connection.session.stream();
         let ending = connection.session.ending_at(turn.now, ending);
         if !connection.session.end() {
             return;
         }
-        if let Some(stream) = socket {
+        if let Some(stream) = websocket {
             self.detach(stream, None);
         }
         if self.polling(id).is_some_and(|polling| std::mem::take(&mut polling.waiting)) {
@@ -242,9 +243,9 @@ impl Worker {
     /// JavaScript has ended the session by itself.
     pub(super) fn forget(&mut self, id: ConnectionId) {
         let Some(connection) = self.connection(id) else { return };
-        let socket = connection.session.socket();
+        let websocket = connection.session.stream();
         connection.session.end();
-        if let Some(stream) = socket {
+        if let Some(stream) = websocket {
             self.detach(stream, None);
         }
         self.announce_end(id, Ending::ForcedClose);
@@ -258,22 +259,22 @@ impl Worker {
         }
     }
 
-    /// Closes a socket that carries no session any more, and waits for the client to hang up.
+    /// Closes a WebSocket that carries no session any more, and waits for the client to hang up.
     pub(super) fn detach(&mut self, stream: StreamId, code: Option<u16>) {
-        if let Some((socket, pool)) = self.socket_and_pool(stream) {
+        if let Some((websocket, pool)) = self.websocket_and_pool(stream) {
             match code {
-                None => socket.close(pool),
-                Some(code) => socket.fail(code, pool),
+                None => websocket.close(pool),
+                Some(code) => websocket.fail(code, pool),
             }
         }
         self.orphan(stream);
     }
 
-    /// The socket goes on without its session until the client hangs up.
+    /// The WebSocket goes on without its session until the client hangs up.
     fn orphan(&mut self, stream: StreamId) {
         let at = self.now + CLOSE_TIMEOUT;
-        if let Some(socket) = self.socket(stream) {
-            socket.owner = None;
+        if let Some(websocket) = self.websocket(stream) {
+            websocket.owner = None;
             self.deadlines.arm(Timer::Linger, at, stream);
             self.mark_dirty(stream);
         }
@@ -286,22 +287,22 @@ impl Worker {
         self.sever(stream, Ending::TransportClose);
     }
 
-    /// Drops a socket, and what waits for it, at once.
+    /// Drops a WebSocket, and what waits for it, at once.
     pub(super) fn sever(&mut self, stream: StreamId, ending: Ending) {
         let Some(slot) = self.slot(stream) else { return };
-        let Some(socket) = self.sockets.get_mut(slot).and_then(Option::take) else { return };
+        let Some(websocket) = self.websockets.get_mut(slot).and_then(Option::take) else { return };
         self.endings = self.endings.wrapping_add(1);
         self.events.simple(Kind::Released, stream);
-        let Some(owner) = socket.owner else { return };
-        self.on_socket_lost(stream, owner, ending);
+        let Some(owner) = websocket.owner else { return };
+        self.on_websocket_lost(stream, owner, ending);
     }
 
     /// The WebSocket that carries, or was to carry, a session is of no use any more.
-    pub(super) fn on_socket_lost(&mut self, stream: StreamId, owner: ConnectionId, ending: Ending) {
+    pub(super) fn on_websocket_lost(&mut self, stream: StreamId, owner: ConnectionId, ending: Ending) {
         let Some(connection) = self.connection(owner) else { return };
         if connection.session.probe() == Some(stream) {
             self.abort_upgrade(owner, stream);
-        } else if connection.session.socket() == Some(stream) {
+        } else if connection.session.stream() == Some(stream) {
             self.end_session(owner, ending);
         }
     }
@@ -362,8 +363,8 @@ impl Worker {
         }
     }
 
-    /// The pong, or the ping of revision 3, is overdue, but it may wait to be read: in the socket's buffer, in a queue of ours that is full, or
-    /// in JavaScript, which may be busy.
+    /// The pong, or the ping of revision 3, is overdue, but it may wait to be read: in the buffer of the descriptor, in a
+    /// queue of ours that is full, or in JavaScript, which may be busy.
     fn on_heartbeat_due(&mut self, id: ConnectionId, at: Instant) {
         if !self.is_heartbeat_overdue(id, at) {
             return;
@@ -378,8 +379,8 @@ impl Worker {
         if let Some(State::WebSocket { stream }) =
             self.connection(id).map(|connection| connection.session.state())
         {
-            if matches!(self.socket(stream), Some(WebSocket { stream: Stream::Fd(_), .. })) {
-                self.read_socket(stream);
+            if matches!(self.websocket(stream), Some(WebSocket { stream: Stream::Fd(_), .. })) {
+                self.read_stream(stream);
                 if self.is_heartbeat_overdue(id, at) {
                     self.end_session(id, Ending::PingTimeout);
                 }
@@ -425,8 +426,11 @@ impl Worker {
     }
 
     fn on_linger_due(&mut self, stream: StreamId) {
-        // the stream's number may have been given to another socket since
-        if self.socket(stream).is_some_and(|socket| socket.owner.is_none() && socket.phase != Phase::Open) {
+        // the stream's number may have been given to another WebSocket since
+        if self
+            .websocket(stream)
+            .is_some_and(|websocket| websocket.owner.is_none() && websocket.phase != Phase::Open)
+        {
             self.on_end_of_stream(stream);
         }
     }
@@ -443,9 +447,9 @@ impl Worker {
     #[cfg(unix)]
     pub(super) fn start_writing(&mut self, id: StreamId, fd: Rc<FdStream>) {
         let Some(this) = self.this.upgrade() else { return };
-        if let Some(socket) = self.socket(id) {
+        if let Some(websocket) = self.websocket(id) {
             let task = tokio::task::spawn_local(writes::write(this, id, fd));
-            socket.write_task = Some(task.abort_handle());
+            websocket.write_task = Some(task.abort_handle());
         }
     }
 }

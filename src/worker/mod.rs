@@ -1,18 +1,23 @@
 //! A worker: a thread with its own runtime, on which connections live for life.
 //!
 //! All state of a worker is behind one `RefCell` that is borrowed for the length of a turn: a batch of commands, the
-//! bytes that one socket had, or the timers that are due. A turn ends by writing what it produced, or by leaving that to
-//! the main task if it goes to many sockets, and by publishing its events. Nothing is borrowed across an `await`.
+//! bytes that one WebSocket had, or the timers that are due. A turn ends by writing what it produced, or by leaving that
+//! to the main task if it goes to many WebSockets, and by publishing its events. Nothing is borrowed across an `await`.
+#![forbid(unsafe_code)]
 
 #[cfg(unix)]
 mod arrivals;
 pub mod command;
+mod connection;
 pub mod event;
 mod input;
 mod lifecycle;
+mod outbox;
 mod output;
 pub mod recovery;
 mod rooms;
+mod stream;
+mod websocket;
 mod writes;
 
 use std::cell::RefCell;
@@ -27,24 +32,25 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
 
-use crate::connection::{Connection, ConnectionId};
-use crate::options::Options;
 use crate::panics::panic_point;
-use crate::session::outbox::Pool;
-use crate::session::{Deadlines, StreamId, Turn};
-use crate::transport::polling::Polling;
-use crate::transport::websocket::{Queued, WebSocket};
+use crate::protocol::ids::{ConnectionId, StreamId};
+use crate::protocol::options::Options;
+use crate::protocol::polling::Polling;
+use crate::protocol::session::{Deadlines, Turn};
 #[cfg(unix)]
 use arrivals::Arrival;
 use command::{Command, CommandQueue, Op, OpBatch};
+use connection::Connection;
 use event::{EventSink, Inbox};
+use outbox::Pool;
 use recovery::{take_turn, Subject};
 use rooms::Rooms;
+use websocket::{Queued, WebSocket};
 
-/// Bytes that one read takes from a socket at the most.
+/// Bytes that one read takes from a WebSocket at the most.
 const READ_BUFFER: usize = 64 << 10;
 
-/// Commands that one turn takes from the queue at the most, so that sockets get their turn too.
+/// Commands that one turn takes from the queue at the most, so that WebSockets get their turn too.
 const COMMANDS_PER_TURN: usize = 64;
 
 /// The JavaScript side's hold on a worker. The thread starts when there is a first command.
@@ -118,7 +124,7 @@ struct Worker {
     count: u32,
     options: Arc<Options>,
     connections: Vec<Option<Box<Connection>>>,
-    sockets: Vec<Option<Box<WebSocket>>>,
+    websockets: Vec<Option<Box<WebSocket>>>,
     /// Connections that Node has accepted, by the numbers of their streams.
     #[cfg(unix)]
     arrivals: HashMap<StreamId, Arrival>,
@@ -127,21 +133,21 @@ struct Worker {
     events: EventSink,
     pool: Pool,
     read_buffer: Vec<u8>,
-    /// Sockets that have something to write at the end of the turn.
-    dirty_sockets: Vec<StreamId>,
-    /// Sockets that earlier turns have left to be written, each once. Those that have ended since are still named, and
-    /// may have successors of the same number.
+    /// WebSockets that have something to write at the end of the turn.
+    dirty: Vec<StreamId>,
+    /// WebSockets that earlier turns have left to be written, each once. Those that have ended since are still named,
+    /// and may have successors of the same number.
     backlog: VecDeque<StreamId>,
-    /// The number of this turn, to tell what it has queued for a socket from what had waited before.
+    /// The number of this turn, to tell what it has queued for a WebSocket from what had waited before.
     turn: u32,
     /// The number of the last broadcast, to tell marks of connections apart.
     broadcast: u32,
-    /// Counts the connections and sockets that have ended, so that it can be told whether one has.
+    /// Counts the connections and WebSockets that have ended, so that it can be told whether one has.
     endings: u32,
     now: Instant,
     /// When the main task will look at the timers.
     armed: Option<Instant>,
-    /// Wakes the task that publishes events when the sockets that were ready have been read.
+    /// Wakes the task that publishes events when the WebSockets that were ready have been read.
     publish: Rc<Notify>,
     /// Wakes the main task to arm its timer anew.
     rearm: Rc<Notify>,
@@ -169,8 +175,8 @@ fn run(
     }
 }
 
-/// The task that publishes what turns of reading have left to it. It is woken behind the tasks of all sockets that were
-/// ready at the same time.
+/// The task that publishes what turns of reading have left to it. It is woken behind the tasks of all WebSockets that
+/// were ready at the same time.
 async fn publish(shared: Shared) {
     let due = shared.borrow().publish.clone();
     loop {
@@ -236,7 +242,7 @@ impl Worker {
             count: count as u32,
             options,
             connections: Vec::new(),
-            sockets: Vec::new(),
+            websockets: Vec::new(),
             #[cfg(unix)]
             arrivals: HashMap::new(),
             rooms: Rooms::default(),
@@ -244,7 +250,7 @@ impl Worker {
             events,
             pool: Pool::default(),
             read_buffer: vec![0; READ_BUFFER],
-            dirty_sockets: Vec::new(),
+            dirty: Vec::new(),
             backlog: VecDeque::new(),
             turn: 0,
             broadcast: 0,
@@ -307,7 +313,7 @@ impl Worker {
             Command::Open(open) => self.open(*open),
             #[cfg(unix)]
             Command::Receive { stream, fd } => self.receive(stream, fd),
-            Command::Upgrade { connection, socket } => self.upgrade(connection, socket),
+            Command::Upgrade { connection, takeover } => self.upgrade(connection, takeover),
             Command::PostBinary { connection, body } => self.on_binary_post(connection, &body),
             Command::PipeData { stream, mut data } => self.on_bytes(stream, &mut data),
             Command::Resume => self.resume.notify_waiters(),
@@ -380,9 +386,9 @@ impl Worker {
         self.connection(id)?.polling.as_deref_mut()
     }
 
-    fn socket(&mut self, id: StreamId) -> Option<&mut WebSocket> {
+    fn websocket(&mut self, id: StreamId) -> Option<&mut WebSocket> {
         let slot = self.slot(id)?;
-        self.sockets.get_mut(slot)?.as_deref_mut()
+        self.websockets.get_mut(slot)?.as_deref_mut()
     }
 
     /// A connection together with what its session needs to act.
@@ -392,21 +398,21 @@ impl Worker {
         Some((connection, Turn { options: &self.options, now: self.now, deadlines: &mut self.deadlines }))
     }
 
-    /// A socket together with the pool that its outbox draws from.
-    fn socket_and_pool(&mut self, id: StreamId) -> Option<(&mut WebSocket, &mut Pool)> {
+    /// A WebSocket together with the pool that its outbox draws from.
+    fn websocket_and_pool(&mut self, id: StreamId) -> Option<(&mut WebSocket, &mut Pool)> {
         let slot = self.slot(id)?;
-        Some((self.sockets.get_mut(slot)?.as_deref_mut()?, &mut self.pool))
+        Some((self.websockets.get_mut(slot)?.as_deref_mut()?, &mut self.pool))
     }
 
     fn mark_dirty(&mut self, id: StreamId) {
         let now = self.turn;
-        let Some(socket) = self.socket(id) else { return };
-        match &mut socket.queued {
+        let Some(websocket) = self.websocket(id) else { return };
+        match &mut websocket.queued {
             Queued::ThisTurn => {}
             Queued::Backlog { turn } => *turn = now,
             queued @ Queued::No => {
                 *queued = Queued::ThisTurn;
-                self.dirty_sockets.push(id);
+                self.dirty.push(id);
             }
         }
     }

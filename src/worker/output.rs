@@ -4,19 +4,19 @@
 use bytes::Bytes;
 
 use super::command::{Flags, Parcel, Target};
+use super::outbox::{Outbox, Pool, SHARE_FROM};
+use super::websocket::{Phase, Queued};
 use super::Worker;
-use crate::connection::ConnectionId;
-use crate::engine_io::packet::Type;
-use crate::engine_io::{payload, v3, Protocol};
-use crate::error::Ending;
-use crate::session::outbox::{Outbox, Pool, SHARE_FROM};
-use crate::session::{State, StreamId};
-use crate::transport::deflate::{Deflate, Parameters};
-use crate::transport::frame;
-use crate::transport::polling::{Outgoing, Payload};
-use crate::transport::websocket::{Phase, Queued};
+use crate::protocol::engine_io::packet::Type;
+use crate::protocol::engine_io::{payload, v3, Protocol};
+use crate::protocol::error::Ending;
+use crate::protocol::ids::{ConnectionId, StreamId};
+use crate::protocol::polling::{Outgoing, Payload};
+use crate::protocol::session::State;
+use crate::protocol::websocket::deflate::{Deflate, Parameters};
+use crate::protocol::websocket::frame;
 
-/// From this many bytes on, what has gathered for a socket of the backlog is written at once.
+/// From this many bytes on, what has gathered for a WebSocket of the backlog is written at once.
 pub(super) const GATHERED: usize = 64 << 10;
 
 /// A message in the forms that transports want, each made once.
@@ -195,8 +195,8 @@ impl Worker {
 
     /// Queues bytes for a WebSocket.
     pub(super) fn append(&mut self, stream: StreamId, write: impl FnOnce(&mut Vec<u8>)) {
-        if let Some((socket, pool)) = self.socket_and_pool(stream) {
-            socket.outbox.append(pool, write);
+        if let Some((websocket, pool)) = self.websocket_and_pool(stream) {
+            websocket.outbox.append(pool, write);
         }
         self.mark_dirty(stream);
     }
@@ -219,15 +219,17 @@ impl Worker {
         let limit = self.options.max_outbound.min(GATHERED);
         let mut exceeds = false;
         // the common case frames straight into the outbox
-        if let Some((socket, pool)) = self.socket_and_pool(stream) {
-            if socket.phase == Phase::Open && !is_dropped {
-                match socket.reader.deflate.as_mut().filter(|_| flags.compress()) {
-                    None => queue_frames(&parcel, protocol, &mut socket.outbox, pool),
+        if let Some((websocket, pool)) = self.websocket_and_pool(stream) {
+            if websocket.phase == Phase::Open && !is_dropped {
+                match websocket.reader.deflate.as_mut().filter(|_| flags.compress()) {
+                    None => queue_frames(&parcel, protocol, &mut websocket.outbox, pool),
                     Some(deflate) => {
-                        socket.outbox.append(pool, |out| write_compressed(&parcel, protocol, deflate, out));
+                        websocket
+                            .outbox
+                            .append(pool, |out| write_compressed(&parcel, protocol, deflate, out));
                     }
                 }
-                exceeds = socket.outbox.len() > limit;
+                exceeds = websocket.outbox.len() > limit;
             }
         }
         self.mark_dirty(stream);
@@ -294,22 +296,24 @@ impl Worker {
             if flags.volatile() && !self.is_writable(stream) {
                 return;
             }
-            let Some((socket, pool)) = self.socket_and_pool(stream) else { return };
-            if let Some(deflate) = socket.reader.deflate.as_mut().filter(|_| flags.compress()) {
+            let Some((websocket, pool)) = self.websocket_and_pool(stream) else { return };
+            if let Some(deflate) = websocket.reader.deflate.as_mut().filter(|_| flags.compress()) {
                 if deflate.parameters.server_no_context_takeover {
-                    socket.outbox.append_shared(encoded.compressed_frames(protocol, deflate.parameters));
+                    websocket.outbox.append_shared(encoded.compressed_frames(protocol, deflate.parameters));
                 } else {
-                    socket
+                    websocket
                         .outbox
                         .append(pool, |out| write_compressed(&encoded.parcel, protocol, deflate, out));
                 }
             } else {
                 match encoded.shared_frames(protocol) {
-                    Some(bytes) => socket.outbox.append_shared(bytes),
-                    None => socket.outbox.append(pool, |out| out.extend_from_slice(encoded.frames(protocol))),
+                    Some(bytes) => websocket.outbox.append_shared(bytes),
+                    None => {
+                        websocket.outbox.append(pool, |out| out.extend_from_slice(encoded.frames(protocol)))
+                    }
                 }
             }
-            let exceeds = socket.outbox.len() > limit;
+            let exceeds = websocket.outbox.len() > limit;
             self.mark_dirty(stream);
             if exceeds {
                 self.on_much_waiting(id, stream);
@@ -333,11 +337,11 @@ impl Worker {
     #[cold]
     fn on_much_waiting(&mut self, id: ConnectionId, stream: StreamId) {
         let limit = self.options.max_outbound;
-        let Some(socket) = self.socket(stream) else { return };
-        if socket.outbox.len() > limit || matches!(socket.queued, Queued::Backlog { .. }) {
+        let Some(websocket) = self.websocket(stream) else { return };
+        if websocket.outbox.len() > limit || matches!(websocket.queued, Queued::Backlog { .. }) {
             self.flush(stream);
         }
-        let waiting = self.socket(stream).map_or(0, |socket| socket.outbox.len());
+        let waiting = self.websocket(stream).map_or(0, |websocket| websocket.outbox.len());
         if waiting > limit {
             self.events.slow_consumer(id, waiting);
             self.sever(stream, Ending::SlowConsumer);

@@ -8,10 +8,9 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use super::event::Kind;
 use super::{Shared, Worker, READ_BUFFER};
-use crate::connection::ConnectionId;
-use crate::error::Ending;
 use crate::panics::panic_point;
-use crate::session::StreamId;
+use crate::protocol::error::Ending;
+use crate::protocol::ids::{ConnectionId, StreamId};
 
 /// Whose work it is that may panic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +55,7 @@ impl Worker {
         match subject {
             Subject::Connection(id) => self.fail_connection(id),
             Subject::Stream(id) => {
-                if let Some(owner) = self.socket(id).and_then(|socket| socket.owner) {
+                if let Some(owner) = self.websocket(id).and_then(|websocket| websocket.owner) {
                     self.fail_connection(owner);
                 }
                 self.fail_stream(id);
@@ -103,7 +102,7 @@ impl Worker {
     fn fail_new_stream(&mut self, id: StreamId, is_unknown: bool) {
         #[cfg(unix)]
         let is_unknown = is_unknown && !self.arrivals.contains_key(&id);
-        if self.socket(id).is_none() && is_unknown {
+        if self.websocket(id).is_none() && is_unknown {
             self.events.simple(Kind::Released, id);
         }
         self.fail_stream(id);
@@ -111,7 +110,7 @@ impl Worker {
 
     fn fail_stream(&mut self, id: StreamId) {
         let Some(slot) = self.slot(id) else { return };
-        if self.sockets.get_mut(slot).and_then(Option::take).is_some() {
+        if self.websockets.get_mut(slot).and_then(Option::take).is_some() {
             self.endings = self.endings.wrapping_add(1);
             self.events.simple(Kind::Released, id);
         }
@@ -121,18 +120,18 @@ impl Worker {
 
     /// The streams that live here, and the sessions that they belong to.
     fn streams(&self) -> impl Iterator<Item = (StreamId, Option<ConnectionId>)> + '_ {
-        let named = |(slot, socket): (usize, &Option<Box<_>>)| {
-            let socket: &crate::transport::websocket::WebSocket = socket.as_deref()?;
-            Some((slot as u32 * self.count + self.index, socket.owner))
+        let named = |(slot, websocket): (usize, &Option<Box<_>>)| {
+            let websocket: &super::websocket::WebSocket = websocket.as_deref()?;
+            Some((slot as u32 * self.count + self.index, websocket.owner))
         };
-        self.sockets.iter().enumerate().filter_map(named)
+        self.websockets.iter().enumerate().filter_map(named)
     }
 
     /// Ends everything that lives here, and forgets the rest.
     pub(super) fn start_afresh(&mut self) {
         panic_point!("start afresh");
-        for (slot, socket) in std::mem::take(&mut self.sockets).into_iter().enumerate() {
-            if socket.is_some() {
+        for (slot, websocket) in std::mem::take(&mut self.websockets).into_iter().enumerate() {
+            if websocket.is_some() {
                 self.events.simple(Kind::Released, slot as u32 * self.count + self.index);
             }
         }
@@ -149,7 +148,7 @@ impl Worker {
         self.rooms = Default::default();
         self.deadlines = Default::default();
         self.pool = Default::default();
-        self.dirty_sockets.clear();
+        self.dirty.clear();
         self.backlog.clear();
         self.events
             .defect("the native engine failed and has ended the connections of a worker; please report this");

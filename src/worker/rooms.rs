@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use crate::connection::ConnectionId;
+use crate::protocol::ids::ConnectionId;
 
 /// The rooms of one worker, by the number that JavaScript gave them.
 #[derive(Debug, Default)]

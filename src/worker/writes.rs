@@ -1,17 +1,17 @@
-//! The writes: at the end of a turn, or from the backlog, and when a socket has room again.
+//! The writes: at the end of a turn, or from the backlog, and when a WebSocket has room again.
 
 use super::event::Kind;
+use super::stream::Stream;
+use super::websocket::{Phase, Queued, WebSocket};
 use super::Worker;
-use crate::connection::ConnectionId;
 use crate::panics::panic_point;
-use crate::session::StreamId;
-use crate::transport::websocket::{Phase, Queued, Stream, WebSocket};
+use crate::protocol::ids::{ConnectionId, StreamId};
 
 #[cfg(unix)]
 use {
     super::recovery::{take_turn, Subject},
     super::Shared,
-    crate::stream::fd::FdStream,
+    crate::os::fd::FdStream,
     std::io::{ErrorKind, IoSlice},
     std::rc::Rc,
 };
@@ -20,14 +20,14 @@ use {
 #[cfg(unix)]
 const SLICES: usize = 32;
 
-/// Sockets that one turn writes to, as a rule. More of them wait in the backlog, where messages gather.
+/// WebSockets that one turn writes to, as a rule. More of them wait in the backlog, where messages gather.
 const WRITES_PER_TURN: usize = 64;
 
-/// Turns after which every socket of the backlog has been written. With so many sockets that this takes more writes, a
-/// turn makes them: what a socket waits for must not grow with the crowd, since each of these turns executes commands.
+/// Turns after which every WebSocket of the backlog has been written. With so many of them that this takes more writes,
+/// a turn makes them: what one waits for must not grow with the crowd, since each of these turns executes commands.
 const TURNS_PER_ROUND: usize = 16;
 
-/// The task that writes to a socket whose buffer was full, until nothing waits.
+/// The task that writes to a WebSocket whose buffer was full, until nothing waits.
 #[cfg(unix)]
 pub(super) async fn write(shared: Shared, id: StreamId, fd: Rc<FdStream>) {
     loop {
@@ -52,22 +52,22 @@ impl Worker {
     /// volatile messages are dropped otherwise.
     pub(super) fn is_writable(&mut self, stream: StreamId) -> bool {
         let now = self.turn;
-        match self.socket(stream).map(|socket| socket.queued) {
+        match self.websocket(stream).map(|websocket| websocket.queued) {
             Some(Queued::Backlog { turn }) if turn == now => return false,
             // earlier turns have not tried to write what they queued
             Some(Queued::Backlog { .. }) => self.flush(stream),
             _ => {}
         }
-        self.socket(stream).is_some_and(|socket| socket.outbox.is_empty())
+        self.websocket(stream).is_some_and(|websocket| websocket.outbox.is_empty())
     }
 
-    /// Writes what the turn produced and publishes its events. What goes to many sockets is left to the main task.
+    /// Writes what the turn produced and publishes its events. What goes to many WebSockets is left to the main task.
     pub(super) fn finish_turn(&mut self) {
         self.write_turn_output();
         self.events.publish();
     }
 
-    /// The same for a turn of reading: other sockets are likely to be read next, and JavaScript is better woken once.
+    /// The same for a turn of reading: others are likely to be read next, and JavaScript is better woken once.
     pub(super) fn finish_read_turn(&mut self) {
         self.write_turn_output();
         if self.events.is_worthwhile() {
@@ -79,13 +79,13 @@ impl Worker {
 
     fn write_turn_output(&mut self) {
         panic_point!("finish turn");
-        if self.dirty_sockets.len() <= WRITES_PER_TURN {
-            let mut dirty = std::mem::take(&mut self.dirty_sockets);
+        if self.dirty.len() <= WRITES_PER_TURN {
+            let mut dirty = std::mem::take(&mut self.dirty);
             for id in dirty.drain(..) {
                 self.flush_queued(id);
             }
-            // flushing may have ended sessions, whose sockets are dirty again
-            let again = std::mem::replace(&mut self.dirty_sockets, dirty);
+            // flushing may have ended sessions, whose WebSockets are dirty again
+            let again = std::mem::replace(&mut self.dirty, dirty);
             for id in again {
                 self.flush_queued(id);
             }
@@ -100,38 +100,40 @@ impl Worker {
     }
 
     fn flush_queued(&mut self, id: StreamId) {
-        if let Some(socket) = self.socket(id) {
-            socket.queued = Queued::No;
+        if let Some(websocket) = self.websocket(id) {
+            websocket.queued = Queued::No;
             self.flush(id);
         }
     }
 
-    /// Moves the sockets of this turn to the end of the backlog.
+    /// Moves the WebSockets of this turn to the end of the backlog.
     fn postpone_writes(&mut self) {
-        let mut dirty = std::mem::take(&mut self.dirty_sockets);
+        let mut dirty = std::mem::take(&mut self.dirty);
         let turn = self.turn;
         for id in dirty.drain(..) {
-            if let Some(socket) = self.socket(id).filter(|socket| socket.queued == Queued::ThisTurn) {
-                socket.queued = Queued::Backlog { turn };
+            if let Some(websocket) =
+                self.websocket(id).filter(|websocket| websocket.queued == Queued::ThisTurn)
+            {
+                websocket.queued = Queued::Backlog { turn };
                 self.backlog.push_back(id);
             }
         }
-        self.dirty_sockets = dirty;
+        self.dirty = dirty;
         // the main task may be waiting for something else to happen
         self.rearm.notify_one();
     }
 
-    /// Writes to some of the sockets that wait longest.
+    /// Writes to some of the WebSockets that wait longest.
     ///
-    /// A broadcast is written like this, a few sockets at a time, while sockets are read and commands executed. The
+    /// A broadcast is written like this, a few WebSockets at a time, while others are read and commands executed. The
     /// messages of a broadcast that comes meanwhile join those that wait, and leave with the same writes.
     pub(super) fn write_backlog(&mut self) {
         panic_point!("backlog");
-        let mut left = WRITES_PER_TURN.max(self.sockets.len() / TURNS_PER_ROUND);
+        let mut left = WRITES_PER_TURN.max(self.websockets.len() / TURNS_PER_ROUND);
         while left > 0 {
             let Some(id) = self.backlog.pop_front() else { break };
-            let is_queued = |socket: &mut WebSocket| matches!(socket.queued, Queued::Backlog { .. });
-            if self.socket(id).is_some_and(is_queued) {
+            let is_queued = |websocket: &mut WebSocket| matches!(websocket.queued, Queued::Backlog { .. });
+            if self.websocket(id).is_some_and(is_queued) {
                 self.flush_queued(id);
                 left -= 1;
             }
@@ -146,15 +148,15 @@ impl Worker {
         }
     }
 
-    /// Writes as much of a socket's outbox as its stream takes.
+    /// Writes as much of a WebSocket's outbox as its stream takes.
     pub(super) fn flush(&mut self, id: StreamId) {
         panic_point!("flush");
-        let Some((socket, pool)) = self.socket_and_pool(id) else { return };
-        match &mut socket.stream {
+        let Some((websocket, pool)) = self.websocket_and_pool(id) else { return };
+        match &mut websocket.stream {
             Stream::Pipe(pipe) => {
-                if !pipe.writing && !socket.outbox.is_empty() {
+                if !pipe.writing && !websocket.outbox.is_empty() {
                     pipe.writing = true;
-                    let data = socket.outbox.take(pool);
+                    let data = websocket.outbox.take(pool);
                     self.events.pipe_write(id, data);
                 } else if !pipe.writing {
                     self.after_flush(id);
@@ -162,11 +164,11 @@ impl Worker {
             }
             #[cfg(unix)]
             Stream::Fd(fd) => {
-                if socket.write_task.is_some() {
+                if websocket.write_task.is_some() {
                     return;
                 }
                 let fd = fd.clone();
-                match self.write_socket(id, &fd) {
+                match self.write_stream(id, &fd) {
                     Wrote::Everything => self.after_flush(id),
                     Wrote::NotAll => self.start_writing(id, fd),
                     Wrote::Broken => self.on_broken_pipe(id),
@@ -175,7 +177,7 @@ impl Worker {
         }
     }
 
-    /// The socket has room again.
+    /// The WebSocket has room again.
     #[cfg(unix)]
     fn write_turn(&mut self, id: StreamId, fd: &FdStream) -> Wrote {
         let wrote = self.contained(Subject::Stream(id), |worker| worker.write_rest(id, fd));
@@ -186,10 +188,10 @@ impl Worker {
     #[cfg(unix)]
     fn write_rest(&mut self, id: StreamId, fd: &FdStream) -> Wrote {
         panic_point!("write");
-        let wrote = self.write_socket(id, fd);
+        let wrote = self.write_stream(id, fd);
         if !matches!(wrote, Wrote::NotAll) {
-            if let Some(socket) = self.socket(id) {
-                socket.write_task = None;
+            if let Some(websocket) = self.websocket(id) {
+                websocket.write_task = None;
             }
         }
         match wrote {
@@ -203,19 +205,19 @@ impl Worker {
     /// Writing failed: reading will report the end, after what the client has still sent.
     #[cfg(unix)]
     fn on_broken_pipe(&mut self, id: StreamId) {
-        if let Some((socket, pool)) = self.socket_and_pool(id) {
-            let _ = socket.outbox.take(pool);
+        if let Some((websocket, pool)) = self.websocket_and_pool(id) {
+            let _ = websocket.outbox.take(pool);
         }
     }
 
     #[cfg(unix)]
-    fn write_socket(&mut self, id: StreamId, fd: &FdStream) -> Wrote {
-        let Some((socket, pool)) = self.socket_and_pool(id) else { return Wrote::Everything };
-        while !socket.outbox.is_empty() {
+    fn write_stream(&mut self, id: StreamId, fd: &FdStream) -> Wrote {
+        let Some((websocket, pool)) = self.websocket_and_pool(id) else { return Wrote::Everything };
+        while !websocket.outbox.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
-            let count = socket.outbox.slices(&mut slices);
+            let count = websocket.outbox.slices(&mut slices);
             match fd.write(&slices[..count]) {
-                Ok(taken) => socket.outbox.advance(taken, pool),
+                Ok(taken) => websocket.outbox.advance(taken, pool),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Wrote::NotAll,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return Wrote::Broken,
@@ -224,17 +226,17 @@ impl Worker {
         Wrote::Everything
     }
 
-    /// Everything of a socket has been written.
+    /// Everything of a WebSocket has been written.
     fn after_flush(&mut self, id: StreamId) {
-        let Some(socket) = self.socket(id) else { return };
-        if let Phase::Lingering { finished: false } = socket.phase {
-            socket.phase = Phase::Lingering { finished: true };
-            match &socket.stream {
+        let Some(websocket) = self.websocket(id) else { return };
+        if let Phase::Lingering { finished: false } = websocket.phase {
+            websocket.phase = Phase::Lingering { finished: true };
+            match &websocket.stream {
                 #[cfg(unix)]
                 Stream::Fd(fd) => fd.finish(),
                 Stream::Pipe(_) => self.events.simple(Kind::PipeEnd, id),
             }
-        } else if let Some(owner) = socket.owner {
+        } else if let Some(owner) = websocket.owner {
             self.note_if_sent(owner);
         }
     }
@@ -250,8 +252,8 @@ impl Worker {
 
     /// JavaScript has written the bytes that it was given.
     pub(super) fn on_pipe_written(&mut self, id: StreamId) {
-        if let Some(socket) = self.socket(id) {
-            if let Stream::Pipe(pipe) = &mut socket.stream {
+        if let Some(websocket) = self.websocket(id) {
+            if let Stream::Pipe(pipe) = &mut websocket.stream {
                 pipe.writing = false;
             }
             self.flush(id);
@@ -267,10 +269,10 @@ mod tests {
     use super::super::event::{EventSink, Inbox};
     use super::super::output::GATHERED;
     use super::*;
-    use crate::engine_io::Protocol;
-    use crate::error::Ending;
-    use crate::options::Options;
-    use crate::transport::frame;
+    use crate::protocol::engine_io::Protocol;
+    use crate::protocol::error::Ending;
+    use crate::protocol::options::Options;
+    use crate::protocol::websocket::frame;
 
     const COUNT: u32 = 300;
     const PLAIN: u32 = 0;
@@ -281,7 +283,7 @@ mod tests {
         worker: Worker,
         inbox: Arc<Inbox>,
         got: Vec<Vec<u8>>,
-        /// How many sockets the last turn wrote to.
+        /// How many WebSockets the last turn wrote to.
         writes: usize,
     }
 
@@ -298,7 +300,7 @@ mod tests {
 
         fn open(&mut self, id: u32) {
             let protocol = Protocol::V4 { base64: false };
-            let socket = Takeover {
+            let takeover = Takeover {
                 protocol,
                 stream: id,
                 #[cfg(unix)]
@@ -311,7 +313,7 @@ mod tests {
             self.worker.open(Open {
                 connection: id,
                 protocol,
-                socket: Some(socket),
+                takeover: Some(takeover),
                 handshake,
                 initial: None,
             });
@@ -394,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn few_sockets_are_written_to_in_the_same_turn_whatever_waits_for_others() {
+    fn few_websockets_are_written_to_in_the_same_turn_whatever_waits_for_others() {
         let mut crowd = Crowd::new(COUNT);
         (0..100).for_each(|id| crowd.send(id, "many", PLAIN));
         crowd.turn();
@@ -441,7 +443,7 @@ mod tests {
             crowd.send(COUNT - 1, &large, PLAIN);
             crowd.worker.finish_turn();
             crowd.read();
-            let waiting = crowd.worker.socket(COUNT - 1).unwrap().outbox.len();
+            let waiting = crowd.worker.websocket(COUNT - 1).unwrap().outbox.len();
             assert!(waiting <= GATHERED, "{waiting} bytes wait");
         }
         assert!(!crowd.worker.backlog.is_empty());
@@ -488,7 +490,7 @@ mod tests {
                 _ => assert_eq!(got, &both),
             }
         }
-        let queued = (0..COUNT).filter_map(|id| crowd.worker.socket(id).map(|socket| socket.queued));
+        let queued = (0..COUNT).filter_map(|id| crowd.worker.websocket(id).map(|websocket| websocket.queued));
         assert!(queued.into_iter().all(|queued| queued == Queued::No));
     }
 

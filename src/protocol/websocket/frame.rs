@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpC
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 
 use super::deflate::Deflate;
-use crate::error::Violation;
+use crate::protocol::error::Violation;
 
 /// The most fragments that one message may consist of.
 const MAX_FRAGMENTS: u32 = 16_384;

@@ -15,7 +15,7 @@ pub struct Options {
     pub max_payload: usize,
     /// Whether Socket.IO packet headers are parsed here (the application uses the default parser).
     pub parse_packets: bool,
-    /// Bytes of events that may wait for JavaScript before the workers stop reading sockets.
+    /// Bytes of events that may wait for JavaScript before the workers stop reading.
     pub max_backlog: usize,
     /// Bytes that may wait for one client before it is given up.
     pub max_outbound: usize,

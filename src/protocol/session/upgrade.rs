@@ -4,7 +4,8 @@
 use std::time::Instant;
 
 use super::timers::{Timer, CHECK_INTERVAL, FIRST_CHECK};
-use super::{Session, State, StreamId, Turn};
+use super::{Session, State, Turn};
+use crate::protocol::ids::StreamId;
 
 /// What a packet on a probing WebSocket asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

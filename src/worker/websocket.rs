@@ -1,47 +1,18 @@
-//! A WebSocket connection: its stream, the reader of its frames, and what waits to be written.
+//! A WebSocket: its stream, the reader of its frames, and what waits to be written.
 
-use std::rc::Rc;
-
-use base64::prelude::{Engine, BASE64_STANDARD};
-use sha1::{Digest, Sha1};
 use tokio::task::AbortHandle;
 
-use super::frame::{self, FrameReader};
-use crate::engine_io::Protocol;
-use crate::session::outbox::{Outbox, Pool};
-use crate::session::ConnectionId;
-#[cfg(unix)]
-use crate::stream::fd::FdStream;
-use crate::stream::pipe::Pipe;
+use super::outbox::{Outbox, Pool};
+use super::stream::Stream;
+use crate::protocol::engine_io::Protocol;
+use crate::protocol::ids::ConnectionId;
+use crate::protocol::websocket::frame::{self, FrameReader};
 
 /// While more than this many bytes wait to be written, pings of the client are not answered: RFC 6455 section 5.5.3
 /// asks for a pong to the most recent one only, and a client that never reads must not make us keep them.
 const PONG_LIMIT: usize = 64 << 10;
 
-/// What RFC 6455 section 1.3 has servers append to a key.
-const KEY_SUFFIX: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-
-/// The answer to an upgrade request with this `Sec-WebSocket-Key` (RFC 6455 section 4.2.2), without the end of its last
-/// line: more headers may follow.
-pub fn switching_protocols(key: &str) -> String {
-    let accept = BASE64_STANDARD.encode(Sha1::new().chain_update(key).chain_update(KEY_SUFFIX).finalize());
-    format!(
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Accept: {accept}"
-    )
-}
-
-/// Where the bytes of a connection come from and go to.
-#[derive(Debug)]
-pub enum Stream {
-    /// A descriptor of our own.
-    #[cfg(unix)]
-    Fd(Rc<FdStream>),
-    /// A stream in JavaScript.
-    Pipe(Pipe),
-}
-
-/// How far a connection is on its way to its end.
+/// How far a WebSocket is on its way to its end.
 ///
 /// ```text
 ///   Open ── our Close frame ──▶ Closing ── the client's ──▶ Lingering ── its FIN, timeout ──▶ (dropped)
@@ -57,7 +28,7 @@ pub enum Phase {
     Lingering { finished: bool },
 }
 
-/// Whether a connection stands in a list of its worker's, to be written.
+/// Whether a WebSocket stands in a list of its worker's, to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Queued {
     /// Nothing waits, or it waits for room in the descriptor's buffer.
@@ -71,12 +42,12 @@ pub enum Queued {
     },
 }
 
-/// A connection that speaks RFC 6455.
+/// A stream that speaks RFC 6455.
 #[derive(Debug)]
 pub struct WebSocket {
-    /// The session that this connection carries or wants to carry; `None` once it is over.
+    /// The session that it carries or wants to carry; `None` once it is over.
     pub owner: Option<ConnectionId>,
-    /// How the client wants messages over this connection.
+    /// How the client wants messages over it.
     pub protocol: Protocol,
     /// The bytes.
     pub stream: Stream,
@@ -95,7 +66,7 @@ pub struct WebSocket {
 }
 
 impl WebSocket {
-    /// A connection whose handshake is done.
+    /// A WebSocket whose handshake is done.
     pub fn new(owner: ConnectionId, protocol: Protocol, stream: Stream) -> WebSocket {
         WebSocket {
             owner: Some(owner),
@@ -154,16 +125,5 @@ impl Drop for WebSocket {
         for task in [self.read_task.take(), self.write_task.take()].into_iter().flatten() {
             task.abort();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_key_of_the_rfc_is_accepted_as_there() {
-        let answer = switching_protocols("dGhlIHNhbXBsZSBub25jZQ==");
-        assert!(answer.ends_with("\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{answer}");
     }
 }

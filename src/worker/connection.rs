@@ -2,10 +2,8 @@
 
 use std::time::Instant;
 
-use crate::session::Session;
-use crate::transport::polling::Polling;
-
-pub use crate::session::ConnectionId;
+use crate::protocol::polling::Polling;
+use crate::protocol::session::Session;
 
 /// What JavaScript wants to hear of beyond messages, as bits of a mask.
 pub mod watch {

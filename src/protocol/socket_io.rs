@@ -22,7 +22,7 @@ pub struct Header {
 
 /// Reads the header of a packet without attachments. `None` for anything that is not plainly of the usual form: the
 /// decoder in JavaScript then decides, so that oddities have one judge.
-pub fn parse(packet: &str) -> Option<Header> {
+pub fn parse_header(packet: &str) -> Option<Header> {
     let bytes = packet.as_bytes();
     let kind = *bytes.first()?;
     if !(b'0'..=LAST_PLAIN_TYPE).contains(&kind) {
@@ -54,13 +54,13 @@ mod tests {
 
     #[test]
     fn reads_each_member() {
-        let header = parse(r#"2/admin,12["a"]"#).unwrap();
+        let header = parse_header(r#"2/admin,12["a"]"#).unwrap();
         assert_eq!(header, Header { kind: 2, namespace: 1..7, id: Some(12), body: 10 });
-        let header = parse(r#"2["a"]"#).unwrap();
+        let header = parse_header(r#"2["a"]"#).unwrap();
         assert_eq!(header, Header { kind: 2, namespace: 0..0, id: None, body: 1 });
-        let header = parse("0").unwrap();
+        let header = parse_header("0").unwrap();
         assert_eq!(header, Header { kind: 0, namespace: 0..0, id: None, body: 1 });
-        let header = parse("1/admin,").unwrap();
+        let header = parse_header("1/admin,").unwrap();
         assert_eq!(header, Header { kind: 1, namespace: 1..7, id: None, body: 8 });
     }
 
@@ -69,13 +69,13 @@ mod tests {
         for packet in
             ["", "7[]", "x", "51-[]", "2/admin", "2 [\"a\"]", "2[", "212345678901[\"a\"]", "2true", "2-1"]
         {
-            let header = parse(packet);
+            let header = parse_header(packet);
             assert!(header.is_none() || packet == "2[", "{packet}");
         }
     }
 
     #[test]
     fn a_megabyte_of_digits_is_refused_at_once() {
-        assert_eq!(parse(&format!("2{}", "1".repeat(1_000_000))), None);
+        assert_eq!(parse_header(&format!("2{}", "1".repeat(1_000_000))), None);
     }
 }

@@ -1,5 +1,5 @@
 //! An Engine.IO session: a deterministic state machine. Packets and the time go in, verdicts come out; it knows
-//! neither sockets nor clocks.
+//! neither streams nor clocks.
 //!
 //! ```text
 //!   GET without sid                              WebSocket without sid
@@ -17,26 +17,19 @@
 //!      Closed ◀── close with a GET at hand, end, from any state
 //! ```
 
-pub mod outbox;
 pub mod timers;
 mod upgrade;
 
 use std::time::{Duration, Instant};
 
-use crate::engine_io::packet::Type;
-use crate::engine_io::Protocol;
-use crate::error::Ending;
-use crate::options::Options;
+use crate::protocol::engine_io::packet::Type;
+use crate::protocol::engine_io::Protocol;
+use crate::protocol::error::Ending;
+use crate::protocol::ids::{ConnectionId, StreamId};
+use crate::protocol::options::Options;
 
 pub use timers::{Deadlines, Timer};
 pub use upgrade::ProbeStep;
-
-/// Names a connection within an engine. JavaScript chooses the number; `id % workers` is the worker that the
-/// connection lives on.
-pub type ConnectionId = u32;
-
-/// Names a byte stream that the engine has taken over.
-pub type StreamId = u32;
 
 /// Where a session is; see the diagram of the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,7 +190,7 @@ impl Session {
     }
 
     /// The WebSocket that the session has, or that probes.
-    pub fn socket(&self) -> Option<StreamId> {
+    pub fn stream(&self) -> Option<StreamId> {
         match self.state {
             State::WebSocket { stream } => Some(stream),
             _ => self.probe(),

@@ -4,9 +4,9 @@
 
 use bytes::Bytes;
 
-use crate::engine_io::packet::Type;
-use crate::engine_io::payload::{self, SEPARATOR};
-use crate::engine_io::{v3, Protocol};
+use crate::protocol::engine_io::packet::Type;
+use crate::protocol::engine_io::payload::{self, SEPARATOR};
+use crate::protocol::engine_io::{v3, Protocol};
 
 /// A packet on its way to a polling client.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 //! A socket taken over from Node.
 //!
 //! Node keeps its descriptor until it has closed its handle, we own a duplicate: closing one of two descriptors of a
-//! connection sends no FIN. This is the only file with hand-written `unsafe`.
+//! connection sends no FIN.
 
 use std::io::{self, ErrorKind, IoSlice, Read};
 use std::mem::MaybeUninit;

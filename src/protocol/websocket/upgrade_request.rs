@@ -4,7 +4,7 @@
 //! `lib/upgrade.js`. What is recognised here is the ordinary one, about which there can be no two opinions; anything
 //! else is left to them, unread.
 
-use super::websocket;
+use super::switching_protocols;
 
 /// Bytes of a request that are looked at. Longer ones are Node's, whose own limit is no lower.
 pub const LONGEST: usize = 8 << 10;
@@ -34,7 +34,7 @@ pub struct UpgradeRequest {
     /// Names and values of its headers, by turns, and the target, on a line each: what `lib/takeover.js` makes a
     /// request of if somebody asks for it.
     pub lines: String,
-    /// The answer to it, but for its end: see [`websocket::switching_protocols`].
+    /// The answer to it, but for its end: see [`switching_protocols`].
     pub response: String,
     /// Whether the client offers extensions.
     pub offers_extensions: bool,
@@ -95,7 +95,7 @@ fn recognise(request: &httparse::Request<'_, '_>, bytes: &[u8]) -> Option<Upgrad
     Some(UpgradeRequest {
         length: bytes.len(),
         lines,
-        response: websocket::switching_protocols(std::str::from_utf8(deciding.key?).ok()?),
+        response: switching_protocols(std::str::from_utf8(deciding.key?).ok()?),
         offers_extensions: deciding.extensions.is_some(),
     })
 }

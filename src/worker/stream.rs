@@ -1,0 +1,27 @@
+//! Where bytes come from and go to: a descriptor of our own, or a stream that lives in JavaScript.
+
+#[cfg(unix)]
+use std::rc::Rc;
+
+#[cfg(unix)]
+use crate::os::fd::FdStream;
+
+/// Where the bytes of a WebSocket come from and go to.
+#[derive(Debug)]
+pub enum Stream {
+    /// A descriptor of our own.
+    #[cfg(unix)]
+    Fd(Rc<FdStream>),
+    /// A stream in JavaScript.
+    Pipe(Pipe),
+}
+
+/// What the engine knows of a stream in JavaScript (TLS, any `Duplex`): its bytes come as commands and leave as events.
+///
+/// One write is under way at a time; what is sent meanwhile waits in the outbox, as it does for a descriptor whose
+/// buffer is full.
+#[derive(Debug, Default)]
+pub struct Pipe {
+    /// Whether JavaScript has bytes of ours that it has not written yet.
+    pub writing: bool,
+}
