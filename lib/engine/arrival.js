@@ -15,7 +15,7 @@ const { UpgradeResponse, linesOf } = require("./upgrade");
 // are made if somebody asks for them. That is done only where the application cannot tell the difference; every other
 // connection is handed to Node as it was accepted, with all its bytes unread.
 
-/** Bytes and headers of a request that the native engine looks at; see src/transport/upgrade_request.rs. */
+/** Bytes and headers of a request that the native engine looks at; see src/protocol/websocket/upgrade_request.rs. */
 const LONGEST_REQUEST = 8192;
 const MOST_HEADERS = 64;
 

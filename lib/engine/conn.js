@@ -12,7 +12,7 @@ const { WebSocket } = require("./transports/websocket");
 
 const debug = createDebug("engine:socket");
 
-/** Bits that ask for an event at each packet received, or sent, that is not a message; see src/connection.rs. */
+/** Bits that ask for an event at each packet received, or sent, that is not a message; see src/worker/connection.rs. */
 const WATCH_RECEIVED = 1;
 const WATCH_SENT = 2;
 
@@ -394,7 +394,7 @@ class Conn {
 
   /** The application closes a transport. @private */
   _closeTransport(transport) {
-    // the transport that probes ends with its session only: see src/session/upgrade.rs
+    // the transport that probes ends with its session only: see src/protocol/session/upgrade.rs
     if (transport !== this.transport) return;
     this.server._bridge.commands.close(this._handle, transport.discarded || this._polling === undefined);
   }

@@ -1,7 +1,7 @@
 //! From JavaScript to a worker: one queue, in the order in which things were said.
 //!
 //! What happens often is gathered by JavaScript in a batch of operations: an array of words, one text, and a list of
-//! buffers. Every worker that a batch concerns gets the same batch and picks what is its own. `lib/commands.js` writes
+//! buffers. Every worker that a batch concerns gets the same batch and picks what is its own. `lib/native/commands.js` writes
 //! what this file reads; the first word of an operation holds its code, its flags << 8 and the number of its
 //! buffers << 16:
 //!
@@ -434,7 +434,7 @@ impl<'a> Ops<'a> {
 
     fn parcel(&mut self, length: u32, buffers: usize) -> Parcel<'a> {
         let text = (length != NO_TEXT).then(|| {
-            // lengths that do not fit the text would be a defect of lib/commands.js: the text is cut short
+            // lengths that do not fit the text would be a defect of lib/native/commands.js: the text is cut short
             let (text, rest) = self.text.split_at_checked(length as usize).unwrap_or((self.text, ""));
             self.text = rest;
             text

@@ -2,7 +2,7 @@
 //!
 //! A batch is an array of words, one text and a list of buffers. An event is a few words; the texts that belong to
 //! the events of a batch stand one behind the other in its text, and their lengths are in UTF-16 units, so that
-//! JavaScript slices one string. `lib/engine.js` reads what this file writes:
+//! JavaScript slices one string. `lib/native/events.js` reads what this file writes:
 //!
 //! | event | words (the first holds the kind in its lowest byte) |
 //! |---|---|

@@ -1,7 +1,7 @@
 //! The request that a WebSocket begins with, in the form in which clients write it.
 //!
 //! Whether a request is valid, and what answers one that is not, is the business of Node's HTTP parser and of
-//! `lib/upgrade.js`. What is recognised here is the ordinary one, about which there can be no two opinions; anything
+//! `lib/engine/upgrade.js`. What is recognised here is the ordinary one, about which there can be no two opinions; anything
 //! else is left to them, unread.
 
 use super::switching_protocols;
@@ -31,7 +31,7 @@ pub enum Reading {
 pub struct UpgradeRequest {
     /// The bytes that it takes, up to what follows the empty line.
     pub length: usize,
-    /// Names and values of its headers, by turns, and the target, on a line each: what `lib/takeover.js` makes a
+    /// Names and values of its headers, by turns, and the target, on a line each: what `lib/node/request.js` makes a
     /// request of if somebody asks for it.
     pub lines: String,
     /// The answer to it, but for its end: see [`switching_protocols`].
