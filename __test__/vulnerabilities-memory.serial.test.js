@@ -197,3 +197,49 @@ test("small binary messages do not keep large buffers alive", async (t) => {
   // 3,000 buffers of 64 KiB would be 190 MB
   assert.ok(after - before < 80 * MB, `${Math.round((after - before) / MB)} MB`);
 });
+
+/** Reads at least `count` bytes from a paused socket, and resolves with how many. */
+function readSome(socket, count) {
+  return new Promise((resolve) => {
+    let taken = 0;
+    const onData = (data) => {
+      taken += data.length;
+      if (taken < count) return;
+      socket.pause();
+      socket.removeListener("data", onData);
+      resolve(taken);
+    };
+    socket.on("data", onData);
+    socket.resume();
+  });
+}
+
+test("a client that reads as fast as it is sent to, but always leaves a little unread", async (t) => {
+  const child = startChild(t, async ({ sio, listen, send, inbox }) => {
+    const httpServer = await listen();
+    const io = new sio.Server(httpServer, { pingInterval: 600_000 });
+    const piece = "x".repeat(4000);
+    io.on("connection", (socket) => {
+      inbox.on("emit", ({ bytes }) => {
+        for (let left = bytes; left > 0; left -= piece.length) socket.emit("n", piece);
+        send("emit");
+      });
+    });
+    send("listening", { port: httpServer.address().port });
+  });
+  const { port } = await child.message("listening");
+  const target = { port, secure: false, keep: (ws) => (t.after(() => ws.destroy()), ws) };
+  const { socket } = await RawWebSocket.connect(target);
+  socket.removeAllListeners("data");
+  socket.pause();
+  // more than the kernel keeps for the two
+  await child.ask("emit", { bytes: 16 * MB });
+  const before = child.residentMemory();
+  for (let round = 0; round < 150; round++) {
+    const bytes = await readSome(socket, 2 * MB);
+    await child.ask("emit", { bytes });
+  }
+  const growth = child.residentMemory() - before;
+  // 300 MB went through
+  assert.ok(growth < 60 * MB, `${Math.round(growth / MB)} MB`);
+});

@@ -16,6 +16,9 @@ use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 #[derive(Debug)]
 pub struct FdStream {
     io: AsyncFd<Socket>,
+    /// Writes to come that find the kernel out of buffers.
+    #[cfg(test)]
+    pub failing: std::cell::Cell<u32>,
 }
 
 /// Duplicates a descriptor that somebody else owns. The duplicate is close-on-exec and ours.
@@ -57,7 +60,11 @@ impl FdStream {
         // SAFETY: the socket is owned by the returned value from here on, which never replaces it and closes it, once,
         // after it has been deregistered; nobody else knows the descriptor's number.
         let io = unsafe { AsyncFd::register(Socket::from(fd)) }?;
-        Ok(FdStream { io })
+        Ok(FdStream {
+            io,
+            #[cfg(test)]
+            failing: Default::default(),
+        })
     }
 
     /// Waits until there may be something to read.
@@ -149,6 +156,11 @@ impl FdStream {
     /// # Errors
     /// `WouldBlock` when there is no room, or what the kernel reports.
     pub fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        #[cfg(test)]
+        if let Some(left) = self.failing.get().checked_sub(1) {
+            self.failing.set(left);
+            return Err(io::Error::from_raw_os_error(libc::ENOBUFS));
+        }
         match slices {
             [single] => self.io.get_ref().send(single),
             several => self.io.get_ref().send_vectored(several),

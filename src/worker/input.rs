@@ -87,7 +87,7 @@ fn read_when_ready(shared: &Shared, id: StreamId, fd: &FdStream, context: &mut C
 
 impl Worker {
     #[cfg(unix)]
-    fn read_turn(&mut self, id: StreamId) -> Read {
+    pub(super) fn read_turn(&mut self, id: StreamId) -> Read {
         panic_point!("reading");
         self.now = Instant::now();
         let outcome = self.contained(Subject::Stream(id), |worker| worker.read_stream(id));

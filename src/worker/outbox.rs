@@ -37,6 +37,12 @@ impl Pool {
     }
 }
 
+/// From this many bytes on, those that were written are given back although others still wait behind them.
+const COMPACT_FROM: usize = 16 << 10;
+
+/// A list of so many segments is not worth being made shorter.
+const FEW_SEGMENTS: usize = 64;
+
 /// A queue of bytes. An empty one owns no memory.
 #[derive(Debug, Default)]
 pub struct Outbox {
@@ -44,9 +50,12 @@ pub struct Outbox {
     front: Vec<u8>,
     /// What follows `front`.
     rest: VecDeque<Segment>,
-    /// How many bytes of `front`, or of the first segment if `front` is empty, are gone already.
+    /// How many bytes of `front`, or of the first segment if `front` is empty, are gone already. That segment is shared
+    /// then: an owned one becomes `front` when it is the oldest.
     written: usize,
     queued: usize,
+    /// Whether nothing is taken in any more.
+    sealed: bool,
 }
 
 #[derive(Debug)]
@@ -77,6 +86,9 @@ impl Outbox {
 
     /// Lets `write` append to the end of the queue.
     pub fn append(&mut self, pool: &mut Pool, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.sealed {
+            return;
+        }
         let tail = if self.rest.is_empty() {
             if self.front.capacity() == 0 {
                 self.front = pool.take();
@@ -99,6 +111,9 @@ impl Outbox {
 
     /// Appends bytes without a copy.
     pub fn append_shared(&mut self, bytes: Bytes) {
+        if self.sealed {
+            return;
+        }
         self.queued += bytes.len();
         self.rest.push_back(Segment::Shared(bytes));
     }
@@ -119,28 +134,50 @@ impl Outbox {
         count
     }
 
-    /// Forgets the first `taken` bytes.
+    /// Forgets the first `taken` bytes, and gives back what they took.
     pub fn advance(&mut self, taken: usize, pool: &mut Pool) {
         self.queued -= taken;
         self.written += taken;
-        if !self.front.is_empty() {
-            if self.written < self.front.len() {
-                return;
+        loop {
+            if !self.front.is_empty() {
+                if self.written < self.front.len() {
+                    return self.compact();
+                }
+                self.written -= self.front.len();
             }
-            self.written -= self.front.len();
-        }
-        pool.give_back(std::mem::take(&mut self.front));
-        while let Some(segment) = self.rest.front() {
-            let length = segment.bytes().len();
-            if self.written < length {
-                return;
-            }
-            self.written -= length;
-            if let Some(Segment::Owned(buffer)) = self.rest.pop_front() {
-                pool.give_back(buffer);
+            pool.give_back(std::mem::take(&mut self.front));
+            match self.rest.pop_front() {
+                None => break,
+                Some(Segment::Owned(bytes)) => self.front = bytes,
+                Some(Segment::Shared(bytes)) if self.written < bytes.len() => {
+                    self.rest.push_front(Segment::Shared(bytes));
+                    return self.compact();
+                }
+                Some(Segment::Shared(bytes)) => self.written -= bytes.len(),
             }
         }
         self.rest = VecDeque::new();
+    }
+
+    /// Gives back what was written although something waits behind it: a client that always leaves a little would have
+    /// us keep all that was ever sent to it. What is moved is less than what was written since the last time.
+    fn compact(&mut self) {
+        if self.written >= COMPACT_FROM && self.written >= self.front.len() / 2 && !self.front.is_empty() {
+            self.front.drain(..self.written);
+            self.written = 0;
+            if self.front.capacity() > POOLED_CAPACITY.max(4 * self.front.len()) {
+                self.front.shrink_to(2 * self.front.len());
+            }
+        }
+        if self.rest.capacity() > FEW_SEGMENTS.max(4 * self.rest.len()) {
+            self.rest.shrink_to(2 * self.rest.len());
+        }
+    }
+
+    /// Throws away what waits, and whatever is still to come: the stream has failed, perhaps in the middle of a frame.
+    pub fn seal(&mut self, pool: &mut Pool) {
+        self.advance(self.queued, pool);
+        self.sealed = true;
     }
 
     /// Takes everything that waits, as one piece.
@@ -159,7 +196,140 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// What may be held beyond what waits, whatever has happened before.
+    const SLACK: usize = 2 * POOLED_CAPACITY;
+
+    impl Outbox {
+        /// Bytes of memory that the queue keeps for itself, and those of others that it keeps from being freed.
+        fn held(&self) -> usize {
+            let segments = self.rest.iter().map(|segment| match segment {
+                Segment::Owned(bytes) => bytes.capacity(),
+                Segment::Shared(bytes) => bytes.len(),
+            });
+            self.front.capacity()
+                + self.rest.capacity() * size_of::<Segment>()
+                + segments.sum::<usize>()
+        }
+    }
+
+    /// What may happen to a queue.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Append(usize),
+        AppendShared(usize),
+        /// So many thousandths of what waits are written.
+        Advance(usize),
+        /// All but so many bytes are written.
+        AdvanceTo(usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            6 => (0..3000usize).prop_map(Step::Append),
+            1 => (0..200_000usize).prop_map(Step::Append),
+            3 => (1..20_000usize).prop_map(Step::AppendShared),
+            4 => (0..=1000usize).prop_map(Step::Advance),
+            4 => (0..40usize).prop_map(Step::AdvanceTo),
+        ]
+    }
+
+    fn all_of(outbox: &Outbox) -> Vec<u8> {
+        let mut slices = vec![IoSlice::new(&[]); outbox.rest.len() + 1];
+        let count = outbox.slices(&mut slices);
+        slices[..count].iter().flat_map(|slice| slice.to_vec()).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn is_a_queue_of_bytes_that_holds_what_waits_and_little_more(steps in prop::collection::vec(step(), 1..120)) {
+            let (mut outbox, mut pool) = (Outbox::default(), Pool::default());
+            let mut model = VecDeque::<u8>::new();
+            let mut next = 0u8;
+            let mut fresh = |length: usize| -> Vec<u8> {
+                (0..length).map(|_| { next = next.wrapping_add(1); next }).collect()
+            };
+            for step in steps {
+                match step {
+                    Step::Append(length) => {
+                        let bytes = fresh(length);
+                        model.extend(&bytes);
+                        outbox.append(&mut pool, |out| out.extend(&bytes));
+                    }
+                    Step::AppendShared(length) => {
+                        let bytes = fresh(length);
+                        model.extend(&bytes);
+                        outbox.append_shared(bytes.into());
+                    }
+                    Step::Advance(thousandths) => {
+                        let taken = model.len() * thousandths / 1000;
+                        model.drain(..taken);
+                        outbox.advance(taken, &mut pool);
+                    }
+                    Step::AdvanceTo(left) => {
+                        let taken = model.len().saturating_sub(left);
+                        model.drain(..taken);
+                        outbox.advance(taken, &mut pool);
+                    }
+                }
+                prop_assert_eq!(outbox.len(), model.len());
+                prop_assert!(model == all_of(&outbox), "the bytes differ");
+                let (held, waiting) = (outbox.held(), outbox.len());
+                // a shared segment is held as a whole until the last of its bytes has been written
+                let cut = outbox.rest.front().map_or(0, |segment| segment.bytes().len());
+                prop_assert!(held <= 4 * waiting + cut + SLACK, "{} held for {}", held, waiting);
+            }
+        }
+    }
+
+    /// A client that always leaves a little waiting, for a long time. `share`: how many of the pieces are shared.
+    fn trickle(share: usize) {
+        let (mut outbox, mut pool) = (Outbox::default(), Pool::default());
+        for round in 0..2000 {
+            outbox.append(&mut pool, |out| out.extend(std::iter::repeat_n(1, 1000)));
+            if share > 0 && round % share == 0 {
+                outbox.append_shared(Bytes::from(vec![2; SHARE_FROM]));
+            }
+            outbox.advance(outbox.len() - 10, &mut pool);
+            let held = outbox.held();
+            assert!(held <= SLACK + SHARE_FROM, "round {round}: {held} bytes held for 10");
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_given_back_although_something_always_waits() {
+        trickle(0);
+        trickle(1);
+        trickle(7);
+    }
+
+    #[test]
+    fn an_owned_tail_behind_a_shared_piece_is_given_back_as_it_is_written() {
+        let (mut outbox, mut pool) = (Outbox::default(), Pool::default());
+        outbox.append_shared(Bytes::from(vec![1; SHARE_FROM]));
+        for _ in 0..2000 {
+            outbox.append(&mut pool, |out| out.extend(std::iter::repeat_n(1, 1000)));
+            outbox.advance(outbox.len() - 10, &mut pool);
+        }
+        assert!(outbox.held() <= SLACK, "{} bytes held", outbox.held());
+    }
+
+    #[test]
+    fn a_long_queue_that_has_become_short_gives_its_memory_back() {
+        let (mut outbox, mut pool) = (Outbox::default(), Pool::default());
+        outbox.append(&mut pool, |out| out.extend(std::iter::repeat_n(1, 10 << 20)));
+        for _ in 0..1000 {
+            outbox.append_shared(Bytes::from_static(&[0; SHARE_FROM]));
+            outbox.append(&mut pool, |out| out.extend(b"head"));
+        }
+        outbox.advance(outbox.len() - 4, &mut pool);
+        assert!(outbox.held() <= SLACK, "{} bytes held", outbox.held());
+    }
 
     fn waiting(outbox: &Outbox) -> Vec<u8> {
         let mut slices = [IoSlice::new(&[]); 16];
@@ -201,6 +371,18 @@ mod tests {
         assert!(outbox.is_empty());
         outbox.append(&mut pool, |out| out.extend(b"e"));
         assert_eq!(waiting(&outbox), b"e");
+    }
+
+    #[test]
+    fn a_sealed_queue_stays_empty() {
+        let mut pool = Pool::default();
+        let mut outbox = Outbox::default();
+        outbox.append(&mut pool, |out| out.extend(b"abc"));
+        outbox.append_shared(Bytes::from_static(b"def"));
+        outbox.seal(&mut pool);
+        outbox.append(&mut pool, |out| out.extend(b"abc"));
+        outbox.append_shared(Bytes::from_static(b"def"));
+        assert!(outbox.is_empty() && waiting(&outbox).is_empty());
     }
 
     #[test]

@@ -9,8 +9,10 @@ use crate::protocol::ids::{ConnectionId, StreamId};
 
 #[cfg(unix)]
 use {
+    super::input::Read,
     super::recovery::{take_turn, Subject},
     super::Shared,
+    crate::protocol::error::Ending,
     crate::os::fd::FdStream,
     std::io::{ErrorKind, IoSlice},
     std::rc::Rc,
@@ -35,6 +37,28 @@ pub(super) async fn write(shared: Shared, id: StreamId, fd: Rc<FdStream>) {
         match take_turn(&shared, |worker| worker.write_turn(id, &fd)) {
             Some(Wrote::NotAll) => ready.clear_ready(),
             Some(Wrote::Everything | Wrote::Broken) | None => return,
+        }
+    }
+}
+
+/// The task that ends a connection which cannot be written to any more, after what the client has still sent.
+#[cfg(unix)]
+async fn end_after_reading(shared: Shared, id: StreamId) {
+    loop {
+        // it was spawned by a turn
+        tokio::task::yield_now().await;
+        if shared.borrow().events.is_full() {
+            let resume = shared.borrow().resume.clone();
+            resume.notified().await;
+            continue;
+        }
+        match take_turn(&shared, |worker| worker.read_turn(id)) {
+            Some(Read::More) => {}
+            Some(Read::Drained) => {
+                take_turn(&shared, |worker| worker.end_turn(id));
+                return;
+            }
+            Some(Read::Gone) | None => return,
         }
     }
 }
@@ -185,6 +209,13 @@ impl Worker {
         wrote.unwrap_or(Wrote::Broken)
     }
 
+    /// What a client that cannot be written to had sent has been read.
+    #[cfg(unix)]
+    fn end_turn(&mut self, id: StreamId) {
+        self.contained(Subject::Stream(id), |worker| worker.sever(id, Ending::TransportClose));
+        self.finish_turn();
+    }
+
     #[cfg(unix)]
     fn write_rest(&mut self, id: StreamId, fd: &FdStream) -> Wrote {
         panic_point!("write");
@@ -202,11 +233,17 @@ impl Worker {
         wrote
     }
 
-    /// Writing failed: reading will report the end, after what the client has still sent.
+    /// Writing failed, perhaps in the middle of a frame: nothing more is written, and the connection ends when what the
+    /// client has sent by now has been read. The kernel need not report an end: it may only be out of buffers.
     #[cfg(unix)]
     fn on_broken_pipe(&mut self, id: StreamId) {
+        let this = self.this.upgrade();
         if let Some((websocket, pool)) = self.websocket_and_pool(id) {
-            let _ = websocket.outbox.take(pool);
+            websocket.outbox.seal(pool);
+            if let Some(this) = this {
+                // in the place of the task that writes, which has nothing to do any more
+                websocket.write_task = Some(tokio::task::spawn_local(end_after_reading(this, id)).abort_handle());
+            }
         }
     }
 
