@@ -16,6 +16,8 @@ mod outbox;
 mod output;
 pub mod recovery;
 mod rooms;
+#[cfg(all(test, unix))]
+mod simulation;
 mod stream;
 mod websocket;
 mod writes;

@@ -210,9 +210,7 @@ mod tests {
                 Segment::Owned(bytes) => bytes.capacity(),
                 Segment::Shared(bytes) => bytes.len(),
             });
-            self.front.capacity()
-                + self.rest.capacity() * size_of::<Segment>()
-                + segments.sum::<usize>()
+            self.front.capacity() + self.rest.capacity() * size_of::<Segment>() + segments.sum::<usize>()
         }
     }
 

@@ -12,8 +12,8 @@ use {
     super::input::Read,
     super::recovery::{take_turn, Subject},
     super::Shared,
-    crate::protocol::error::Ending,
     crate::os::fd::FdStream,
+    crate::protocol::error::Ending,
     std::io::{ErrorKind, IoSlice},
     std::rc::Rc,
 };
@@ -242,7 +242,8 @@ impl Worker {
             websocket.outbox.seal(pool);
             if let Some(this) = this {
                 // in the place of the task that writes, which has nothing to do any more
-                websocket.write_task = Some(tokio::task::spawn_local(end_after_reading(this, id)).abort_handle());
+                websocket.write_task =
+                    Some(tokio::task::spawn_local(end_after_reading(this, id)).abort_handle());
             }
         }
     }
