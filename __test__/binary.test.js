@@ -2,7 +2,7 @@
 
 const test = require("node:test");
 const assert = require("node:assert/strict");
-const { serve, once, record } = require("./support/harness");
+const { serve, once, record, isStock } = require("./support/harness");
 
 const TRANSPORTS = ["websocket", "polling"];
 const bytes = (...values) => Buffer.from(values);
@@ -220,3 +220,114 @@ test("received Buffers do not share memory that later messages overwrite", async
   await got.until(200);
   got.list.forEach(([data], i) => assert.ok(data.equals(Buffer.alloc(500, i)), `message ${i}`));
 });
+
+test("more attachments than 16 bits can count, some of them the same, to one client and to many", async (t) => {
+  const server = await serve(t);
+  const { ws, socket } = await server.rawPair();
+  const distinct = [bytes(0), bytes(1, 1), Buffer.alloc(10_000, 2)];
+  const attachments = Array.from({ length: 70_000 }, (_, i) => distinct[i < 69_900 ? i & 1 : i % 3]);
+  for (const emit of [() => socket.emit("many", attachments), () => server.io.emit("many", attachments)]) {
+    emit();
+    socket.emit("one", bytes(3));
+    socket.emit("none");
+    assert.equal((await ws.next()).slice(0, 47), '4570000-["many",[{"_placeholder":true,"num":0},');
+    for (let i = 0; i < attachments.length; i++) {
+      // looking at them one by one would take node:assert seconds
+      if (!attachments[i].equals(await ws.next())) assert.fail(`attachment ${i} is another`);
+    }
+    assert.equal(await ws.next(), '451-["one",{"_placeholder":true,"num":0}]');
+    assert.deepEqual(await ws.next(), bytes(3));
+    assert.equal(await ws.next(), '42["none"]');
+  }
+});
+
+test("the same buffer in several packets of a tick, and views of the same memory", async (t) => {
+  const server = await serve(t);
+  const { client, socket } = await server.pair();
+  const got = record(client, "b");
+  const memory = bytes(1, 2, 3, 4);
+  const views = [
+    memory,
+    memory.subarray(0, 4),
+    memory.subarray(1, 3),
+    memory.subarray(1, 2),
+    new Uint8Array(0),
+  ];
+  for (let i = 0; i < 3; i++) for (const view of views) socket.emit("b", view, [view, memory]);
+  await got.until((list) => list.length === 15);
+  const expected = views.map((view) => [Buffer.from(view), [Buffer.from(view), memory]]);
+  assert.deepEqual(got.list, [...expected, ...expected, ...expected]);
+});
+
+test(
+  "a packet that repeats an attachment beyond what one string can hold is an error of the emitter's",
+  { skip: isStock && "stock sends it" },
+  async (t) => {
+    const server = await serve(t);
+    const { client, socket } = await server.pair();
+    const got = record(client, "n");
+    const large = Buffer.alloc(1024 * 1024);
+    socket.emit("n", 1, bytes(1));
+    assert.throws(() => socket.emit("large", Array(513).fill(large)), {
+      name: "RangeError",
+      message: "a packet repeats its 1048576 bytes of attachments until they are 537919488",
+    });
+    assert.throws(() => server.io.emit("large", Array(513).fill(large)), RangeError);
+    socket.emit("n", 2, bytes(2));
+    await got.until((list) => list.length === 2);
+    assert.deepEqual(got.list, [
+      [1, bytes(1)],
+      [2, bytes(2)],
+    ]);
+  },
+);
+
+test("something that is no binary data after all takes no other packet's attachment", async (t) => {
+  const server = await serve(t);
+  const { client, socket } = await server.pair();
+  const got = record(client, "n");
+  socket.emit("n", 1, bytes(1));
+  try {
+    socket.emit("blob", bytes(9), new Blob(["x"]));
+  } catch (error) {
+    assert.ok(error instanceof TypeError, error);
+  }
+  socket.emit("n", 2, bytes(2));
+  if (isStock) return;
+  await got.until((list) => list.length === 2);
+  assert.deepEqual(got.list, [
+    [1, bytes(1)],
+    [2, bytes(2)],
+  ]);
+});
+
+test(
+  "a client whose placeholders repeat an attachment beyond measure",
+  { skip: isStock && "stock hands it to the application" },
+  async (t) => {
+    const server = await serve(t, { maxHttpBufferSize: 1e8 });
+    const { ws, socket, log, disconnected } = await server.rawPair();
+    const got = record(socket, "e");
+    const repeated = (count) => `451-["e",[${Array(count).fill('{"_placeholder":true,"num":0}').join()}]]`;
+    // 40 MB
+    ws.text(repeated(400));
+    ws.binary(Buffer.alloc(100_000));
+    await got.until((list) => list.length === 1);
+    const [[list]] = got.list;
+    assert.ok(list.length === 400 && list.every((one) => one === list[0]), "it is one buffer");
+    // a large one that is used once
+    ws.text(repeated(1));
+    ws.binary(Buffer.alloc(80_000_000));
+    await got.until((list) => list.length === 2);
+    // 70 MB
+    ws.text(repeated(700));
+    ws.binary(Buffer.alloc(100_000));
+    assert.equal((await disconnected)[0], "forced close");
+    assert.deepEqual(log, [
+      "error: illegal attachments",
+      "disconnecting: forced close",
+      "disconnect: forced close",
+    ]);
+    assert.equal(got.list.length, 2);
+  },
+);

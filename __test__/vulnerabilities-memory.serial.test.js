@@ -243,3 +243,34 @@ test("a client that reads as fast as it is sent to, but always leaves a little u
   // 300 MB went through
   assert.ok(growth < 60 * MB, `${Math.round(growth / MB)} MB`);
 });
+
+for (const how of ["broadcast", "itself"]) {
+  test(`an attachment that a client names 2,000 times is relayed as one, ${how}`, async (t) => {
+    const child = startChild(
+      t,
+      async ({ sio, listen, send, args }) => {
+        const httpServer = await listen();
+        const io = new sio.Server(httpServer);
+        io.on("connection", (socket) => {
+          socket.on("relay", (list) => {
+            (args.how === "itself" ? socket : io).emit("relayed", list);
+            setTimeout(send, 300, "relayed");
+          });
+        });
+        send("listening", { port: httpServer.address().port });
+      },
+      { how },
+    );
+    const { port } = await child.message("listening");
+    const target = { port, secure: false, keep: (ws) => (t.after(() => ws.destroy()), ws) };
+    const ws = await RawWebSocket.connect(target);
+    const before = child.residentMemory();
+    ws.socket.pause();
+    ws.text(`451-["relay",[${Array(2000).fill('{"_placeholder":true,"num":0}').join()}]]`);
+    ws.binary(Buffer.alloc(32_000));
+    await child.message("relayed");
+    const growth = child.peakMemory() - before;
+    // 2,000 copies would be 64 MB
+    assert.ok(growth < 40 * MB, `${Math.round(growth / MB)} MB`);
+  });
+}

@@ -48,6 +48,12 @@ const MAX_ATTACHMENTS = 10;
  */
 const MAX_ARGUMENTS = 16_384;
 
+/**
+ * Bytes that the placeholders of a packet may stand for, if that is more than there are: clients use each attachment once.
+ * An application that passes such a packet on would send so much to each of its clients.
+ */
+const MAX_REPEATED = 64 * 1024 * 1024;
+
 class Encoder {
   /**
    * @param {Function} [replacer] - second argument for `JSON.stringify`
@@ -146,7 +152,9 @@ class Decoder extends EventEmitter {
     if (attachments.length < packet.attachments) {
       return;
     }
-    packet.data = withAttachments(packet.data, attachments);
+    let bytes = 0;
+    for (let i = 0; i < attachments.length; i++) bytes += sizeOf(attachments[i]);
+    packet.data = withAttachments(packet.data, attachments, { left: Math.max(bytes, MAX_REPEATED) });
     delete packet.attachments;
     this.destroy();
     this.emit("decoded", packet);
@@ -259,30 +267,39 @@ function parsePayload(type, json, reviver) {
  *
  * @param {any} data
  * @param {Array} attachments
+ * @param {{left: number}} budget - bytes that placeholders may still stand for
  * @returns {any}
- * @throws {Error} if a placeholder names an attachment that does not exist
+ * @throws {Error} if a placeholder names an attachment that does not exist, or they name too much too often
  */
-function withAttachments(data, attachments) {
+function withAttachments(data, attachments, budget) {
   if (typeof data !== "object" || data === null) {
     return data;
   }
   if (data._placeholder === true) {
     const { num } = data;
     if (typeof num === "number" && num >= 0 && num < attachments.length) {
-      return attachments[num];
+      budget.left -= sizeOf(attachments[num]);
+      if (budget.left >= 0) {
+        return attachments[num];
+      }
     }
     throw new Error("illegal attachments");
   }
   if (Array.isArray(data)) {
     for (let i = 0; i < data.length; i++) {
-      data[i] = withAttachments(data[i], attachments);
+      data[i] = withAttachments(data[i], attachments, budget);
     }
   } else {
     for (const key of Object.keys(data)) {
-      data[key] = withAttachments(data[key], attachments);
+      data[key] = withAttachments(data[key], attachments, budget);
     }
   }
   return data;
+}
+
+/** The bytes of an attachment. A number such as 0.5 names none. */
+function sizeOf(attachment) {
+  return attachment?.byteLength ?? 0;
 }
 
 /**

@@ -34,6 +34,9 @@ const NOTIFY = 4;
 /** The flag of CLOSE: end the session now, whether or not the client can be told. */
 const DISCARD = 1;
 
+/** The bit of an operation's first word that says that it has buffers. */
+const HAS_BUFFERS = 1 << 16;
+
 const NO_TEXT = 0xffffffff;
 
 /** Marks a target of a broadcast as a connection rather than a room. */
@@ -41,6 +44,13 @@ const TARGET_CONNECTION = 0x80000000;
 
 /** A batch whose text is longer than this crosses at once: V8 copies it as a whole, which is quickest within its caches. */
 const TEXT_LIMIT = 1 << 15;
+
+/**
+ * Bytes that the attachments of a packet may be if some of them are the same, which crosses once but is sent as often as
+ * it is there: what V8 can have in one string, so that stock cannot send more to clients that poll. Different ones may be
+ * as large as they are.
+ */
+const MAX_REPEATED = 2 ** 29;
 
 class Commands {
   /**
@@ -53,7 +63,10 @@ class Commands {
     this.words = new Uint32Array(1024);
     this.length = 0;
     this.text = "";
+    /** The buffers to cross, each once; their places in that list; and the places of those of the operations, in order. */
     this.buffers = undefined;
+    this._places = undefined;
+    this._used = [];
     this.mask = 0;
     /** While held, the holder flushes at its end. */
     this.held = false;
@@ -77,26 +90,34 @@ class Commands {
 
   /** A binary message for one connection. */
   sendBuffer(connection, buffer, flags) {
-    const at = this._begin(3, connection);
-    this.words[at] = SEND | (flags << 8) | (1 << 16);
+    this._addBuffer(buffer);
+    const at = this._begin(4, connection);
+    this.words[at] = SEND | (flags << 8) | HAS_BUFFERS;
     this.words[at + 1] = connection;
     this.words[at + 2] = NO_TEXT;
-    this._addBuffer(buffer);
+    this.words[at + 3] = 1;
   }
 
-  /** What a parser has made of a packet, for one connection: a text, then buffers; or buffers only. */
+  /**
+   * What a parser has made of a packet, for one connection: a text, then buffers; or buffers only.
+   * @throws {RangeError} when it repeats its buffers so often that it becomes too large
+   */
   sendPackets(connection, packets, flags) {
     const texts = textsOf(packets);
-    const at = this._begin(3, connection);
-    this.words[at] = SEND | (flags << 8) | ((packets.length - texts) << 16);
+    const buffers = this._addBuffers(packets, texts);
+    const hasBuffers = buffers === 0 ? 0 : 1;
+    const at = this._begin(3 + hasBuffers, connection);
+    this.words[at] = SEND | (flags << 8) | (hasBuffers << 16);
     this.words[at + 1] = connection;
     this.words[at + 2] = texts === 0 ? NO_TEXT : packets[0].length;
-    this._addPackets(packets, texts);
+    if (hasBuffers !== 0) this.words[at + 3] = buffers;
+    if (texts !== 0) this._addText(wholeText(packets[0]));
   }
 
   /**
    * One of a run of recipients of the same array of packets: as long as nothing else is said in between, they become
    * one operation with a list of connections.
+   * @throws {RangeError} as above
    */
   sendShared(connection, packets, flags) {
     if (this._runPackets === packets) {
@@ -107,14 +128,17 @@ class Commands {
       return;
     }
     const texts = textsOf(packets);
-    const at = this._begin(4, connection);
-    this.words[at] = MULTICAST | (flags << 8) | ((packets.length - texts) << 16);
+    const buffers = this._addBuffers(packets, texts);
+    const hasBuffers = buffers === 0 ? 0 : 1;
+    const at = this._begin(4 + hasBuffers, connection);
+    this.words[at] = MULTICAST | (flags << 8) | (hasBuffers << 16);
     this.words[at + 1] = texts === 0 ? NO_TEXT : packets[0].length;
     this.words[at + 2] = 1;
-    this.words[at + 3] = connection;
+    if (hasBuffers !== 0) this.words[at + 3] = buffers;
+    this.words[at + 3 + hasBuffers] = connection;
     this._runPackets = packets;
     this._runCountAt = at + 2;
-    this._addPackets(packets, texts);
+    if (texts !== 0) this._addText(wholeText(packets[0]));
   }
 
   /**
@@ -122,18 +146,22 @@ class Commands {
    * @param {Array} packets - a text, then buffers; or buffers only
    * @param {number[]} targets - the rooms and connections to reach
    * @param {number[]} except - the rooms and connections to spare
+   * @throws {RangeError} as above
    */
   broadcast(packets, targets, except, flags) {
     const texts = textsOf(packets);
-    let at = this._begin(4 + targets.length + except.length, -1);
-    this.words[at] = BROADCAST | (flags << 8) | ((packets.length - texts) << 16);
+    const buffers = this._addBuffers(packets, texts);
+    const hasBuffers = buffers === 0 ? 0 : 1;
+    let at = this._begin(4 + hasBuffers + targets.length + except.length, -1);
+    this.words[at] = BROADCAST | (flags << 8) | (hasBuffers << 16);
     this.words[at + 1] = texts === 0 ? NO_TEXT : packets[0].length;
     this.words[at + 2] = targets.length;
     this.words[at + 3] = except.length;
     at += 4;
+    if (hasBuffers !== 0) this.words[at++] = buffers;
     for (let i = 0; i < targets.length; i++) this.words[at++] = targets[i];
     for (let i = 0; i < except.length; i++) this.words[at++] = except[i];
-    this._addPackets(packets, texts);
+    if (texts !== 0) this._addText(wholeText(packets[0]));
   }
 
   /** Makes a room with the given connections in it. */
@@ -229,12 +257,14 @@ class Commands {
     this.scheduled = false;
     if (this.length === 0) return;
     const { length, text, buffers, mask } = this;
+    const places = this._used.length === 0 ? 0 : this._addPlaces();
     this.length = 0;
     this.text = "";
     this.buffers = undefined;
+    this._places = undefined;
     this.mask = 0;
     this._runPackets = undefined;
-    this.native.submit(this.words, length, text, buffers, mask);
+    this.native.submit(this.words, length, places, text, buffers, mask);
   }
 
   _flushLate() {
@@ -292,12 +322,41 @@ class Commands {
   }
 
   _addBuffer(data) {
-    (this.buffers ??= []).push(toBuffer(data));
+    this.buffers ??= [];
+    this._places ??= new Map();
+    let place = this._places.get(data);
+    if (place === undefined) {
+      place = this.buffers.push(toBuffer(data)) - 1;
+      this._places.set(data, place);
+    }
+    this._used.push(place);
   }
 
-  _addPackets(packets, texts) {
-    for (let i = texts; i < packets.length; i++) this._addBuffer(packets[i]);
-    if (texts !== 0) this._addText(wholeText(packets[0]));
+  /** Writes the places of the operations' buffers behind the operations. @returns {number} how many there are */
+  _addPlaces() {
+    const used = this._used;
+    const at = this._reserve(used.length);
+    this.words.set(used, at);
+    this._used = [];
+    return used.length;
+  }
+
+  /**
+   * Adds what of a packet is buffers, before its operation is begun: something else may be among them, and throw.
+   * @returns {number} how many there are
+   */
+  _addBuffers(packets, texts) {
+    const count = packets.length - texts;
+    if (count === 0) return 0;
+    if (count > 1) checkRepeated(packets, texts);
+    const before = this._used.length;
+    try {
+      for (let i = texts; i < packets.length; i++) this._addBuffer(packets[i]);
+    } catch (error) {
+      this._used.length = before;
+      throw error;
+    }
+    return count;
   }
 }
 
@@ -315,6 +374,18 @@ function wholeText(text) {
 /** How many of the packets are text: the first, or none. */
 function textsOf(packets) {
   return typeof packets[0] === "string" ? 1 : 0;
+}
+
+/** @throws {RangeError} when buffers are so many times the same that the packet becomes too large */
+function checkRepeated(packets, texts) {
+  let bytes = 0;
+  for (let i = texts; i < packets.length; i++) bytes += packets[i].byteLength;
+  if (!(bytes > MAX_REPEATED)) return;
+  let distinct = 0;
+  for (const buffer of new Set(packets.slice(texts))) distinct += buffer.byteLength;
+  if (bytes > distinct) {
+    throw new RangeError(`a packet repeats its ${distinct} bytes of attachments until they are ${bytes}`);
+  }
 }
 
 /** Any binary value as a Buffer over the same memory. */

@@ -1,5 +1,6 @@
 //! The class that JavaScript talks to.
 
+use std::collections::HashMap;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -126,8 +127,8 @@ impl NativeEngine {
         })
     }
 
-    /// Hands over operations that JavaScript gathered. `count`: how many words of `words` are used. `mask`: a bit for
-    /// each worker that they concern.
+    /// Hands over operations that JavaScript gathered. `count`: how many words of `words` they are; behind those stand
+    /// `places` words, see `OpBatch::new`. `mask`: a bit for each worker that they concern.
     ///
     /// # Errors
     /// When a worker thread cannot be started.
@@ -136,16 +137,16 @@ impl NativeEngine {
         &mut self,
         words: &[u32],
         count: u32,
+        places: u32,
         text: String,
         buffers: Option<Vec<BufferSlice<'_>>>,
         mask: u32,
     ) -> Result<()> {
         let make = || {
             panic_point!("submit");
-            let buffers =
-                buffers.unwrap_or_default().iter().map(|buffer| Bytes::copy_from_slice(buffer)).collect();
-            let words = &words[..words.len().min(count as usize)];
-            Arc::new(OpBatch::new(words, text, buffers))
+            let buffers = copies(&buffers.unwrap_or_default());
+            let (words, rest) = words.split_at(words.len().min(count as usize));
+            Arc::new(OpBatch::new(words, text, &buffers, &rest[..rest.len().min(places as usize)]))
         };
         let batch = catch_unwind(AssertUnwindSafe(make));
         for (index, worker) in self.workers.iter_mut().enumerate() {
@@ -424,6 +425,19 @@ impl NativeEngine {
 /// Does something that can be repeated, and once more if it panics.
 fn twice<T>(mut work: impl FnMut() -> T) -> T {
     catch_unwind(AssertUnwindSafe(&mut work)).unwrap_or_else(|_| work())
+}
+
+/// Copies of buffers; those that are the same memory share one.
+fn copies(buffers: &[BufferSlice<'_>]) -> Vec<Bytes> {
+    if let [only] = buffers {
+        return vec![Bytes::copy_from_slice(only)];
+    }
+    let mut known = HashMap::new();
+    let copy = |buffer: &BufferSlice<'_>| {
+        let memory = (buffer.as_ptr(), buffer.len());
+        known.entry(memory).or_insert_with(|| Bytes::copy_from_slice(buffer)).clone()
+    };
+    buffers.iter().map(copy).collect()
 }
 
 /// A message in the form in which it waits for a transport.

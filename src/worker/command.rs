@@ -1,15 +1,16 @@
 //! From JavaScript to a worker: one queue, in the order in which things were said.
 //!
 //! What happens often is gathered by JavaScript in a batch of operations: an array of words, one text, and a list of
-//! buffers. Every worker that a batch concerns gets the same batch and picks what is its own. `lib/native/commands.js` writes
-//! what this file reads; the first word of an operation holds its code, its flags << 8 and the number of its
-//! buffers << 16:
+//! buffers. Every worker that a batch concerns gets the same batch and picks what is its own. `lib/native/commands.js`
+//! writes
+//! what this file reads; the first word of an operation holds its code, its flags << 8 and whether it has buffers << 16,
+//! how many of which is a word then:
 //!
 //! | operation | further words |
 //! |---|---|
-//! | `SEND`, `POST` | connection; text length |
-//! | `MULTICAST` | text length; count; that many connections |
-//! | `BROADCAST` | text length; number of rooms; number of exceptions; the targets of both |
+//! | `SEND`, `POST` | connection; text length; number of buffers, if it has any |
+//! | `MULTICAST` | text length; count; number of buffers, if it has any; that many connections |
+//! | `BROADCAST` | text length; number of rooms; number of exceptions; number of buffers, if it has any; the targets of both |
 //! | `ROOM` | room; count; that many connections |
 //! | `DROP_ROOM` | room |
 //! | `JOIN`, `LEAVE` | room; connection |
@@ -18,7 +19,8 @@
 //! | `ADMIT` | connection; stream; text length; revision of the protocol; how much of the text is the session id |
 //!
 //! A text length of `NO_TEXT` means a message that is a buffer. A target is a room, or a connection if its highest
-//! bit is set.
+//! bit is set. A buffer crosses once, however often it is sent: behind the operations stand the places of their buffers
+//! in the list.
 
 use std::collections::VecDeque;
 #[cfg(unix)]
@@ -282,8 +284,11 @@ pub struct OpBatch {
 }
 
 impl OpBatch {
-    /// A batch as JavaScript has written it, with text lengths in UTF-16 units.
-    pub fn new(words: &[u32], text: String, buffers: Vec<Bytes>) -> OpBatch {
+    /// A batch as JavaScript has written it, with text lengths in UTF-16 units. `places`: which of `distinct` are the
+    /// buffers of the operations, in order.
+    pub fn new(words: &[u32], text: String, distinct: &[Bytes], places: &[u32]) -> OpBatch {
+        let buffer = |&place: &u32| distinct.get(place as usize).cloned().unwrap_or_default();
+        let buffers = places.iter().map(buffer).collect();
         let mut batch = OpBatch { words: words.to_vec(), text, buffers };
         if !batch.text.is_ascii() {
             batch.convert_lengths();
@@ -329,13 +334,18 @@ const POST: u32 = 15;
 const ADMIT: u32 = 16;
 const DECLINE: u32 = 17;
 
+/// The bit of an operation's first word that says that it has buffers.
+const HAS_BUFFERS: u32 = 1 << 16;
+
 /// Where the text length of the operation at `at` stands, if it has one, and where the next operation begins.
 fn layout(words: &[u32], at: usize) -> Option<(Option<usize>, usize)> {
     let count = |offset: usize| words.get(at + offset).map(|&count| count as usize);
-    let (length_at, size) = match words.get(at)? & 0xff {
-        SEND | POST => (Some(at + 2), 3),
-        MULTICAST => (Some(at + 1), 3 + count(2)?),
-        BROADCAST => (Some(at + 1), 4 + count(2)? + count(3)?),
+    let first = words.get(at)?;
+    let buffers = usize::from(first & HAS_BUFFERS != 0);
+    let (length_at, size) = match first & 0xff {
+        SEND | POST => (Some(at + 2), 3 + buffers),
+        MULTICAST => (Some(at + 1), 3 + buffers + count(2)?),
+        BROADCAST => (Some(at + 1), 4 + buffers + count(2)? + count(3)?),
         ROOM => (None, 3 + count(2)?),
         JOIN | LEAVE => (None, 3),
         ADMIT => (Some(at + 3), 6),
@@ -376,15 +386,21 @@ impl<'a> Iterator for Ops<'a> {
         self.last = self.at;
         self.at = end;
         let flags = Flags::from_word(words[0]);
+        let has_buffers = words[0] & HAS_BUFFERS != 0;
+        // their number follows the words of a fixed meaning, which end thus
+        let fixed = if words[0] & 0xff == BROADCAST { 4 } else { 3 };
+        let lists = fixed + usize::from(has_buffers);
         let parcel = match length_at {
-            Some(length_at) => self.parcel(self.batch.words[length_at], words[0] as usize >> 16),
+            Some(length_at) => {
+                self.parcel(self.batch.words[length_at], if has_buffers { words[fixed] as usize } else { 0 })
+            }
             None => Parcel { text: None, buffers: &[] },
         };
         Some(match words[0] & 0xff {
             SEND => Op::Send { connection: words[1], parcel, flags },
-            MULTICAST => Op::Multicast { connections: &words[3..], parcel, flags },
+            MULTICAST => Op::Multicast { connections: &words[lists..], parcel, flags },
             BROADCAST => {
-                let (rooms, except) = words[4..].split_at(words[2] as usize);
+                let (rooms, except) = words[lists..].split_at(words[2] as usize);
                 Op::Broadcast { rooms, except, parcel, flags }
             }
             ROOM => Op::Room { room: words[1], connections: &words[3..] },
@@ -489,27 +505,31 @@ mod tests {
     fn operations_pick_their_texts_and_buffers() {
         let buffers = vec![Bytes::from_static(b"1"), Bytes::from_static(b"2"), Bytes::from_static(b"3")];
         let words = [
-            SEND | 1 << 8 | 1 << 16,
+            SEND | 1 << 8 | HAS_BUFFERS,
             10,
             2,
+            1,
             JOIN,
             4,
             10,
-            BROADCAST | 1 << 16,
+            BROADCAST | HAS_BUFFERS,
             3,
             1,
             1,
+            70_000,
             4,
             TARGET_CONNECTION | 10,
-            MULTICAST | 1 << 16,
+            MULTICAST | HAS_BUFFERS,
             NO_TEXT,
             2,
+            1,
             10,
             11,
             CLOSE | 1 << 8,
             10,
         ];
-        let batch = OpBatch::new(&words, "abcde".into(), buffers);
+        let places = [&[0][..], &[1; 70_000], &[2]].concat();
+        let batch = OpBatch::new(&words, "abcde".into(), &buffers, &places);
         let ops: Vec<Op> = batch.iter().collect();
         assert_eq!(ops.len(), 5);
         match &ops[0] {
@@ -524,7 +544,8 @@ mod tests {
             Op::Broadcast { rooms: [4], except, parcel, .. } => {
                 assert_eq!(Target::from_word(except[0]), Target::Connection(10));
                 assert_eq!(parcel.text, Some("cde"));
-                assert_eq!(parcel.buffers, [Bytes::from_static(b"2")]);
+                assert_eq!(parcel.buffers.len(), 70_000);
+                assert!(parcel.buffers.iter().all(|buffer| buffer.as_ptr() == buffers[1].as_ptr()));
             }
             other => panic!("{other:?}"),
         }
@@ -545,7 +566,7 @@ mod tests {
         for (index, text) in texts.iter().enumerate() {
             words.extend([SEND, index as u32, text.encode_utf16().count() as u32]);
         }
-        let batch = OpBatch::new(&words, texts.concat(), Vec::new());
+        let batch = OpBatch::new(&words, texts.concat(), &[], &[]);
         let seen: Vec<_> = batch
             .iter()
             .map(|op| match op {
@@ -558,7 +579,7 @@ mod tests {
 
     #[test]
     fn a_truncated_batch_ends_early() {
-        let batch = OpBatch::new(&[CLOSE, 1, MULTICAST, 0, 9, 1], String::new(), Vec::new());
+        let batch = OpBatch::new(&[CLOSE, 1, MULTICAST, 0, 9, 1], String::new(), &[], &[]);
         assert_eq!(batch.iter().count(), 1);
     }
 }

@@ -174,6 +174,20 @@ impl Outbox {
         }
     }
 
+    /// What waits, in pieces that can be shared.
+    pub fn into_pieces(self) -> Vec<Bytes> {
+        let rest = self.rest.into_iter().map(|segment| match segment {
+            Segment::Owned(bytes) => Bytes::from(bytes),
+            Segment::Shared(bytes) => bytes,
+        });
+        let mut pieces: Vec<Bytes> = std::iter::once(Bytes::from(self.front)).chain(rest).collect();
+        if let Some(cut) = pieces.iter_mut().find(|piece| !piece.is_empty()) {
+            *cut = cut.slice(self.written..);
+        }
+        pieces.retain(|piece| !piece.is_empty());
+        pieces
+    }
+
     /// Throws away what waits, and whatever is still to come: the stream has failed, perhaps in the middle of a frame.
     pub fn seal(&mut self, pool: &mut Pool) {
         self.advance(self.queued, pool);

@@ -23,11 +23,18 @@ pub(super) const GATHERED: usize = 64 << 10;
 struct Encoded<'a> {
     parcel: Parcel<'a>,
     compress: bool,
-    frames: [Vec<u8>; Protocol::FORMS],
+    frames: [Option<Frames>; Protocol::FORMS],
     /// The frames compressed on their own, for each set of parameters that came up.
     compressed: Vec<(Parameters, Protocol, Bytes)>,
-    shared: [Option<Bytes>; Protocol::FORMS],
     packets: Vec<Outgoing>,
+}
+
+/// Frames that go to several clients.
+enum Frames {
+    /// To be copied: it is not worth sharing so few bytes.
+    Copied(Vec<u8>),
+    /// To be queued by reference. Large buffers are pieces of their own, so that they are not copied here either.
+    Shared(Vec<Bytes>),
 }
 
 impl<'a> Encoded<'a> {
@@ -37,18 +44,22 @@ impl<'a> Encoded<'a> {
             compress: flags.compress(),
             frames: Default::default(),
             compressed: Vec::new(),
-            shared: Default::default(),
             packets: Vec::new(),
         }
     }
 
     /// The message as WebSocket frames.
-    fn frames(&mut self, protocol: Protocol) -> &[u8] {
-        let frames = &mut self.frames[protocol.form()];
-        if frames.is_empty() {
-            write_frames(&self.parcel, protocol, frames);
-        }
-        frames
+    fn frames(&mut self, protocol: Protocol) -> &Frames {
+        let parcel = &self.parcel;
+        self.frames[protocol.form()].get_or_insert_with(|| {
+            let (mut outbox, mut pool) = (Outbox::default(), Pool::default());
+            queue_frames(parcel, protocol, &mut outbox, &mut pool);
+            if outbox.len() < SHARE_FROM {
+                Frames::Copied(outbox.take(&mut pool))
+            } else {
+                Frames::Shared(outbox.into_pieces())
+            }
+        })
     }
 
     /// The message as frames that are compressed on their own, for clients for whom the server keeps no context.
@@ -64,15 +75,6 @@ impl<'a> Encoded<'a> {
         frames
     }
 
-    /// The frames as bytes to share, if they are long enough to be worth it.
-    fn shared_frames(&mut self, protocol: Protocol) -> Option<Bytes> {
-        let form = protocol.form();
-        if self.shared[form].is_none() && self.frames(protocol).len() >= SHARE_FROM {
-            self.shared[form] = Some(Bytes::from(std::mem::take(&mut self.frames[form])));
-        }
-        self.shared[form].clone()
-    }
-
     /// The message as packets of a polling payload.
     fn packets(&mut self) -> &[Outgoing] {
         if self.packets.is_empty() {
@@ -84,15 +86,6 @@ impl<'a> Encoded<'a> {
             self.packets = text.into_iter().chain(buffers).collect();
         }
         &self.packets
-    }
-}
-
-fn write_frames(parcel: &Parcel<'_>, protocol: Protocol, out: &mut Vec<u8>) {
-    if let Some(text) = parcel.text {
-        frame::write_text(b"4", text.as_bytes(), out);
-    }
-    for buffer in parcel.buffers {
-        write_buffer(buffer, protocol, out);
     }
 }
 
@@ -306,10 +299,12 @@ impl Worker {
                         .append(pool, |out| write_compressed(&encoded.parcel, protocol, deflate, out));
                 }
             } else {
-                match encoded.shared_frames(protocol) {
-                    Some(bytes) => websocket.outbox.append_shared(bytes),
-                    None => {
-                        websocket.outbox.append(pool, |out| out.extend_from_slice(encoded.frames(protocol)))
+                match encoded.frames(protocol) {
+                    Frames::Copied(bytes) => {
+                        websocket.outbox.append(pool, |out| out.extend_from_slice(bytes))
+                    }
+                    Frames::Shared(pieces) => {
+                        pieces.iter().for_each(|piece| websocket.outbox.append_shared(piece.clone()));
                     }
                 }
             }
@@ -386,6 +381,15 @@ mod tests {
         Protocol::V3 { base64: true },
     ];
 
+    fn write_frames(parcel: &Parcel<'_>, protocol: Protocol, out: &mut Vec<u8>) {
+        if let Some(text) = parcel.text {
+            frame::write_text(b"4", text.as_bytes(), out);
+        }
+        for buffer in parcel.buffers {
+            write_buffer(buffer, protocol, out);
+        }
+    }
+
     #[test]
     fn large_buffers_are_queued_as_the_same_frames() {
         let sizes = [SHARE_FROM, 10, SHARE_FROM - 1, 0, 70_000, SHARE_FROM + 1];
@@ -417,13 +421,32 @@ mod tests {
     #[test]
     fn the_frames_of_a_broadcast_are_made_once() {
         let text = "x".repeat(SHARE_FROM);
-        let parcel = Parcel { text: Some(&text), buffers: &[] };
+        let buffers = [Bytes::from(vec![1; SHARE_FROM]), Bytes::from_static(b"2")];
+        for protocol in PROTOCOLS {
+            let parcel = Parcel { text: Some(&text), buffers: &buffers };
+            let mut encoded = Encoded::new(parcel, Flags::default());
+            let mut pieces = || match encoded.frames(protocol) {
+                Frames::Shared(pieces) => pieces.clone(),
+                Frames::Copied(_) => panic!("they are too long to be copied for each"),
+            };
+            let first = pieces();
+            let starts = |pieces: &[Bytes]| pieces.iter().map(|piece| piece.as_ptr()).collect::<Vec<_>>();
+            assert_eq!(starts(&first), starts(&pieces()));
+            let mut expected = Vec::new();
+            write_frames(&parcel, protocol, &mut expected);
+            assert!(first.concat() == expected, "{protocol:?}");
+        }
+    }
+
+    #[test]
+    fn a_buffer_that_a_packet_has_many_times_is_not_copied() {
+        let buffer = Bytes::from(vec![1; SHARE_FROM]);
+        let buffers = vec![buffer.clone(); 70_000];
+        let parcel = Parcel { text: Some("5"), buffers: &buffers };
         let mut encoded = Encoded::new(parcel, Flags::default());
-        let protocol = PROTOCOLS[0];
-        let first = encoded.shared_frames(protocol).unwrap();
-        assert_eq!(first.as_ptr(), encoded.shared_frames(protocol).unwrap().as_ptr());
-        let mut expected = Vec::new();
-        write_frames(&parcel, protocol, &mut expected);
-        assert_eq!(first, expected);
+        let Frames::Shared(pieces) = encoded.frames(PROTOCOLS[0]) else { panic!("copied") };
+        let copied: usize =
+            pieces.iter().filter(|it| it.as_ptr() != buffer.as_ptr()).map(|it| it.len()).sum();
+        assert!(copied < 10 * buffers.len() && pieces.len() == 2 * buffers.len());
     }
 }
