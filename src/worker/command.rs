@@ -2,9 +2,8 @@
 //!
 //! What happens often is gathered by JavaScript in a batch of operations: an array of words, one text, and a list of
 //! buffers. Every worker that a batch concerns gets the same batch and picks what is its own. `lib/native/commands.js`
-//! writes
-//! what this file reads; the first word of an operation holds its code, its flags << 8 and whether it has buffers << 16,
-//! how many of which is a word then:
+//! writes what this file reads; the first word of an operation holds its code, its flags << 8 and whether it has
+//! buffers << 16, how many of which is a word then:
 //!
 //! | operation | further words |
 //! |---|---|
