@@ -6,6 +6,7 @@ const test = require("node:test");
 const assert = require("node:assert/strict");
 const fs = require("node:fs");
 const net = require("node:net");
+const stock = require("socket.io");
 const {
   serve,
   fileScope,
@@ -397,16 +398,20 @@ for (const payload of ["x", ""]) {
   });
 }
 
-test("CVE-2024-37890: an upgrade with 2,000 headers", async () => {
-  const headers = Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`h${i}`, "x"]));
-  // what stands behind Node's limit on their number is not seen
-  const connection = server.keep(new RawConnection(server));
-  const fields = Object.keys(headers).map((name) => `${name}:\r\n`);
+test("CVE-2024-37890: an upgrade with 2,000 headers", async (t) => {
+  const fields = Array.from({ length: 2000 }, (_, i) => `h${i}:\r\n`).join("");
   const upgrade = upgradeRequest("/socket.io/?EIO=4&transport=websocket");
   const firstLine = upgrade.indexOf("\r\n") + 2;
-  connection.write(upgrade.slice(0, firstLine) + fields.join("") + upgrade.slice(firstLine));
-  await connection.ended();
-  assert.match(connection.received.toString(), /^HTTP\/1\.1 400 /);
+  const answerOf = async (asked) => {
+    const connection = asked.keep(new RawConnection(asked));
+    connection.write(upgrade.slice(0, firstLine) + fields + upgrade.slice(firstLine));
+    await connection.ended();
+    return connection.received.toString();
+  };
+  const answer = await answerOf(server);
+  // Node drops the headers behind its limit on their number, so that the key is missing; newer ones refuse the request
+  assert.match(answer, /^HTTP\/1\.1 (400 Bad Request|431 Request Header Fields Too Large)\r\n/);
+  assert.equal(answer, await answerOf(await serve(t, {}, { of: stock })));
 });
 
 test("GHSA-5v72-xg48-5rpm: hostile Sec-WebSocket-Extensions", async (t) => {
