@@ -2,6 +2,7 @@
 
 const debug = require("debug")("socket.io:client");
 const { COMPRESS } = require("../native/commands");
+const { callApart } = require("../native/event-queue");
 const packets = require("./packet");
 
 const { PacketType, parsePayload } = packets;
@@ -262,7 +263,7 @@ class Client {
       return;
     }
     if (this._decoder !== undefined && this._decoder.pending !== undefined) {
-      this._reject(new Error("got plaintext data when reconstructing a packet"));
+      callApart(this._reject, this, new Error("got plaintext data when reconstructing a packet"));
       return;
     }
     let data;
@@ -270,7 +271,7 @@ class Client {
       try {
         data = parsePayload(type, json);
       } catch (err) {
-        this._reject(err);
+        callApart(this._reject, this, err);
         return;
       }
     }
@@ -309,7 +310,7 @@ class Client {
     if (data !== undefined) {
       packet.data = data;
     }
-    this._receive(packet);
+    callApart(this._receive, this, packet);
   }
 
   /** Brings a packet to its socket. What a listener throws is not caught, as opposed to what goes wrong before. */

@@ -1,5 +1,7 @@
 "use strict";
 
+const { callApart } = require("../native/event-queue");
+
 /**
  * Closes clients that have connected and then joined no namespace within `connectTimeout`.
  *
@@ -60,7 +62,7 @@ function expire(queue, line) {
         break;
       }
       deadlines.delete(client);
-      client._onConnectTimeout();
+      callApart(client._onConnectTimeout, client);
     }
   } finally {
     // also if a listener has thrown

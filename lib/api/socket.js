@@ -2,7 +2,7 @@
 
 const debug = require("debug")("socket.io:socket");
 const { BroadcastOperator, NO_ROOMS } = require("./broadcast-operator");
-const { enqueue } = require("../native/event-queue");
+const { callApart, enqueue } = require("../native/event-queue");
 const { runInTurn } = require("./middleware");
 const { PacketType, RESERVED_EVENTS, encodeText, hasBinary } = require("./packet");
 const { generateId } = require("../engine/random-id");
@@ -486,7 +486,8 @@ class Socket extends StrictEventEmitter {
     }
     const ack = this._acks?.get(id);
     if (typeof ack === "function") {
-      ack.apply(this, data);
+      if (data === undefined) callApart(ack, this);
+      else callApart(ack, this, ...data);
       this._acks.delete(id);
     }
     return true;

@@ -3,6 +3,7 @@
 const { EventEmitter } = require("events");
 const createDebug = require("debug");
 const { VOLATILE, COMPRESS, NOTIFY, wholeText } = require("../native/commands");
+const { callApart } = require("../native/event-queue");
 const { TEXT, forEachFrame } = require("./transports/frame");
 const { Polling } = require("./transports/polling");
 const { parseQuery } = require("./query");
@@ -275,7 +276,7 @@ class Conn {
   _onPacket(text, start, end, body, type, namespace, id) {
     if (this._readyState !== "open") return;
     if (this._eventsCount !== 0) {
-      this._emitMessage(text.slice(start, end), () =>
+      callApart(this._emitMessage, this, text.slice(start, end), () =>
         this._client?._onText(type, namespace, id, text.slice(body, end)),
       );
     } else {

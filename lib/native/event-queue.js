@@ -7,22 +7,27 @@
  *
  * A batch of the engine holds the packets of many clients. What a tick for each of them would bring is kept: a listener
  * that throws does not take along the events behind it, and one that enters an asynchronous context
- * (`AsyncLocalStorage#enterWith()`) does not leave it to the next, which may well be about another user.
+ * (`AsyncLocalStorage#enterWith()`) does not leave it to the next, which may well be about another user. Everything of
+ * the application that a batch calls is therefore called from here: by `flush()`, or by way of `callApart()`.
  */
 
-const { AsyncLocalStorage, AsyncResource } = require("node:async_hooks");
+const { AsyncLocalStorage, AsyncResource, executionAsyncResource } = require("node:async_hooks");
 const { EventEmitter } = require("node:events");
 const debug = require("debug")("socket.io:socket");
 
-/** Flat, for the sake of speed: socket, event and error in turn. */
-const STRIDE = 3;
+/** Flat, for the sake of speed: socket, event, error and context in turn. */
+const STRIDE = 4;
 let waiting = [];
 
 /** Whether a batch of the engine is being worked through: it flushes the queue where that is due. */
 let isInBatch = false;
 
+/** Whether something of the application is being called from here. */
+let isApart = false;
+
 /**
- * Has the listeners of an event called when the packets that came with it are dealt with.
+ * Has the listeners of an event called when the packets that came with it are dealt with: in the asynchronous context
+ * of this call, as on a tick of their own.
  *
  * @private
  * @param {import("../api/socket").Socket} socket
@@ -33,7 +38,7 @@ function enqueue(socket, event, err) {
   if (waiting.length === 0 && !isInBatch) {
     process.nextTick(flush);
   }
-  waiting.push(socket, event, err);
+  waiting.push(socket, event, err, contextOfCall());
 }
 
 /**
@@ -56,11 +61,15 @@ function callWaiting() {
   const events = waiting;
   waiting = [];
   let at = 0;
+  isApart = true;
   try {
     while (at < events.length) {
       const i = at;
       at += STRIDE;
-      if (isContextOnResource) {
+      const context = events[i + 3];
+      if (context !== undefined) {
+        context.runInAsyncScope(callListeners, undefined, events[i], events[i + 1], events[i + 2]);
+      } else if (isContextOnResource) {
         callListeners(events[i], events[i + 1], events[i + 2]);
         scope.restore();
       } else {
@@ -68,6 +77,7 @@ function callWaiting() {
       }
     }
   } finally {
+    isApart = false;
     if (at < events.length) {
       scope.restore();
       // a tick may be waited for by events that came meanwhile
@@ -90,7 +100,7 @@ function runBatch(work, subject) {
   isInBatch = true;
   try {
     if (isContextOnResource) {
-      scope.run(work, subject);
+      scope.run(work, undefined, subject);
     } else {
       work(subject);
     }
@@ -104,19 +114,30 @@ function runBatch(work, subject) {
 }
 
 /**
- * Calls what, within a batch, calls listeners itself: the asynchronous context that they enter is left behind it.
+ * Calls what may call the application on behalf of one client, while others wait for their turn: the asynchronous
+ * context that is entered there is left behind it.
  *
  * @private
- * @param {() => void} fn
+ * @param {Function} fn
+ * @param {any} self - what `this` is for it
+ * @param {...any} args
  */
-function callApart(fn) {
-  if (!isContextOnResource) {
-    scope.runInAsyncScope(fn);
+function callApart(fn, self, ...args) {
+  if (isApart) {
+    fn.apply(self, args);
     return;
   }
+  isApart = true;
   try {
-    fn();
+    if (!isContextOnResource) {
+      scope.runInAsyncScope(fn, self, ...args);
+    } else if (isInBatch) {
+      fn.apply(self, args);
+    } else {
+      scope.run(fn, self, ...args);
+    }
   } finally {
+    isApart = false;
     scope.restore();
   }
 }
@@ -132,8 +153,8 @@ class RecordedScope extends AsyncResource {
     this.recorder = new Proxy(this, RECORDER);
   }
 
-  run(fn, subject) {
-    this.runInAsyncScope.call(this.recorder, fn, undefined, subject);
+  run(fn, self, ...args) {
+    this.runInAsyncScope.call(this.recorder, fn, self, ...args);
   }
 
   restore() {
@@ -144,6 +165,11 @@ class RecordedScope extends AsyncResource {
       this[key] = value;
     }
     this.overwritten.clear();
+  }
+
+  /** Whether the code that runs is in this scope, and in the context that it had at first. */
+  isAsBefore() {
+    return this.overwritten.size === 0 && executionAsyncResource() === this.recorder;
   }
 }
 
@@ -159,15 +185,31 @@ const RECORDER = {
 
 const scope = new RecordedScope();
 
-/** Where Node keeps the current context: in properties of the resource being executed, or (from 24 on) in a register. */
+/**
+ * Where the runtime keeps the current context: in properties of the resource being executed, or (Node from 24 on, Bun,
+ * Deno) somewhere out of reach. The latter two do not even let a Proxy stand for a resource.
+ */
 const isContextOnResource = findWhereContextIs();
 
 function findWhereContextIs() {
   const storage = new AsyncLocalStorage();
   const probe = new RecordedScope();
-  probe.run(() => storage.run(true, () => {}));
-  storage.disable();
+  try {
+    probe.run(() => storage.run(true, ignore));
+  } catch {
+    return false;
+  } finally {
+    storage.disable();
+  }
   return probe.overwritten.size !== 0;
+}
+
+/** What leads back to the present context; undefined if it is the one in which listeners are called anyway. */
+function contextOfCall() {
+  if (isInBatch && (!isApart || (isContextOnResource && scope.isAsBefore()))) {
+    return undefined;
+  }
+  return new AsyncResource("SOCKET_IO_EVENT");
 }
 
 function callListeners(socket, event, err) {
@@ -180,3 +222,5 @@ function callListeners(socket, event, err) {
     debug("ignoring an event, the socket was disconnected before");
   }
 }
+
+function ignore() {}

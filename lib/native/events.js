@@ -126,36 +126,50 @@ function workThrough(bridge) {
 /** Handles the next event of a batch. The batch has moved on before any listener of that event is called. */
 function dispatch(bridge, batch) {
   const { words, at } = batch;
+  const kind = words[at] & 0xff;
+  if (kind <= CLOSED) {
+    // as if each client's packets had been read from its socket by JavaScript: see event-queue.js
+    const subject = words[at + 1];
+    if (subject !== batch.subject || kind === CLOSED) queue.flush();
+    batch.subject = subject;
+  } else if (kind === ARRIVED) {
+    queue.flush();
+    batch.subject = -1;
+  }
+  // most packets are events, whose listeners are not called yet
+  if (kind === PACKET) takePacket(bridge, batch);
+  else queue.callApart(take, undefined, bridge, batch);
+}
+
+/** Hands over a Socket.IO packet. */
+function takePacket(bridge, batch) {
+  const { words, at, text } = batch;
+  batch.at = at + 5;
+  const start = batch.textAt;
+  const end = start + words[at + 3];
+  batch.textAt = end;
+  const conn = bridge.conns.items[words[at + 1]];
+  if (conn === undefined) return;
+  const first = words[at];
+  const id = words[at + 2];
+  const namespaceLength = first >>> 16;
+  conn._onPacket(
+    text,
+    start,
+    end,
+    start + words[at + 4],
+    (first >>> 8) & 0xff,
+    namespaceLength === 0 ? "/" : text.slice(start + 1, start + 1 + namespaceLength),
+    id === NO_ID ? -1 : id,
+  );
+}
+
+/** Handles any other event. */
+function take(bridge, batch) {
+  const { words, at } = batch;
   const first = words[at];
   const subject = words[at + 1];
-  const kind = first & 0xff;
-  if (kind <= CLOSED && (subject !== batch.subject || kind === CLOSED)) {
-    // as if each client's packets had been read from its socket by JavaScript: see event-queue.js
-    queue.flush();
-    batch.subject = subject;
-  }
-  switch (kind) {
-    case PACKET: {
-      batch.at = at + 5;
-      const start = batch.textAt;
-      const end = start + words[at + 3];
-      batch.textAt = end;
-      const conn = bridge.conns.items[subject];
-      if (conn !== undefined) {
-        const id = words[at + 2];
-        const namespaceLength = first >>> 16;
-        conn._onPacket(
-          batch.text,
-          start,
-          end,
-          start + words[at + 4],
-          (first >>> 8) & 0xff,
-          namespaceLength === 0 ? "/" : batch.text.slice(start + 1, start + 1 + namespaceLength),
-          id === NO_ID ? -1 : id,
-        );
-      }
-      break;
-    }
+  switch (first & 0xff) {
     case TEXT: {
       batch.at = at + 3;
       const text = batch.takeText(words[at + 2]);
@@ -248,14 +262,12 @@ function dispatch(bridge, batch) {
       break;
     case ARRIVED: {
       batch.at = at + 5;
-      queue.flush();
-      batch.subject = -1;
       const text = detach(batch.takeText(words[at + 4]));
       const ports = words[at + 2];
       const lengths = words[at + 3];
       const offersExtensions = (first & 0xff00) !== 0;
       const arrival = bridge.streams.items[subject];
-      queue.callApart(() => arrival.onRequest(text, ports, lengths, offersExtensions));
+      arrival.onRequest(text, ports, lengths, offersExtensions);
       break;
     }
     default: {
