@@ -245,4 +245,26 @@ module.exports = [
       },
     },
   },
+  ...[
+    ["a packet of Engine.IO", "9", null],
+    ["a frame", { payload: "6", rsv: 1 }, 1002],
+  ].map(([what, broken, code]) => ({
+    name: `a namespace that does not exist, and behind it ${what} that is malformed`,
+    async run(stage) {
+      const { ws, closed } = await stage.server.rawSession();
+      const wish = { payload: "40/nope," };
+      ws.write(Buffer.concat([wish, typeof broken === "string" ? { payload: broken } : broken].map(frame)));
+      stage.log("conn", "close", (await closed)[0]);
+      stage.log("client", "close frame", (await ws.closed()).code, ...ws.messages.slice(1));
+    },
+    differs: {
+      why: "the thread that reads ends the session before JavaScript hears of what came in front of the fault",
+      logs: {
+        client: {
+          stock: [`close frame ${code} "44/nope,{\\"message\\":\\"Invalid namespace\\"}"`],
+          ours: [`close frame ${code}`],
+        },
+      },
+    },
+  })),
 ];

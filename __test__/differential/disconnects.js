@@ -26,6 +26,21 @@ const ENDS = {
 
 const TRANSPORTS = ["websocket", "polling"];
 
+/** What no packet can be made of. */
+const UNENCODABLE = {
+  "a value that holds itself": () => {
+    const value = {};
+    value.self = value;
+    return value;
+  },
+  "a BigInt": () => 1n,
+  "a getter that throws": () => ({
+    get broken() {
+      throw new Error("of the application");
+    },
+  }),
+};
+
 module.exports = [
   ...TRANSPORTS.flatMap((transport) =>
     Object.entries(ENDS).map(([name, end]) => ({
@@ -173,4 +188,57 @@ module.exports = [
       await poll;
     },
   },
+  ...Object.entries(UNENCODABLE).flatMap(([what, make]) =>
+    TRANSPORTS.map((transport) => ({
+      name: `${what} for a client that has gone, over ${transport}`,
+      async run(stage) {
+        const { client, socket } = await stage.pair("client", "/", { transports: [transport] });
+        socket.on("question", (answer) => {
+          socket.on("disconnect", () => {
+            const attempts = {
+              emit: () => socket.emit("ev", make()),
+              "volatile emit": () => socket.volatile.emit("ev", make()),
+              "emit with an acknowledgement": () => socket.emit("ev", make(), () => {}),
+              send: () => socket.send(make()) === socket,
+              answer: () => answer(make()),
+              "answer again": () => answer(make()),
+            };
+            for (const [name, attempt] of Object.entries(attempts)) {
+              try {
+                stage.log("server", name, attempt());
+              } catch (error) {
+                stage.log("server", name, error);
+              }
+            }
+          });
+        });
+        client.emit("question", () => {});
+        await stage.eventually(() => socket.listenerCount("disconnect") !== 0, "the question");
+        client.io.engine.close();
+        await stage.until("server", "answer again");
+      },
+    })),
+  ),
+  ...Object.entries({
+    "conn.close(true)": ({ socket }) => socket.conn.close(true),
+    "io.close()": ({ stage }) => void stage.io.close(),
+  }).map(([name, end]) => ({
+    name: `emit, then ${name} at once`,
+    async run(stage) {
+      const { ws, socket } = await stage.server.rawPair();
+      for (let i = 0; i < 3; i++) socket.emit("ev", i);
+      end({ stage, socket });
+      await ws.closed();
+      stage.log("client", ...ws.messages.filter((message) => message.startsWith("42")));
+    },
+    differs: {
+      why: "what has been emitted is delivered; with stock, what the transport has not taken yet is thrown away",
+      logs: {
+        client: {
+          stock: ['42["ev",0]'],
+          ours: ['42["ev",0] "42[\\"ev\\",1]" "42[\\"ev\\",2]"'],
+        },
+      },
+    },
+  })),
 ];

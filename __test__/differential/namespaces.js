@@ -2,6 +2,8 @@
 
 // Namespaces, static and dynamic, and the middleware of both.
 
+const { frame } = require("../support/raw-websocket");
+
 module.exports = [
   {
     name: "several namespaces on one connection, on the wire",
@@ -206,6 +208,34 @@ module.exports = [
         query: { x: "1" },
       });
       await stage.connected(client);
+    },
+  },
+  ...[
+    ["/m", "/a"],
+    ["/a", "/m"],
+    ["/m", "/a", "/b", "/n"],
+    ["/none", "/m", "/a"],
+    ["/a", "/none", "/m"],
+  ].map((names) => ({
+    name: `${names.join(", ")} joined at once, of which /m and /n have a middleware`,
+    async run(stage) {
+      for (const name of ["/m", "/n", "/a", "/b"]) {
+        stage.io.of(name).on("connection", (socket) => stage.log("server", "connection", socket.nsp.name));
+      }
+      for (const name of ["/m", "/n"]) stage.io.of(name).use((socket, next) => next());
+      const ws = await stage.ws("ws");
+      ws.write(Buffer.concat(names.map((name) => frame({ payload: `40${name},` }))));
+      await ws.count(1 + names.length);
+    },
+  })),
+  {
+    name: "a namespace joined at once with one whose middleware takes its time",
+    async run(stage) {
+      stage.io.of("/m").use((socket, next) => setTimeout(next, 20));
+      stage.io.of("/a");
+      const ws = await stage.ws("ws");
+      ws.write(Buffer.concat(["40/m,", "40/a,"].map((payload) => frame({ payload }))));
+      await ws.count(3);
     },
   },
 ];

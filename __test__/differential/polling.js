@@ -375,4 +375,33 @@ module.exports = [
       show("answered", transport);
     },
   },
+  ...["conn.close()", "conn.transport.close()"].map((way) => ({
+    name: `${way} while a poll is open`,
+    async run(stage) {
+      const { polling, conn } = await joined(stage);
+      const poll = polling.poll();
+      await pollOpen(stage, conn);
+      if (way === "conn.close()") conn.close();
+      else conn.transport.close();
+      stage.log("server", "it returns", conn.readyState);
+      await poll;
+      await stage.until("server", "disconnect ");
+      await stage.http("after", { path: polling.url });
+    },
+  })),
+  {
+    name: "a message, then conn.close(), while a poll is open",
+    async run(stage) {
+      const { polling, conn } = await joined(stage);
+      const poll = polling.poll();
+      await pollOpen(stage, conn);
+      conn.send("bye");
+      conn.close();
+      stage.log("server", "it returns", conn.readyState);
+      await poll;
+      await polling.poll();
+      await stage.until("server", "disconnect ");
+      stage.log("server", "later", conn.readyState);
+    },
+  },
 ];

@@ -240,9 +240,13 @@ class Client {
     }
   }
 
-  /** Whether the short cut is the same as the long way: the parser is ours, and nobody has replaced a method. */
+  /**
+   * Whether the short cut is the same as the long way: the parser is ours, and nobody has replaced a method. What nobody
+   * is going to get is not encoded either.
+   */
   _canWriteDirectly() {
     return (
+      this.conn.readyState === "open" &&
       this.encoder.encode === encode &&
       this.encoder.replacer === undefined &&
       this._packet === longWay._packet &&

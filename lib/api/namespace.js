@@ -100,7 +100,12 @@ class Namespace extends StrictEventEmitter {
     if (debug.enabled) {
       debug("adding a socket to %s", this.name);
     }
-    if (!this.server.opts.connectionStateRecovery && this._fns.length === 0 && this.run === run) {
+    if (
+      !this.server.opts.connectionStateRecovery &&
+      this._fns.length === 0 &&
+      this.run === run &&
+      (joining.size === 0 || !joining.has(client))
+    ) {
       const socket = new Socket(this, client, auth);
       this._preConnectSockets.set(socket.id, socket);
       process.nextTick(admit, this, socket, fn);
@@ -111,7 +116,13 @@ class Namespace extends StrictEventEmitter {
 
   /** @private */
   async _addByMiddleware(client, auth, fn) {
-    const socket = await this._createSocket(client, auth);
+    joining.add(client);
+    let socket;
+    try {
+      socket = await this._createSocket(client, auth);
+    } finally {
+      joining.delete(client);
+    }
     this._preConnectSockets.set(socket.id, socket);
 
     const { connectionStateRecovery } = this.server.opts;
@@ -386,6 +397,9 @@ class Namespace extends StrictEventEmitter {
     return new BroadcastOperator(this.adapter).disconnectSockets(close);
   }
 }
+
+/** Clients that are on their way to a middleware: what they join next must not overtake that. */
+const joining = new Set();
 
 /** The method as it is defined here; the application may have replaced it. */
 const { run } = Namespace.prototype;

@@ -161,11 +161,12 @@ class Conn {
    */
   close(discard) {
     if (this._readyState === "closed" || (this._readyState === "closing" && !discard)) return;
+    // over polling, the client has to be waited for if no GET is at hand: the worker tells
+    const isAtOnce = !!discard || this._polling === undefined || this._polling.canAnswer;
     this.readyState = "closing";
     this._polling?.abortPost();
-    this.server._bridge.commands.close(this._handle, !!discard);
-    // over polling, the client may have to be waited for: the worker tells
-    if (this._polling === undefined || discard) this._end("forced close");
+    this.server._bridge.commands.close(this._handle, isAtOnce);
+    if (isAtOnce) this._end("forced close");
   }
 
   /**
@@ -397,7 +398,10 @@ class Conn {
   _closeTransport(transport) {
     // the transport that probes ends with its session only: see src/protocol/session/upgrade.rs
     if (transport !== this.transport) return;
-    this.server._bridge.commands.close(this._handle, transport.discarded || this._polling === undefined);
+    const isTold = this._polling?.canAnswer === true;
+    const isAtOnce = transport.discarded || this._polling === undefined || isTold;
+    this.server._bridge.commands.close(this._handle, isAtOnce);
+    if (isTold) this._end("transport close");
   }
 
   /** The session has ended in the worker. @private */

@@ -40,9 +40,14 @@ class Polling extends Transport {
     return "polling";
   }
 
-  /** Whether a packet that is sent now leaves at once: a GET waits, and nothing has been sent to answer it. */
+  /** Whether a GET waits that nothing has been sent to answer. */
+  get canAnswer() {
+    return this.get !== undefined && !this.isAnswered;
+  }
+
+  /** Whether a packet that is sent now leaves at once. */
   get writable() {
-    return this.get !== undefined && !this.isAnswered && this.readyState === "open";
+    return this.canAnswer && this.readyState === "open";
   }
 
   /** The GET that waits, as applications see it. */
