@@ -331,3 +331,47 @@ test(
     assert.equal(got.list.length, 2);
   },
 );
+
+// with stock, the client ends with "parse error", or the session does later
+for (const transport of TRANSPORTS) {
+  test(`a Blob is refused, and nobody's messages suffer, over ${transport}`, { skip: isStock }, async (t) => {
+    const server = await serve(t);
+    const [{ client, socket }, { client: other, socket: otherSocket }] = await server.pairs(2, "/", {
+      transports: [transport],
+    });
+    const got = record(client, "ev");
+    const gotByOther = record(other, "ev");
+    const refusal = { name: "TypeError", message: /^a Blob has to be read before it can be sent/ };
+    const blob = new Blob(["x"]);
+    socket.emit("ev", 1);
+    assert.throws(() => socket.emit("ev", { blob }), refusal);
+    assert.throws(() => socket.volatile.emit("ev", blob, bytes(1)), refusal);
+    otherSocket.emit("ev", bytes(2));
+    assert.throws(() => server.io.emit("ev", bytes(1), blob), refusal);
+    assert.throws(() => socket.broadcast.emit("ev", blob), refusal);
+    server.io.emit("ev", bytes(3), "all");
+    socket.emit("ev", "last");
+    otherSocket.emit("ev", "last");
+    assert.deepEqual(await got.until(3), [[1], [bytes(3), "all"], ["last"]]);
+    assert.deepEqual(await gotByOther.until(3), [[bytes(2)], [bytes(3), "all"], ["last"]]);
+  });
+
+  test(
+    `what cannot be read any more is refused, and nobody's messages suffer, over ${transport}`,
+    { skip: isStock },
+    async (t) => {
+      const server = await serve(t);
+      const [{ client, socket }, { client: other, socket: otherSocket }] = await server.pairs(2, "/", {
+        transports: [transport],
+      });
+      const gotByOther = record(other, "ev");
+      const { buffer } = new Uint8Array(4);
+      structuredClone(buffer, { transfer: [buffer] });
+      otherSocket.emit("ev", bytes(1));
+      assert.throws(() => socket.conn.send(buffer), TypeError);
+      otherSocket.emit("ev", bytes(2), "text");
+      assert.deepEqual(await gotByOther.until(2), [[bytes(1)], [bytes(2), "text"]]);
+      assert.ok(client.connected);
+    },
+  );
+}

@@ -25,6 +25,23 @@ const json = {
   },
 };
 
+/** A parser that takes several messages for a packet, of which not only the first is text. */
+const chatty = {
+  Encoder: class {
+    encode(packet) {
+      return ["{", Buffer.from("bytes"), JSON.stringify(packet), 7, null, "}"];
+    }
+  },
+  Decoder: class extends EventEmitter {
+    add(message) {
+      if (message !== undefined && String(message).startsWith('{"type"'))
+        this.emit("decoded", JSON.parse(message));
+    }
+
+    destroy() {}
+  },
+};
+
 /** The parser of the package itself, handed over as an option. */
 const own = require("socket.io-parser");
 
@@ -125,4 +142,21 @@ module.exports = [
       );
     },
   },
+  ...["websocket", "polling"].map((transport) => ({
+    name: `a parser that makes several messages of a packet, texts and others, over ${transport}`,
+    options: { parser: chatty },
+    async run(stage) {
+      const { socket } = await stage.pair("client", "/", { transports: [transport], parser: chatty });
+      const { client: other } = await stage.pair("other", "/", { transports: [transport], parser: chatty });
+      other.io.engine.on("data", (data) => stage.log("other", "data", data));
+      socket.emit("out", 1);
+      stage.io.emit("all", 2);
+      socket.broadcast.emit("others", 3);
+      stage.io.volatile.emit("fleeting", 4);
+      socket.disconnect();
+      stage.io.emit("last", 5);
+      await stage.until("client", "disconnect ");
+      await stage.until("other", "event last");
+    },
+  })),
 ];

@@ -405,6 +405,11 @@ function withPlaceholders(data, attachments, isFromToJSON = false) {
     return data;
   }
   if (isBinary(data)) {
+    if (!ArrayBuffer.isView(data) && !(data instanceof ArrayBuffer)) {
+      throw new TypeError(
+        "a Blob has to be read before it can be sent: emit what its arrayBuffer() resolves with",
+      );
+    }
     return { _placeholder: true, num: attachments.push(data) - 1 };
   }
   if (Array.isArray(data)) {

@@ -2,7 +2,7 @@
 
 const { EventEmitter } = require("events");
 const createDebug = require("debug");
-const { VOLATILE, COMPRESS, NOTIFY, wholeText } = require("../native/commands");
+const { VOLATILE, COMPRESS, NOTIFY, toMessage, wholeText } = require("../native/commands");
 const { callApart } = require("../native/event-queue");
 const { TEXT, forEachFrame } = require("./transports/frame");
 const { Polling } = require("./transports/polling");
@@ -145,7 +145,7 @@ class Conn {
     if (frame !== undefined && this._polling === undefined && !this.server.opts.perMessageDeflate) {
       data = messageOf(frame);
     }
-    if (!isSendable(data)) data = String(data || "");
+    data = toMessage(data);
     this._write(typeof data === "string" ? wholeText(data) : data, flags, options);
     return this;
   }
@@ -224,12 +224,13 @@ class Conn {
     let flags = opts.compress === false ? 0 : COMPRESS;
     if (opts.volatile) flags |= VOLATILE;
     if (!Array.isArray(packets)) {
-      this._write(typeof packets === "string" ? wholeText(packets) : packets, flags);
+      const message = toMessage(packets);
+      this._write(typeof message === "string" ? wholeText(message) : message, flags);
     } else if (this._polling !== undefined || this.server._isWatched()) {
       if (opts.volatile && !this.transport.writable) return;
       // the worker could drop some packets of several, and not the others
       if (packets.length > 1) flags &= ~VOLATILE;
-      for (const packet of packets) this._writeObserved(packet, flags, opts);
+      for (const packet of packets) this._writeObserved(toMessage(packet), flags, opts);
     } else if (opts.preEncoded) {
       // an adapter hands the same array to all recipients of a broadcast
       this.server._bridge.commands.sendShared(this._handle, packets, flags);
@@ -255,7 +256,7 @@ class Conn {
   /** Sends a message that nobody is told of. @private */
   _sendUnseen(data, options) {
     if (this._readyState !== "open") return;
-    this._submit(isSendable(data) ? data : String(data || ""), flagsOf(options));
+    this._submit(toMessage(data), flagsOf(options));
   }
 
   /** Hands a message of any kind over. @private */
@@ -462,11 +463,6 @@ function transportError(message) {
   error.type = "TransportError";
   error.description = undefined;
   return error;
-}
-
-/** Whether a message can be sent as it is; anything else is sent as text. */
-function isSendable(data) {
-  return typeof data === "string" || ArrayBuffer.isView(data) || data instanceof ArrayBuffer;
 }
 
 function flagsOf(options) {

@@ -103,6 +103,10 @@ class Commands {
    * @throws {RangeError} when it repeats its buffers so often that it becomes too large
    */
   sendPackets(connection, packets, flags) {
+    if (!isOneOperation(packets)) {
+      for (const packet of packets) this.sendPackets(connection, [toMessage(packet)], flags);
+      return;
+    }
     const texts = textsOf(packets);
     const buffers = this._addBuffers(packets, texts);
     const hasBuffers = buffers === 0 ? 0 : 1;
@@ -127,6 +131,10 @@ class Commands {
       this.mask |= 1 << (connection % this.workers);
       return;
     }
+    if (!isOneOperation(packets)) {
+      this.sendPackets(connection, packets, flags);
+      return;
+    }
     const texts = textsOf(packets);
     const buffers = this._addBuffers(packets, texts);
     const hasBuffers = buffers === 0 ? 0 : 1;
@@ -143,12 +151,16 @@ class Commands {
 
   /**
    * A message for everybody in some rooms, but not in others.
-   * @param {Array} packets - a text, then buffers; or buffers only
+   * @param {Array} packets - what a parser has made of a packet
    * @param {number[]} targets - the rooms and connections to reach
    * @param {number[]} except - the rooms and connections to spare
    * @throws {RangeError} as above
    */
   broadcast(packets, targets, except, flags) {
+    if (!isOneOperation(packets)) {
+      for (const packet of packets) this.broadcast([toMessage(packet)], targets, except, flags);
+      return;
+    }
     const texts = textsOf(packets);
     const buffers = this._addBuffers(packets, texts);
     const hasBuffers = buffers === 0 ? 0 : 1;
@@ -388,6 +400,24 @@ function checkRepeated(packets, texts) {
   }
 }
 
+/** Whether packets are what one operation can carry: a text, then binary values; or binary values only. */
+function isOneOperation(packets) {
+  if (packets.length === 0 || !(typeof packets[0] === "string" || isBinary(packets[0]))) return false;
+  for (let i = 1; i < packets.length; i++) {
+    if (!isBinary(packets[i])) return false;
+  }
+  return true;
+}
+
+function isBinary(data) {
+  return ArrayBuffer.isView(data) || data instanceof ArrayBuffer;
+}
+
+/** What is neither text nor binary is sent as text. */
+function toMessage(data) {
+  return typeof data === "string" || isBinary(data) ? data : String(data || "");
+}
+
 /** Any binary value as a Buffer over the same memory. */
 function toBuffer(data) {
   if (Buffer.isBuffer(data)) return data;
@@ -395,4 +425,4 @@ function toBuffer(data) {
   return Buffer.from(data);
 }
 
-module.exports = { Commands, VOLATILE, COMPRESS, NOTIFY, TARGET_CONNECTION, wholeText };
+module.exports = { Commands, VOLATILE, COMPRESS, NOTIFY, TARGET_CONNECTION, toMessage, wholeText };
