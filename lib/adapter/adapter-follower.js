@@ -1,10 +1,8 @@
 "use strict";
 
 const { Adapter: InMemoryAdapter } = require("socket.io-adapter");
-const { RoomMirror, EVERYBODY } = require("./room-mirror");
-
-/** Where an adapter has its follower. */
-const kFollower = Symbol("follower");
+const { RoomMirror, setMirror, mirrorOf } = require("./room-mirror");
+const { watch, unwatch } = require("./watch");
 
 /**
  * Adapters of other packages (Redis, Postgres, cluster) extend the class of socket.io-adapter, of which there may be
@@ -16,46 +14,24 @@ const APPLY = String(InMemoryAdapter.prototype.apply);
 const CALLBACK = String(callbackOfBroadcast());
 
 /**
- * Keeps the workers' mirror of rooms that somebody else's adapter keeps, by the events that it emits and by what the
- * namespace tells, and delivers its broadcasts to the sockets of this server natively. The adapter's class is left alone.
+ * Keeps the workers' mirror of rooms that somebody else's adapter keeps, and delivers its broadcasts to the sockets of this
+ * server natively. The adapter's class is left alone.
  */
 class AdapterFollower extends RoomMirror {
   /**
-   * @param nsp {Namespace}
-   * @param adapter {object} one that passes `isFamiliar()`
+   * @param {import("../api/namespace").Namespace} nsp
+   * @param {object} adapter - one that passes `isFamiliar()`
    */
   constructor(nsp, adapter) {
     super(nsp, new RoomMaps(adapter));
     this._adapter = adapter;
     this._apply = adapter.apply;
-    this._delAll = adapter.delAll;
-    /** How many are in each mirrored room. Whoever changes the Maps without an event is found out by it. */
-    this._sizes = new Map();
-    define(adapter, kFollower, this);
-    define(adapter, "apply", (opts, callback) => this._onApply(opts, callback));
-    define(adapter, "delAll", (id) => this._onDelAll(id));
-    adapter.on("join-room", (room, id) => this._onJoin(room, id));
-    adapter.on("leave-room", (room, id) => this._onLeave(room, id));
-    adapter.on("delete-room", (room) => this.forgetIfEmpty(room));
-  }
-
-  /** A socket is now one that broadcasts reach. */
-  onConnect(id) {
-    // usually, it has just joined the room of its own, see _onJoin()
-    if (!this.isEmpty && !this._mirrored.has(id) && this._index.has(id)) this.joined(id, []);
-  }
-
-  /** A socket is about to be no longer one that broadcasts reach. */
-  onRemove(id) {
-    if (this.isEmpty) return;
-    this.gone(id, this._index.listRooms(id));
-    if (this._index.size === 0) this.clear();
-  }
-
-  /** @override */
-  clear() {
-    this._sizes.clear();
-    super.clear();
+    setMirror(adapter, this);
+    Object.defineProperty(adapter, "apply", {
+      value: (opts, callback) => this._onApply(opts, callback),
+      configurable: true,
+      writable: true,
+    });
   }
 
   _onApply(opts, callback) {
@@ -68,52 +44,7 @@ class AdapterFollower extends RoomMirror {
     if (this._nsp._hasOutgoingListeners) {
       this._apply.call(this._adapter, opts, (socket) => socket.notifyOutgoingListeners(packet));
     }
-    this.broadcast(packets, aim, flags);
-  }
-
-  _onDelAll(id) {
-    const result = this._delAll.call(this._adapter, id);
-    // who is in no room leaves without an event
-    if (!this.isEmpty && !this._index.has(id)) this.gone(id, []);
-    return result;
-  }
-
-  _onJoin(room, id) {
-    if (this.isEmpty) return;
-    this._count(room, 1);
-    this.joined(id, [room]);
-  }
-
-  _onLeave(room, id) {
-    if (this.isEmpty) return;
-    this._count(room, -1);
-    this.left(id, room);
-  }
-
-  _count(room, difference) {
-    const size = this._sizes.get(room);
-    if (size !== undefined) this._sizes.set(room, size + difference);
-  }
-
-  /** @override */
-  _addTargets(room, targets) {
-    const number = this._numbers.get(room);
-    if (number !== undefined && room !== EVERYBODY && this._sizes.get(room) !== this._sizeOf(room)) {
-      this._drop(room, number);
-    }
-    super._addTargets(room, targets);
-  }
-
-  /** @override */
-  _mirror(room) {
-    this._sizes.set(room, this._sizeOf(room));
-    return super._mirror(room);
-  }
-
-  /** @override */
-  _drop(room, number) {
-    this._sizes.delete(room);
-    super._drop(room, number);
+    this.broadcast(packets, aim, { rooms: opts.rooms, except: opts.except, flags });
   }
 }
 
@@ -123,16 +54,16 @@ class RoomMaps {
     this._adapter = adapter;
   }
 
-  get size() {
-    return this._adapter.sids.size;
+  get everybody() {
+    return this._adapter.sids;
   }
 
   has(id) {
     return this._adapter.sids.has(id);
   }
 
-  hasRoom(room) {
-    return this._adapter.rooms.has(room);
+  isMember(id, room) {
+    return !!this._adapter.rooms.get(room)?.has(id);
   }
 
   ids() {
@@ -146,6 +77,14 @@ class RoomMaps {
   listRooms(id) {
     return this._adapter.sids.get(id) ?? [];
   }
+
+  watchIds(watcher) {
+    return watch(this._adapter.sids, watcher);
+  }
+
+  unwatchIds({ collection }) {
+    unwatch(collection);
+  }
 }
 
 /**
@@ -158,21 +97,15 @@ function follow(nsp, adapter) {
   if (isFamiliar(adapter)) new AdapterFollower(nsp, adapter);
 }
 
-/** @returns {AdapterFollower|undefined} */
-function followerOf(adapter) {
-  return adapter[kFollower];
-}
-
-module.exports = { follow, followerOf };
+module.exports = { follow };
 
 /** Whether what an adapter does with rooms is what socket.io-adapter does with them. */
 function isFamiliar(adapter) {
   return (
-    adapter[kFollower] === undefined &&
-    typeof adapter.on === "function" &&
+    // our own has a mirror by now: looking at its Maps would fill them
+    mirrorOf(adapter) === undefined &&
     typeof adapter.apply === "function" &&
     String(adapter.apply) === APPLY &&
-    // our own has been recognised by now: looking at its Maps would fill them
     adapter.rooms instanceof Map &&
     adapter.sids instanceof Map
   );
@@ -210,8 +143,4 @@ function readBroadcast(callback) {
     },
   });
   return broadcast;
-}
-
-function define(adapter, name, value) {
-  Object.defineProperty(adapter, name, { value, configurable: true, writable: true });
 }

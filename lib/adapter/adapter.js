@@ -2,7 +2,7 @@
 
 const { Adapter: InMemoryAdapter } = require("socket.io-adapter");
 const { RoomIndex } = require("./room-index");
-const { RoomMirror } = require("./room-mirror");
+const { RoomMirror, setMirror } = require("./room-mirror");
 
 /** The Maps that every adapter has, as own properties. */
 const MAPS = {
@@ -39,35 +39,19 @@ class Adapter extends InMemoryAdapter {
     this._index = new RoomIndex(this);
     Object.defineProperties(this, MAPS);
     this._mirror = new RoomMirror(nsp, this._index);
+    setMirror(this, this._mirror);
   }
 
   addAll(id, rooms) {
-    const { _index: index, _mirror: mirror } = this;
-    if (mirror.isEmpty) {
-      index.add(id, rooms);
-      return;
-    }
-    const added = [...rooms].filter((room) => !index.isIn(id, room));
-    index.add(id, rooms);
-    mirror.joined(id, added);
+    this._index.add(id, rooms);
   }
 
   del(id, room) {
-    if (this._index.isIn(id, room)) this._mirror.left(id, room);
     this._index.remove(id, room);
-    this._mirror.forgetIfEmpty(room);
   }
 
   delAll(id) {
-    const { _index: index, _mirror: mirror } = this;
-    if (mirror.isEmpty) {
-      index.removeAll(id);
-      return;
-    }
-    const rooms = index.listRooms(id);
-    mirror.gone(id, rooms);
-    index.removeAll(id);
-    for (const room of rooms) mirror.forgetIfEmpty(room);
+    this._index.removeAll(id);
   }
 
   socketRooms(id) {
@@ -85,7 +69,7 @@ class Adapter extends InMemoryAdapter {
     if (this.nsp._hasOutgoingListeners) {
       this.apply(opts, (socket) => socket.notifyOutgoingListeners(packet));
     }
-    this._mirror.broadcast(packets, aim, opts.flags);
+    this._mirror.broadcast(packets, aim, opts);
   }
 
   close() {

@@ -1,5 +1,7 @@
 "use strict";
 
+const { watch } = require("./watch");
+
 /**
  * Which sockets are in which rooms, as the two Maps that adapters show: `rooms` (room to ids) and `sids` (id to rooms).
  *
@@ -15,6 +17,8 @@ class RoomIndex {
     this._sids = new Map();
     /** Ids of the sockets that are in no room but their own; undefined once the Maps have been looked at. */
     this._loners = new Set();
+    /** Is told which sockets come and go, see `watchIds()`. */
+    this._watcher = undefined;
   }
 
   get rooms() {
@@ -35,6 +39,8 @@ class RoomIndex {
   set sids(sids) {
     this._materialize();
     this._sids = sids;
+    watch(sids, this);
+    this.cleared();
   }
 
   /** The number of sockets. */
@@ -47,14 +53,14 @@ class RoomIndex {
     return this._sids.has(id) || this._isLoner(id);
   }
 
-  /** Whether there is such a room. */
-  hasRoom(room) {
-    return this._rooms.has(room) || this._isLoner(room);
+  /** Whether a broadcast to a room is for a socket. */
+  isMember(id, room) {
+    return this._isLoner(id) ? id === room : !!this._rooms.get(room)?.has(id);
   }
 
-  /** Whether a socket is in a room. */
-  isIn(id, room) {
-    return this._isLoner(id) ? id === room : !!this._sids.get(id)?.has(room);
+  /** What has the size and the identity of the whole. */
+  get everybody() {
+    return this;
   }
 
   /** Ids of all sockets. @returns {Iterable<string>} */
@@ -78,18 +84,54 @@ class RoomIndex {
     return this._sids.get(id);
   }
 
+  /**
+   * Has somebody told of every socket that comes and goes.
+   *
+   * @param {{added: (id: string) => void, removed: (id: string) => void, cleared: () => void}} watcher
+   * @returns {boolean} that this is possible
+   */
+  watchIds(watcher) {
+    this._watcher = watcher;
+    return true;
+  }
+
+  unwatchIds() {
+    this._watcher = undefined;
+  }
+
+  /** A socket has come, also by way of the Map. */
+  added(id) {
+    this._watcher?.added(id);
+  }
+
+  /** A socket has gone, also by way of the Map. */
+  removed(id) {
+    this._watcher?.removed(id);
+  }
+
+  /** Somebody has emptied or replaced the Map. */
+  cleared() {
+    this._watcher?.cleared();
+  }
+
   /** Adds a socket to rooms. */
   add(id, rooms) {
     if (this._loners !== undefined) {
+      if (this._isLoner(id) && rooms.size === 1 && rooms.has(id)) return;
       if (this._wouldBeLoner(id, rooms)) {
         this._loners.add(id);
+        this.added(id);
         return;
       }
       this._settle(id);
       for (const room of rooms) this._settle(room);
     }
     let joined = this._sids.get(id);
-    if (joined === undefined) this._sids.set(id, (joined = new Set()));
+    if (joined === undefined) {
+      this._sids.set(id, (joined = new Set()));
+      // once others have the Map, it tells itself
+      if (this._loners !== undefined) this.added(id);
+    }
     for (const room of rooms) {
       joined.add(room);
       let members = this._rooms.get(room);
@@ -116,6 +158,7 @@ class RoomIndex {
     if (this._isLoner(id)) {
       if (isUnheard(this._adapter)) {
         this._loners.delete(id);
+        this.removed(id);
         return;
       }
       this._settle(id);
@@ -123,7 +166,7 @@ class RoomIndex {
     const rooms = this._sids.get(id);
     if (rooms === undefined) return;
     for (const room of rooms) this._removeMember(room, id);
-    this._sids.delete(id);
+    if (this._sids.delete(id) && this._loners !== undefined) this.removed(id);
   }
 
   _removeMember(room, id) {
@@ -169,6 +212,7 @@ class RoomIndex {
     this._loners = undefined;
     this._sids = sids;
     this._rooms = rooms;
+    watch(sids, this);
   }
 
   /** Ids of all sockets, in the order in which they have connected. */

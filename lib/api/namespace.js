@@ -1,7 +1,8 @@
 "use strict";
 
 const debug = require("debug")("socket.io:namespace");
-const { follow, followerOf } = require("../adapter/adapter-follower");
+const { follow } = require("../adapter/adapter-follower");
+const { mirrorOf } = require("../adapter/room-mirror");
 const { BroadcastOperator, settleWithResponses } = require("./broadcast-operator");
 const { runInTurn } = require("./middleware");
 const { Socket } = require("./socket");
@@ -165,8 +166,8 @@ class Namespace extends StrictEventEmitter {
   _doConnect(socket, fn) {
     this._preConnectSockets.delete(socket.id);
     this.sockets.set(socket.id, socket);
+    mirrorOf(socket.adapter)?.onConnect(socket);
     socket._onconnect();
-    followerOf(socket.adapter)?.onConnect(socket.id);
     if (fn) {
       fn(socket);
     }
@@ -180,8 +181,9 @@ class Namespace extends StrictEventEmitter {
    * @private
    */
   _remove(socket) {
-    followerOf(socket.adapter)?.onRemove(socket.id);
-    if (!this.sockets.delete(socket.id)) {
+    if (this.sockets.delete(socket.id)) {
+      mirrorOf(socket.adapter)?.onRemove(socket.id);
+    } else {
       this._preConnectSockets.delete(socket.id);
     }
   }
