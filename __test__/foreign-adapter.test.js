@@ -6,7 +6,7 @@
 const test = require("node:test");
 const assert = require("node:assert/strict");
 const { Adapter, ClusterAdapter, SessionAwareAdapter } = require("socket.io-adapter");
-const { isStock, serve, once, record } = require("./support/harness");
+const { isStock, sio, serve, once, record } = require("./support/harness");
 
 /** More than are named one by one in a broadcast. */
 const MANY = 12;
@@ -333,6 +333,70 @@ test("a class with its own broadcast() is left to it", async (t) => {
     logs,
     pairs.map(({ client }) => [`for ${client.id}`]),
   );
+});
+
+/** Adds to what it is given, as one may with stock. */
+function hushing(Base) {
+  return class extends Base {
+    broadcast(packet, opts) {
+      opts.except.add("quiet");
+      if (opts.rooms.size === 0) opts.rooms.add("loud");
+      super.broadcast(packet, opts);
+    }
+
+    fetchSockets(opts) {
+      opts.except.add("quiet");
+      return super.fetchSockets(opts);
+    }
+  };
+}
+
+for (const [name, adapter] of [
+  ["Adapter", hushing(Adapter)],
+  ["the default adapter", hushing(new sio.Server().of("/").adapter.constructor)],
+]) {
+  test(`a class that extends ${name} may add to the rooms of a broadcast`, async (t) => {
+    const server = await serve(t, { adapter });
+    const pairs = await server.pairs(3);
+    const { io } = server;
+    pairs[0].socket.join(["quiet", "loud"]);
+    pairs[1].socket.join("loud");
+    const send = (operator) => receivedBy(server, pairs, () => operator.emit("event", 1)).then(numbersOf);
+    assert.deepEqual(await send(io), [1]);
+    assert.deepEqual(await send(pairs[2].socket.broadcast), [1]);
+    assert.deepEqual(await send(io.to(pairs[2].client.id)), [2]);
+    assert.equal((await io.fetchSockets()).length, 2);
+    const [remote] = await io.in(pairs[2].client.id).fetchSockets();
+    assert.deepEqual(await send(remote), [2]);
+  });
+}
+
+test("an adapter whose broadcast() is wrapped may add to the rooms, and others are not affected", async (t) => {
+  const wrapped = await serve(t);
+  const other = await serve(t);
+  const { adapter } = wrapped.io.of("/");
+  const { broadcast } = adapter;
+  adapter.broadcast = function (packet, opts) {
+    opts.except.add("room");
+    broadcast.call(this, packet, opts);
+  };
+  const pairs = [...(await wrapped.pairs(2)), ...(await other.pairs(2))];
+  pairs[0].socket.join("room");
+  pairs[2].socket.join("room");
+  const logs = await receivedBy(wrapped, pairs, () => {
+    wrapped.io.emit("event", 1);
+    other.io.emit("event", 2);
+    wrapped.io.emit("event", 3);
+  });
+  assert.deepEqual(logs, [[], [1, 3], [2], [2]]);
+});
+
+test("with state recovery, what is emitted to one socket may be changed by the adapter too", async (t) => {
+  const server = await serve(t, { adapter: hushing(SessionAwareAdapter), connectionStateRecovery: {} });
+  const { client, socket } = await server.pair();
+  const heard = once(client, "event");
+  socket.emit("event", 1);
+  assert.equal((await heard)[0], 1);
 });
 
 test("a class that adds to rooms later on, and encodes its own way", async (t) => {

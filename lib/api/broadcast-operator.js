@@ -1,16 +1,22 @@
 "use strict";
 
 const debug = require("debug")("socket.io:broadcast-operator");
+const { Adapter } = require("../adapter/adapter");
+const { SessionAwareAdapter } = require("../adapter/session-aware-adapter");
 const { PacketType, RESERVED_EVENTS } = require("./packet");
 
 /**
  * Most broadcasts name no room to leave out, and many no room at all: they share this Set. Adding to it would redirect
- * every one of them, hence the lock.
+ * every one of them, hence the lock. Whoever may want to add is given another one, see `openTo()`.
  */
 const NO_ROOMS = new Set();
 NO_ROOMS.add = function refuseToAdd() {
   throw new Error("the rooms of a broadcast cannot be changed, copy the Set first");
 };
+
+/** The methods that are known not to add to the rooms that they are given. */
+const { broadcast } = Adapter.prototype;
+const { broadcast: broadcastAndRemember } = SessionAwareAdapter.prototype;
 
 /**
  * Says to whom, and how, something is to be sent. Operators are immutable: every modifier returns a new one, so that any
@@ -134,7 +140,7 @@ class BroadcastOperator {
     if (typeof data[data.length - 1] === "function") {
       broadcastWithAck(this, packet, data.pop());
     } else {
-      this.adapter.broadcast(packet, targets(this));
+      sendTo(this.adapter, packet, this.rooms, this.exceptRooms, this.flags);
     }
     return true;
   }
@@ -168,7 +174,7 @@ class BroadcastOperator {
         "No adapter for this namespace, are you trying to get the list of clients of a dynamic namespace?",
       );
     }
-    return this.adapter.sockets(this.rooms);
+    return this.adapter.sockets(openTo(this.rooms));
   }
 
   /**
@@ -295,6 +301,23 @@ class RemoteSocket {
 }
 
 /**
+ * Has an adapter broadcast a packet.
+ *
+ * @param {import("../adapter/adapter").Adapter} adapter
+ * @param {object} packet
+ * @param {Set<string>} rooms
+ * @param {Set<string>} except
+ * @param {object} flags
+ */
+function sendTo(adapter, packet, rooms, except, flags) {
+  if (adapter.broadcast !== broadcast && adapter.broadcast !== broadcastAndRemember) {
+    rooms = openTo(rooms);
+    except = openTo(except);
+  }
+  adapter.broadcast(packet, { rooms, except, flags });
+}
+
+/**
  * An acknowledgement callback that settles a promise, and gives the error the answers that did come.
  *
  * @param {Function} resolve
@@ -312,11 +335,16 @@ function settleWithResponses(resolve, reject) {
   };
 }
 
-module.exports = { BroadcastOperator, RemoteSocket, NO_ROOMS, settleWithResponses };
+module.exports = { BroadcastOperator, RemoteSocket, NO_ROOMS, sendTo, settleWithResponses };
 
 /** What an adapter's methods take as options. */
 function targets(operator) {
-  return { rooms: operator.rooms, except: operator.exceptRooms, flags: operator.flags };
+  return { rooms: openTo(operator.rooms), except: openTo(operator.exceptRooms), flags: operator.flags };
+}
+
+/** The same rooms, as a Set that an adapter may add to. */
+function openTo(rooms) {
+  return rooms === NO_ROOMS ? new Set() : rooms;
 }
 
 function union(rooms, added) {

@@ -1,7 +1,7 @@
 "use strict";
 
 const debug = require("debug")("socket.io:socket");
-const { BroadcastOperator, NO_ROOMS } = require("./broadcast-operator");
+const { BroadcastOperator, NO_ROOMS, sendTo } = require("./broadcast-operator");
 const { callApart, enqueue } = require("../native/event-queue");
 const { runInTurn } = require("./middleware");
 const { PacketType, RESERVED_EVENTS, encodeText, hasBinary } = require("./packet");
@@ -265,7 +265,7 @@ class Socket extends StrictEventEmitter {
     const flags = this._takeFlags();
     if (connectionStateRecovery) {
       // only what passes through the adapter is remembered, and sent again upon recovery
-      this.adapter.broadcast(packet, { rooms: new Set([this.id]), except: NO_ROOMS, flags });
+      sendTo(this.adapter, packet, new Set([this.id]), NO_ROOMS, flags);
     } else {
       this.notifyOutgoingListeners(packet);
       this.packet(packet, flags);
