@@ -2,7 +2,81 @@
 
 // Middleware of namespaces, of sockets and of the engine.
 
+const { AsyncLocalStorage } = require("node:async_hooks");
+
 const failure = (message, properties) => Object.assign(new Error(message), properties);
+
+const POLLING = "/socket.io/?EIO=4&transport=polling";
+
+/** What the middleware of an engine may come to, other than to `next()` once. */
+const OUTCOMES = {
+  "one that throws": () => {
+    throw new Error("no");
+  },
+  "one that rejects": async () => {
+    throw new Error("no");
+  },
+  "one that rejects later": async () => {
+    await new Promise(setImmediate);
+    throw new Error("no");
+  },
+  "one that rejects with nothing": () => Promise.reject(),
+  "a thenable that fails": () => ({ then: (_, reject) => reject(new Error("no")) }),
+  "an error that is text": (req, res, next) => next("no"),
+  "an error that is none": (req, res, next) => next(0),
+  "next twice": (req, res, next) => {
+    next();
+    next();
+  },
+  "next twice, later": (req, res, next) => {
+    setImmediate(next);
+    setImmediate(next);
+  },
+  "next, then an error": (req, res, next) => {
+    next();
+    next(new Error("too late"));
+  },
+  "an error, then next": (req, res, next) => {
+    next(new Error("no"));
+    next();
+  },
+  "next, then a throw": (req, res, next) => {
+    next();
+    throw new Error("too late");
+  },
+  "next, then a rejection": async (req, res, next) => {
+    next();
+    throw new Error("too late");
+  },
+  "next, then a rejection later": async (req, res, next) => {
+    next();
+    await new Promise(setImmediate);
+    throw new Error("too late");
+  },
+  "an answer, then an error": (req, res, next) => {
+    res.writeHead(418, { "X-Own": "1" });
+    res.end("short and stout");
+    next(new Error("no"));
+  },
+  "an answer, then a throw": (req, res) => {
+    res.writeHead(418, { "X-Own": "1" });
+    res.end("short and stout");
+    throw new Error("no");
+  },
+  "an answer, then an error later": (req, res, next) => {
+    res.writeHead(418, { "X-Own": "1" });
+    res.end("short and stout");
+    setImmediate(next, new Error("no"));
+  },
+  "headers, then an error": (req, res, next) => {
+    res.setHeader("X-Own", "1");
+    next(new Error("no"));
+  },
+  "an error when the client has gone": (req, res, next) => {
+    req.socket.destroy();
+    next(new Error("no"));
+  },
+};
 
 module.exports = [
   {
@@ -240,4 +314,148 @@ module.exports = [
       await stage.http("polling", { path: "/socket.io/?EIO=4&transport=polling" });
     },
   },
+  ...Object.entries(OUTCOMES).flatMap(([name, middleware]) =>
+    ["polling", "websocket"].map((transport) => ({
+      name: `of the engine: ${name}, ${transport}`,
+      async run(stage) {
+        watchEngine(stage);
+        stage.io.engine.use((req, res, next) => {
+          stage.log("engine", "first");
+          return middleware(req, res, next);
+        });
+        stage.io.engine.use((req, res, next) => {
+          stage.log("engine", "second");
+          next();
+        });
+        if (transport === "polling") {
+          await stage.http("client", { path: POLLING }).catch(({ code }) => stage.log("client", code));
+          await new Promise(setImmediate);
+          return;
+        }
+        const ws = await stage.upgrade("client");
+        if (ws.status === 101) {
+          await ws.count(1);
+          await ws.settled();
+        } else {
+          await ws.closed();
+        }
+      },
+    })),
+  ),
+  {
+    name: "of the engine: half an answer, then an error",
+    async run(stage) {
+      watchEngine(stage);
+      stage.io.engine.use((req, res, next) => {
+        res.writeHead(418, { "X-Own": "1" });
+        res.write("short and ");
+        next(new Error("no"));
+      });
+      await stage.http("client", { path: POLLING });
+    },
+  },
+  {
+    name: "of the engine: one that is added while another decides",
+    async run(stage) {
+      watchEngine(stage);
+      stage.io.engine.use((req, res, next) => {
+        stage.log("engine", "first");
+        stage.io.engine.use((req, res, next) => {
+          stage.log("engine", "added");
+          next();
+        });
+        next();
+      });
+      await stage.http("client", { path: POLLING });
+    },
+  },
+  {
+    name: "of the engine: a request for an open session that it refuses",
+    async run(stage) {
+      watchEngine(stage);
+      let isRefused = false;
+      stage.io.engine.use((req, res, next) => {
+        if (isRefused) throw new Error("no");
+        next();
+      });
+      const polling = await stage.joinPolling("client");
+      isRefused = true;
+      await polling.post('42["ev"]');
+      isRefused = false;
+      await polling.post('42["ev"]');
+    },
+  },
+  {
+    name: "of the engine: the context that it enters",
+    async run(stage) {
+      const storage = new AsyncLocalStorage();
+      stage.io.engine.use((req, res, next) => storage.run("of the first", next));
+      stage.io.engine.use((req, res, next) => {
+        stage.log("engine", "second", storage.getStore());
+        next();
+      });
+      stage.io.engine.on("connection", () => stage.log("engine", "connection", storage.getStore()));
+      await stage.http("client", { path: POLLING });
+      await stage.ws("ws");
+    },
+  },
+  ...["polling", "websocket"].map((transport) => ({
+    name: `of the engine: when the answer is over, ${transport}`,
+    async run(stage) {
+      stage.io.engine.use((req, res, next) => {
+        stage.log("engine", typeof res.on, typeof res.once, typeof res.emit, res.socket === req.socket);
+        if (req._query.sid === undefined) stage.watch("response", res, "finish", "close");
+        next();
+      });
+      if (transport === "polling") {
+        await stage.http("client", { path: POLLING });
+        await stage.until("response", "close");
+        return;
+      }
+      const ws = await stage.ws("client");
+      await ws.settled();
+      stage.log("response", "so far");
+      ws.frame({ opcode: 8 });
+      await ws.closed();
+      await stage.until("response", "close");
+    },
+  })),
+  {
+    name: "of the engine: a WebSocket that it answers by itself",
+    async run(stage) {
+      watchEngine(stage);
+      stage.io.engine.use((req, res) => {
+        stage.watch("response", res, "finish", "close");
+        res.writeHead(418);
+        res.write("short and ");
+        res.end("stout");
+        stage.log("response", "ended");
+      });
+      const ws = await stage.upgrade("client");
+      await ws.closed();
+      await stage.until("response", "close");
+    },
+  },
+  {
+    name: "of the engine: one that waits for the head of the answer to add to it",
+    async run(stage) {
+      stage.io.engine.use((req, res, next) => {
+        const { writeHead } = res;
+        res.writeHead = function (...args) {
+          this.setHeader("X-Late", "1");
+          return writeHead.apply(this, args);
+        };
+        next();
+      });
+      await stage.http("client", { path: POLLING });
+      await stage.ws("ws");
+    },
+  },
 ];
+
+function watchEngine(stage) {
+  stage.io.engine.on("connection", () => stage.log("engine", "connection"));
+  stage.io.engine.on("connection_error", ({ code, message, context }) => {
+    stage.log("engine", "connection_error", code, message, context);
+  });
+}

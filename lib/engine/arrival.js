@@ -8,7 +8,7 @@ const { parseQuery } = require("./query");
 const { Stream } = require("../node/stream");
 const { TakenSocket, countOut } = require("../node/taken-socket");
 const { isUnobserved } = require("./observers");
-const { UpgradeResponse, linesOf } = require("./upgrade");
+const { linesOf } = require("./upgrade-response");
 
 // What clients begin with is looked at before Node's HTTP server comes to it. An ordinary upgrade request becomes a
 // session without any of Node's objects for connections and requests, which cost more to make than all the rest; they
@@ -250,9 +250,26 @@ class Admission {
 /** What the option `cors` adds to the answer to an upgrade request. */
 function corsHeaders(server, lines) {
   const origin = headerIn(lines.split("\n"), "origin");
-  const res = new UpgradeResponse(undefined, undefined);
-  server._plainCors({ method: "GET", headers: origin === undefined ? {} : { origin } }, res, () => {});
-  return linesOf(res.headers);
+  const answer = new CorsAnswer();
+  server._plainCors({ method: "GET", headers: origin === undefined ? {} : { origin } }, answer, noop);
+  return linesOf(answer.headers)
+    .map((line) => `\r\n${line}`)
+    .join("");
+}
+
+/** As much of a response as the middleware of the option `cors` needs of it. */
+class CorsAnswer {
+  constructor() {
+    this.headers = {};
+  }
+
+  getHeader(name) {
+    return this.headers[name];
+  }
+
+  setHeader(name, value) {
+    this.headers[name] = value;
+  }
 }
 
 /** The first header of a name, of which Node takes no other. */
@@ -262,5 +279,7 @@ function headerIn(lines, name) {
   }
   return undefined;
 }
+
+function noop() {}
 
 module.exports = { watchArrivals };

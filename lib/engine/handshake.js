@@ -3,6 +3,7 @@
 const { EventEmitter } = require("events");
 const createDebug = require("debug");
 const { Conn } = require("./conn");
+const { runMiddlewares } = require("./middleware");
 const { parseQuery } = require("./query");
 
 const debug = createDebug("engine");
@@ -102,24 +103,14 @@ function check(server, req, attempt) {
     verify(server, req, attempt);
     return;
   }
-  runMiddlewares(server, req, attempt.res, (err) => {
-    if (err) {
-      attempt.proceed({ code: errors.BAD_REQUEST, context: { name: "MIDDLEWARE_FAILURE" } });
-    } else {
-      verify(server, req, attempt);
-    }
-  });
-}
-
-function runMiddlewares(server, req, res, callback) {
-  const { middlewares } = server;
   seen.add(req);
-  let at = 0;
-  const next = (err) => {
-    if (err || at === middlewares.length) return callback(err);
-    middlewares[at++](req, res, next);
-  };
-  next();
+  runMiddlewares(server.middlewares, req, attempt.res).then(
+    () => verify(server, req, attempt),
+    (error) => {
+      debug("a middleware has refused the request: %s", error);
+      attempt.proceed({ code: errors.BAD_REQUEST, context: { name: "MIDDLEWARE_FAILURE" } });
+    },
+  );
 }
 
 function verify(server, req, attempt) {
@@ -289,8 +280,12 @@ function reportError(server, req, code, context) {
   server.emit("connection_error", { req, code, message: errorMessages[code], context });
 }
 
-/** Answers a request with an error. */
+/** Answers a request with an error, unless a middleware has answered it before it failed. */
 function refuse(res, code, context) {
+  if (res.headersSent) {
+    if (!res.writableEnded) res.end();
+    return;
+  }
   res.writeHead(code === errors.FORBIDDEN ? 403 : 400, { "Content-Type": "application/json" });
   res.end(JSON.stringify({ code, message: context?.message || errorMessages[code] }));
 }

@@ -16,6 +16,7 @@ const {
 } = require("./handshake");
 const { isTaken } = require("../node/taken-socket");
 const { takeOver } = require("./takeover");
+const { UpgradeResponse, linesOf } = require("./upgrade-response");
 const { ForeignStream, acceptUpgrade } = require("./transports/ws-engine");
 
 const debug = createDebug("engine");
@@ -69,6 +70,8 @@ class UpgradeAttempt {
     /** Whether the checks are done. */
     this.isChecked = false;
     this._res = undefined;
+    /** The headers that middlewares have set; undefined if there are none. */
+    this.headers = undefined;
     /** The answer that switches protocols; none if the WebSocket is `wsEngine`'s, which answers by itself. */
     this.response = "";
     /** What was agreed on for permessage-deflate, as the native engine wants it. */
@@ -95,8 +98,7 @@ class UpgradeAttempt {
       refuseUpgrade(socket, refusal.code, refusal.context);
       return;
     }
-    // some middlewares add their headers when this is called
-    this._res?.writeHead();
+    this.headers = this._res?.complete();
     if (server.opts.wsEngine) {
       acceptUpgrade(this);
     } else if (switchProtocols(this)) {
@@ -259,22 +261,15 @@ function switchProtocols(attempt) {
 /** Completes the answer with what middlewares and listeners have to add. */
 function addHeaders(attempt, response) {
   const { server, req } = attempt;
-  if (attempt._res !== undefined || isAnnounced(server)) {
-    const { headers } = attempt.res;
+  if (attempt.headers !== undefined || isAnnounced(server)) {
+    const headers = attempt.headers ?? {};
     announceHeaders(server, headers, req);
-    response += linesOf(headers);
+    for (const line of linesOf(headers)) response += `\r\n${line}`;
   }
   if (server.ws === undefined || server.ws.listenerCount("headers") === 0) return response;
   const lines = response.split("\r\n");
   server.ws.emit("headers", lines, req);
   return lines.join("\r\n");
-}
-
-/** Headers as they follow the last line of others. */
-function linesOf(headers) {
-  let lines = "";
-  for (const name of Object.keys(headers)) lines += `\r\n${name}: ${headers[name]}`;
-  return lines;
 }
 
 function badRequest(socket, message, headers) {
@@ -313,36 +308,6 @@ function refuseUpgrade(socket, code, context) {
   socket.destroy();
 }
 
-/** As much of a `ServerResponse` as middlewares need of the answer to an upgrade request. */
-class UpgradeResponse {
-  constructor(req, socket) {
-    this.req = req;
-    this.socket = socket;
-    this.headers = {};
-  }
-
-  setHeader(name, value) {
-    this.headers[name] = value;
-  }
-
-  getHeader(name) {
-    return this.headers[name];
-  }
-
-  removeHeader(name) {
-    delete this.headers[name];
-  }
-
-  write() {}
-
-  writeHead() {}
-
-  /** A middleware that answers by itself refuses the upgrade. */
-  end() {
-    this.socket.destroy();
-  }
-}
-
 function noop() {}
 
-module.exports = { UpgradeResponse, handleUpgrade, linesOf, onWebSocket };
+module.exports = { handleUpgrade, onWebSocket };

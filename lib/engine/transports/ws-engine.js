@@ -7,6 +7,7 @@
 
 const { EventEmitter } = require("events");
 const { Stream } = require("../../node/stream");
+const { linesOf } = require("../upgrade-response");
 const { BINARY, CLOSE, TEXT, forEachFrame, makeFrame } = require("./frame");
 
 /** Requests whose answer an implementation is writing, and the headers to add to it. */
@@ -94,7 +95,7 @@ function completeHeaders(lines, req, announce) {
   const headers = pendingHeaders.get(req) ?? {};
   pendingHeaders.delete(req);
   announce(headers, req);
-  for (const name of Object.keys(headers)) lines.push(`${name}: ${headers[name]}`);
+  lines.push(...linesOf(headers));
 }
 
 /**
@@ -103,7 +104,7 @@ function completeHeaders(lines, req, announce) {
  */
 function acceptUpgrade(attempt) {
   const { server, req, socket, head } = attempt;
-  pendingHeaders.set(req, attempt.res.headers);
+  if (attempt.headers !== undefined) pendingHeaders.set(req, attempt.headers);
   server.ws.handleUpgrade(req, socket, Buffer.from(head), (webSocket) => attempt.adopt(webSocket));
 }
 
