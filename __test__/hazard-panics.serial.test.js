@@ -468,7 +468,7 @@ for (const point of ["postBinary", "command PostBinary"]) {
   });
 }
 
-for (const point of ["new", "drainCapacity"]) {
+for (const point of ["new"]) {
   test(`in "${point}": the constructor throws`, OURS, async (t) => {
     const child = startChild(
       t,

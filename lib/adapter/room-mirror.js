@@ -9,9 +9,6 @@ const SMALL_ROOM = 8;
 /** Stands for all sockets of the namespace among the mirrored rooms. A symbol, as any string may be a room's name. */
 const EVERYBODY = Symbol("everybody");
 
-/** Numbers of rooms are unique within an engine, whichever namespace the room is in. */
-const kLastRoom = Symbol("lastRoom");
-
 /** Where an adapter has its mirror. */
 const kMirror = Symbol("mirror");
 
@@ -160,10 +157,9 @@ class RoomMirror {
   _mirror(name) {
     const collection = this._collectionOf(name);
     const engine = this._engine;
-    const number = (engine[kLastRoom] ?? 0) + 1;
-    const room = new MirroredRoom(this, name, number, collection);
+    const room = new MirroredRoom(this, name, collection);
     if (name === EVERYBODY ? !this._index.watchIds(room) : !watch(collection, room)) return undefined;
-    engine[kLastRoom] = number;
+    room.number = engine._bridge.rooms.add(room);
     this._rooms.set(name, room);
     const handles = [];
     for (const id of this._idsIn(name)) {
@@ -172,7 +168,7 @@ class RoomMirror {
       member.rooms++;
       handles.push(member.handle);
     }
-    engine._bridge.commands.room(number, handles);
+    engine._bridge.commands.room(room.number, handles);
     return room;
   }
 
@@ -180,6 +176,7 @@ class RoomMirror {
     this._rooms.delete(name);
     if (name === EVERYBODY) this._index.unwatchIds(room);
     else unwatch(room.collection);
+    this._engine._bridge.rooms.remove(room.number);
     this._engine._bridge.commands.dropRoom(room.number);
   }
 
@@ -261,13 +258,13 @@ class MirroredRoom {
   /**
    * @param {RoomMirror} mirror
    * @param {any} name
-   * @param {number} number - by which the workers know it
    * @param {{size: number}} collection - who is in it
    */
-  constructor(mirror, name, number, collection) {
+  constructor(mirror, name, collection) {
     this.mirror = mirror;
     this.name = name;
-    this.number = number;
+    /** The number by which the workers know it; -1 before it has one. */
+    this.number = -1;
     this.collection = collection;
     this.size = collection.size;
   }

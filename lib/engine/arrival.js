@@ -4,6 +4,7 @@ const { AsyncResource } = require("async_hooks");
 const { IncomingMessage, Server: HttpServer, maxHeaderSize } = require("http");
 const { Conn, revisionOf } = require("./conn");
 const { openWithId, protocolOf } = require("./handshake");
+const codes = require("../native/codes");
 const { parseQuery } = require("./query");
 const { Stream } = require("../node/stream");
 const { TakenSocket, countOut } = require("../node/taken-socket");
@@ -15,9 +16,7 @@ const { linesOf } = require("./upgrade-response");
 // are made if somebody asks for them. That is done only where the application cannot tell the difference; every other
 // connection is handed to Node as it was accepted, with all its bytes unread.
 
-/** Bytes and headers of a request that the native engine looks at; see src/protocol/websocket/upgrade_request.rs. */
-const LONGEST_REQUEST = 8192;
-const MOST_HEADERS = 64;
+const { LONGEST_REQUEST, MOST_HEADERS } = codes.requests;
 
 /** Whether an upgrade request leads to an upgrade, if the application has no opinion and Node asks for one at all. */
 const decidesByDefault = String(new HttpServer().shouldUpgradeCallback);
@@ -239,7 +238,8 @@ class Admission {
     const taken = new TakenSocket(server._bridge, httpServer, undefined);
     taken.id = arrival.id;
     taken.remember(conn.remoteAddress, ports & 0xffff, text.slice(local, rest), ports >>> 16);
-    conn._stream = server._bridge.streams.items[arrival.id] = taken;
+    conn._stream = taken;
+    server._bridge.streams.replace(arrival.id, taken);
     const headers = server._plainCors === undefined ? "" : corsHeaders(server, conn._rawRequest);
     server._bridge.commands.admit(conn._handle, arrival.id, revisionOf(req), sid, headers);
     arrival.leave();

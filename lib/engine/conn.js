@@ -2,6 +2,7 @@
 
 const { EventEmitter } = require("events");
 const createDebug = require("debug");
+const codes = require("../native/codes");
 const { VOLATILE, COMPRESS, NOTIFY, toMessage, wholeText } = require("../native/commands");
 const { callApart } = require("../native/event-queue");
 const { TEXT, forEachFrame } = require("./transports/frame");
@@ -13,9 +14,8 @@ const { WebSocket } = require("./transports/websocket");
 
 const debug = createDebug("engine:socket");
 
-/** Bits that ask for an event at each packet received, or sent, that is not a message; see src/worker/connection.rs. */
-const WATCH_RECEIVED = 1;
-const WATCH_SENT = 2;
+/** Bits that ask for an event at each packet received, or sent, that is not a message. */
+const { WATCH_RECEIVED, WATCH_SENT } = codes.flags;
 
 /** Names of packets by the digit that stands for them on the wire (Engine.IO protocol v4, "Packet encoding"). */
 const PACKET_NAMES = ["open", "close", "ping", "pong", "message", "upgrade", "noop"];
@@ -76,8 +76,6 @@ class Conn {
     this._transport = undefined;
     this._callbacks = undefined;
     this._watched = 0;
-    /** Whether the sockets have left their rooms: if not, another connection must not get the same number. */
-    this._isLeft = false;
   }
 
   /** "open", "closing" or "closed". */
@@ -444,7 +442,6 @@ class Conn {
     this._callbacks = undefined;
     this.server._unregister(this);
     this._client?.onclose(reason, description);
-    this._isLeft = true;
     this._endProbe();
     // listeners may want to see what has not been sent
     if (this._polling !== undefined && this._polling.waiting.length !== 0)

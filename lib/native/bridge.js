@@ -36,6 +36,8 @@ class Bridge {
     this.conns = new Slots(options.workers);
     /** The streams: see `Stream`. */
     this.streams = new Slots(options.workers);
+    /** The rooms that the workers know of: see `RoomMirror`. They are no worker's, so they are all in one lane. */
+    this.rooms = new Slots(1);
     this.batch = new Batch();
     this.drain = drain.bind(undefined, this);
     this._keepAlive = undefined;

@@ -8,39 +8,31 @@
 // taken before anybody can replace it by a fake timer
 const { setImmediate } = require("timers");
 
-const SEND = 1;
-const MULTICAST = 2;
-const BROADCAST = 3;
-const ROOM = 4;
-const DROP_ROOM = 5;
-const JOIN = 6;
-const LEAVE = 7;
-const CLOSE = 8;
-const POLL = 9;
-const DROP = 10;
-const ALIVE = 11;
-const WATCH = 12;
-const PIPE_WRITTEN = 13;
-const PIPE_END = 14;
-const POST = 15;
-const ADMIT = 16;
-const DECLINE = 17;
+const { operations, flags, words } = require("./codes");
+const { workerOf } = require("./slots");
 
-/** Flags of a message. */
-const VOLATILE = 1;
-const COMPRESS = 2;
-const NOTIFY = 4;
+const {
+  SEND,
+  MULTICAST,
+  BROADCAST,
+  ROOM,
+  DROP_ROOM,
+  JOIN,
+  LEAVE,
+  CLOSE,
+  POLL,
+  DROP,
+  ALIVE,
+  WATCH,
+  PIPE_WRITTEN,
+  PIPE_END,
+  POST,
+  ADMIT,
+  DECLINE,
+} = operations;
 
-/** The flag of CLOSE: end the session now, whether or not the client can be told. */
-const DISCARD = 1;
-
-/** The bit of an operation's first word that says that it has buffers. */
-const HAS_BUFFERS = 1 << 16;
-
-const NO_TEXT = 0xffffffff;
-
-/** Marks a target of a broadcast as a connection rather than a room. */
-const TARGET_CONNECTION = 0x80000000;
+const { VOLATILE, COMPRESS, NOTIFY, DISCARD } = flags;
+const { NO_TEXT, HAS_BUFFERS, TARGET_CONNECTION } = words;
 
 /** A batch whose text is longer than this crosses at once: V8 copies it as a whole, which is quickest within its caches. */
 const TEXT_LIMIT = 1 << 15;
@@ -128,7 +120,7 @@ class Commands {
       const at = this._reserve(1);
       this.words[at] = connection;
       this.words[this._runCountAt]++;
-      this.mask |= 1 << (connection % this.workers);
+      this.mask |= 1 << workerOf(connection, this.workers);
       return;
     }
     if (!isOneOperation(packets)) {
@@ -313,7 +305,7 @@ class Commands {
 
   _open(size, subject) {
     this._runPackets = undefined;
-    this.mask |= subject === -1 ? -1 : 1 << (subject % this.workers);
+    this.mask |= subject === -1 ? -1 : 1 << workerOf(subject, this.workers);
     return this._reserve(size);
   }
 

@@ -5,33 +5,34 @@
  * described where it is written, in src/worker/event.rs.
  */
 
-const { drainCapacity } = require("./binding");
+const { events, words } = require("./codes");
 const queue = require("./event-queue");
 
 // taken before anybody can replace it by a fake timer
 const { setImmediate } = require("timers");
 
-/** Kinds of events; the layout of each is described where it is written, in src/worker/event.rs. */
-const PACKET = 0;
-const TEXT = 1;
-const BINARY = 2;
-const CLOSED = 3;
-const RELEASED = 4;
-const POLL_ANSWER = 5;
-const POST_DONE = 6;
-const CONTROL = 7;
-const UPGRADING = 8;
-const UPGRADED = 9;
-const UPGRADE_FAILED = 10;
-const PIPE_WRITE = 11;
-const PIPE_END = 12;
-const SENT = 13;
-const CHECK_ALIVE = 14;
-const POLL_ANSWER_BINARY = 16;
-const SLOW_CONSUMER = 17;
-const ARRIVED = 18;
+const {
+  PACKET,
+  TEXT,
+  BINARY,
+  CLOSED,
+  RELEASED,
+  POLL_ANSWER,
+  POST_DONE,
+  CONTROL,
+  UPGRADING,
+  UPGRADED,
+  UPGRADE_FAILED,
+  PIPE_WRITE,
+  PIPE_END,
+  SENT,
+  CHECK_ALIVE,
+  POLL_ANSWER_BINARY,
+  SLOW_CONSUMER,
+  ARRIVED,
+} = events;
 
-const NO_ID = 0xffffffff;
+const { NO_ID, DRAIN_HEAD, DRAIN_CAPACITY } = words;
 
 /** Words that one turn of the event loop takes at the most, so that other things get their turn. */
 const WORDS_PER_TURN = 8192;
@@ -45,7 +46,7 @@ const TURNS_TO_ARRIVE = 4;
 /** The batch of events that is being worked through, and how far that has come. */
 class Batch {
   constructor() {
-    this.words = new Uint32Array(drainCapacity());
+    this.words = new Uint32Array(DRAIN_CAPACITY);
     this.bytes = Buffer.from(this.words.buffer);
     this.text = "";
     this.buffers = undefined;
@@ -60,8 +61,8 @@ class Batch {
   /** Fetches the next batch. @returns {boolean} whether there was one */
   fetch(native) {
     this.text = native.drain(this.bytes);
-    this.at = 2;
-    this.end = 2 + this.words[0];
+    this.at = DRAIN_HEAD;
+    this.end = DRAIN_HEAD + this.words[0];
     this.textAt = 0;
     this.bufferAt = 0;
     if (this.words[0] === 0) return false;
@@ -148,7 +149,7 @@ function takePacket(bridge, batch) {
   const start = batch.textAt;
   const end = start + words[at + 3];
   batch.textAt = end;
-  const conn = bridge.conns.items[words[at + 1]];
+  const conn = bridge.conns.get(words[at + 1]);
   if (conn === undefined) return;
   const first = words[at];
   const id = words[at + 2];
@@ -173,32 +174,34 @@ function take(bridge, batch) {
     case TEXT: {
       batch.at = at + 3;
       const text = batch.takeText(words[at + 2]);
-      bridge.conns.items[subject]?._onMessage(text);
+      bridge.conns.get(subject)?._onMessage(text);
       break;
     }
     case BINARY: {
       batch.at = at + 2;
       const data = batch.takeBuffer();
-      bridge.conns.items[subject]?._onMessage(data);
+      bridge.conns.get(subject)?._onMessage(data);
       break;
     }
     case CLOSED: {
       batch.at = at + 4;
       const reason = batch.takeText(words[at + 2]);
       const description = batch.takeText(words[at + 3]);
-      const conn = bridge.conns.items[subject];
+      const conn = bridge.conns.get(subject);
+      if (conn === undefined) break;
       try {
         conn._onNativeClose(reason, description);
       } finally {
         conn._polling?.settle();
-        bridge.conns.remove(subject, conn._isLeft);
+        bridge.conns.remove(subject);
         bridge.host._onRest();
       }
       break;
     }
     case RELEASED: {
       batch.at = at + 2;
-      const stream = bridge.streams.items[subject];
+      const stream = bridge.streams.get(subject);
+      if (stream === undefined) break;
       bridge.releaseStream(subject);
       stream.onReleased();
       break;
@@ -206,51 +209,51 @@ function take(bridge, batch) {
     case POLL_ANSWER: {
       batch.at = at + 3;
       const payload = batch.takeText(words[at + 2]);
-      bridge.conns.items[subject]._polling?.answer(payload, (first & 0xff00) !== 0);
+      bridge.conns.get(subject)?._polling?.answer(payload, (first & 0xff00) !== 0);
       break;
     }
     case POLL_ANSWER_BINARY: {
       batch.at = at + 2;
       const payload = batch.takeBuffer();
-      bridge.conns.items[subject]._polling?.answer(payload, (first & 0xff00) !== 0);
+      bridge.conns.get(subject)?._polling?.answer(payload, (first & 0xff00) !== 0);
       break;
     }
     case POST_DONE:
       batch.at = at + 2;
-      bridge.conns.items[subject]._polling?.onPosted();
+      bridge.conns.get(subject)?._polling?.onPosted();
       break;
     case CONTROL: {
       batch.at = at + 3;
       const data = batch.takeText(words[at + 2]);
       const type = String.fromCharCode((first >>> 8) & 0xff);
-      bridge.conns.items[subject]?._onControl(type, data, first >>> 16 !== 0);
+      bridge.conns.get(subject)?._onControl(type, data, first >>> 16 !== 0);
       break;
     }
     case UPGRADING:
       batch.at = at + 2;
-      bridge.conns.items[subject]._onUpgrading();
+      bridge.conns.get(subject)?._onUpgrading();
       break;
     case UPGRADED:
       batch.at = at + 2;
-      bridge.conns.items[subject]._onUpgraded();
+      bridge.conns.get(subject)?._onUpgraded();
       break;
     case UPGRADE_FAILED:
       batch.at = at + 2;
-      bridge.conns.items[subject]._onUpgradeFailed();
+      bridge.conns.get(subject)?._onUpgradeFailed();
       break;
     case PIPE_WRITE: {
       batch.at = at + 2;
       const data = batch.takeBuffer();
-      bridge.streams.items[subject].write(data);
+      bridge.streams.get(subject)?.write(data);
       break;
     }
     case PIPE_END:
       batch.at = at + 2;
-      bridge.streams.items[subject].end();
+      bridge.streams.get(subject)?.end();
       break;
     case SENT:
       batch.at = at + 2;
-      bridge.conns.items[subject]._onSent();
+      bridge.conns.get(subject)?._onSent();
       break;
     case CHECK_ALIVE:
       batch.at = at + 2;
@@ -258,7 +261,8 @@ function take(bridge, batch) {
       break;
     case SLOW_CONSUMER:
       batch.at = at + 3;
-      bridge.host.emit("slow_consumer", bridge.conns.items[subject], words[at + 2]);
+      if (bridge.conns.get(subject) === undefined) break;
+      bridge.host.emit("slow_consumer", bridge.conns.get(subject), words[at + 2]);
       break;
     case ARRIVED: {
       batch.at = at + 5;
@@ -266,8 +270,7 @@ function take(bridge, batch) {
       const ports = words[at + 2];
       const lengths = words[at + 3];
       const offersExtensions = (first & 0xff00) !== 0;
-      const arrival = bridge.streams.items[subject];
-      arrival.onRequest(text, ports, lengths, offersExtensions);
+      bridge.streams.get(subject)?.onRequest(text, ports, lengths, offersExtensions);
       break;
     }
     default: {

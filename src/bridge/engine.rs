@@ -14,17 +14,18 @@ use napi_derive::napi;
 use crate::panics::panic_point;
 use crate::protocol::engine_io::packet::{Handshake, Type};
 use crate::protocol::engine_io::Protocol;
+use crate::protocol::ids::{slot_of, ConnectionId, Id, StreamId};
 use crate::protocol::options::Options;
-use crate::protocol::polling::Outgoing;
+use crate::protocol::polling;
 use crate::protocol::websocket;
 use crate::protocol::websocket::deflate::Parameters;
 use crate::worker::command::{Command, OpBatch, Open, Takeover};
-use crate::worker::event::{EventBatch, Inbox, MAX_WORDS};
+use crate::worker::event::{EventBatch, Inbox};
 use crate::worker::recovery::Subject;
 use crate::worker::WorkerHandle;
 
 /// Words at the head of the array that `drain` fills: the number of words that follow, the number of buffers.
-const DRAIN_HEAD: usize = 2;
+pub const DRAIN_HEAD: usize = 2;
 
 /// Commands that may wait for a worker before streams in JavaScript are read no more.
 const MAX_WAITING_COMMANDS: usize = 64;
@@ -175,6 +176,7 @@ impl NativeEngine {
         upgrades: Vec<String>,
         initial: Option<Either<String, BufferSlice<'_>>>,
     ) -> Result<()> {
+        let connection = ConnectionId::from_word(connection);
         let subject = Subject::Newcomer { connection, stream: None };
         self.tell(connection, subject, |engine| {
             panic_point!("openPolling");
@@ -206,6 +208,7 @@ impl NativeEngine {
         initial: Option<Either<String, BufferSlice<'_>>>,
     ) -> Result<()> {
         panic_point!("openWebsocket");
+        let connection = ConnectionId::from_word(connection);
         let protocol = Protocol::from_word(revision);
         let takeover = Some(self.takeover(protocol, stream, fd, response, head, deflate)?);
         let handshake = self.handshake(&sid, &[]);
@@ -230,6 +233,7 @@ impl NativeEngine {
         deflate: u32,
     ) -> Result<()> {
         panic_point!("upgrade");
+        let connection = ConnectionId::from_word(connection);
         let takeover = self.takeover(Protocol::from_word(revision), stream, fd, response, head, deflate)?;
         self.push(connection, Command::Upgrade { connection, takeover })
     }
@@ -242,6 +246,7 @@ impl NativeEngine {
     #[napi(catch_unwind)]
     pub fn receive(&mut self, stream: u32, fd: i32) -> Result<bool> {
         panic_point!("receive");
+        let stream = StreamId::from_word(stream);
         #[cfg(unix)]
         if let Ok(fd) = crate::os::fd::duplicate(fd) {
             // connections that come in a burst have two each for a while: it must not keep Node from accepting others
@@ -260,6 +265,7 @@ impl NativeEngine {
     /// When a worker thread cannot be started.
     #[napi(catch_unwind)]
     pub fn post_binary(&mut self, connection: u32, body: BufferSlice<'_>) -> Result<()> {
+        let connection = ConnectionId::from_word(connection);
         self.tell(connection, Subject::Connection(connection), |_| {
             panic_point!("postBinary");
             Command::PostBinary { connection, body: body.to_vec() }
@@ -272,6 +278,7 @@ impl NativeEngine {
     /// When a worker thread cannot be started.
     #[napi(catch_unwind)]
     pub fn pipe_data(&mut self, stream: u32, data: BufferSlice<'_>) -> Result<bool> {
+        let stream = StreamId::from_word(stream);
         self.tell(stream, Subject::Stream(stream), |_| {
             panic_point!("pipeData");
             Command::PipeData { stream, data: data.to_vec() }
@@ -315,7 +322,7 @@ impl NativeEngine {
         let _ = catch_unwind(AssertUnwindSafe(stop));
     }
 
-    /// Takes a batch of events: their words into `words` (the bytes of a `Uint32Array` of `drainCapacity()` words;
+    /// Takes a batch of events: their words into `words` (the bytes of a `Uint32Array` of `DRAIN_CAPACITY` words, see `codes`;
     /// two words that count them and the buffers come first), their texts as the string that is returned. No words:
     /// there are no more events, and `wake` is called for the next.
     ///
@@ -378,7 +385,7 @@ impl NativeEngine {
     ) -> Result<Takeover> {
         Ok(Takeover {
             protocol,
-            stream,
+            stream: StreamId::from_word(stream),
             #[cfg(unix)]
             fd: if fd < 0 { None } else { Some(crate::os::fd::duplicate(fd).map_err(io_error)?) },
             response,
@@ -401,7 +408,7 @@ impl NativeEngine {
     }
 
     /// Pushes the command that `make` makes for `id`. If that panics, the worker ends what `subject` stands for.
-    fn tell(&mut self, id: u32, subject: Subject, make: impl FnOnce(&Self) -> Command) -> Result<()> {
+    fn tell(&mut self, id: impl Id, subject: Subject, make: impl FnOnce(&Self) -> Command) -> Result<()> {
         let command = catch_unwind(AssertUnwindSafe(|| make(self))).unwrap_or(Command::Fail(subject));
         self.push(id, command)
     }
@@ -416,8 +423,8 @@ impl NativeEngine {
         Ok(())
     }
 
-    fn push(&mut self, id: u32, command: Command) -> Result<()> {
-        let index = id as usize % self.workers.len();
+    fn push(&mut self, id: impl Id, command: Command) -> Result<()> {
+        let index = slot_of(id.word()) as usize % self.workers.len();
         self.workers[index].push(command).map_err(io_error)
     }
 }
@@ -441,10 +448,10 @@ fn copies(buffers: &[BufferSlice<'_>]) -> Vec<Bytes> {
 }
 
 /// A message in the form in which it waits for a transport.
-fn message_of(message: Either<String, BufferSlice<'_>>) -> Outgoing {
+fn message_of(message: Either<String, BufferSlice<'_>>) -> polling::Packet {
     match message {
-        Either::A(text) => Outgoing::Text(Type::Message, text.into()),
-        Either::B(data) => Outgoing::Binary(Bytes::copy_from_slice(&data)),
+        Either::A(text) => polling::Packet::Text(Type::Message, text.into()),
+        Either::B(data) => polling::Packet::Binary(Bytes::copy_from_slice(&data)),
     }
 }
 
@@ -457,13 +464,6 @@ fn write_words(bytes: &mut [u8], words: &[u32]) {
 
 fn io_error(error: std::io::Error) -> Error {
     Error::from_reason(error.to_string())
-}
-
-/// The length that the array for `drain` needs, in words.
-#[napi(catch_unwind)]
-pub fn drain_capacity() -> u32 {
-    panic_point!("drainCapacity");
-    (DRAIN_HEAD + MAX_WORDS) as u32
 }
 
 /// The answer to an upgrade request with this `Sec-WebSocket-Key`, without the end of its last line.

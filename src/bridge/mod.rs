@@ -1,3 +1,4 @@
 //! Everything that N-API sees.
 
+pub mod codes;
 pub mod engine;

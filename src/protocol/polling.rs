@@ -10,17 +10,17 @@ use crate::protocol::engine_io::{v3, Protocol};
 
 /// A packet on its way to a polling client.
 #[derive(Debug, Clone)]
-pub enum Outgoing {
+pub enum Packet {
     /// A text packet: its type and its data, UTF-8.
     Text(Type, Bytes),
     /// The data of a binary message.
     Binary(Bytes),
 }
 
-impl Outgoing {
+impl Packet {
     fn len(&self) -> usize {
         match self {
-            Outgoing::Text(_, data) | Outgoing::Binary(data) => data.len(),
+            Packet::Text(_, data) | Packet::Binary(data) => data.len(),
         }
     }
 }
@@ -37,7 +37,7 @@ pub enum Payload {
 pub struct Polling {
     /// Whether a GET of the client waits for an answer.
     pub waiting: bool,
-    queue: Vec<Outgoing>,
+    queue: Vec<Packet>,
     queued: usize,
     compress: bool,
 }
@@ -59,7 +59,7 @@ impl Polling {
     }
 
     /// Queues a packet. `compress`: whether the application allows the answer that carries it to be compressed.
-    pub fn push(&mut self, packet: Outgoing, compress: bool) {
+    pub fn push(&mut self, packet: Packet, compress: bool) {
         self.compress |= compress;
         self.queued += packet.len();
         self.queue.push(packet);
@@ -68,7 +68,7 @@ impl Polling {
     /// Takes everything that waits, as one payload, and whether it may be compressed.
     pub fn take_payload(&mut self, protocol: Protocol) -> (Payload, bool) {
         let packets = self.take_packets();
-        let has_binary = packets.iter().any(|packet| matches!(packet, Outgoing::Binary(_)));
+        let has_binary = packets.iter().any(|packet| matches!(packet, Packet::Binary(_)));
         let payload = match protocol {
             Protocol::V4 { .. } => Payload::Text(encode(packets)),
             Protocol::V3 { base64: false } if has_binary => Payload::Binary(encode_v3_binary(packets)),
@@ -78,47 +78,47 @@ impl Polling {
     }
 
     /// Takes the packets that wait, to send them over another transport.
-    pub fn take_packets(&mut self) -> Vec<Outgoing> {
+    pub fn take_packets(&mut self) -> Vec<Packet> {
         self.queued = 0;
         std::mem::take(&mut self.queue)
     }
 }
 
-fn encode(packets: Vec<Outgoing>) -> String {
+fn encode(packets: Vec<Packet>) -> String {
     let mut text = String::new();
     for (index, packet) in packets.into_iter().enumerate() {
         if index > 0 {
             text.push(SEPARATOR);
         }
         match packet {
-            Outgoing::Text(kind, data) => {
+            Packet::Text(kind, data) => {
                 text.push(kind as u8 as char);
                 text.push_str(&String::from_utf8_lossy(&data));
             }
-            Outgoing::Binary(data) => payload::encode_binary(&data, &mut text),
+            Packet::Binary(data) => payload::encode_binary(&data, &mut text),
         }
     }
     text
 }
 
-fn encode_v3(packets: Vec<Outgoing>) -> String {
+fn encode_v3(packets: Vec<Packet>) -> String {
     let mut text = String::new();
     for packet in packets {
         let packet = match packet {
-            Outgoing::Text(kind, data) => format!("{}{}", kind as u8 as char, String::from_utf8_lossy(&data)),
-            Outgoing::Binary(data) => v3::encode_base64(&data),
+            Packet::Text(kind, data) => format!("{}{}", kind as u8 as char, String::from_utf8_lossy(&data)),
+            Packet::Binary(data) => v3::encode_base64(&data),
         };
         v3::encode_text(&packet, &mut text);
     }
     text
 }
 
-fn encode_v3_binary(packets: Vec<Outgoing>) -> Vec<u8> {
+fn encode_v3_binary(packets: Vec<Packet>) -> Vec<u8> {
     let mut bytes = Vec::new();
     for packet in packets {
         match packet {
-            Outgoing::Text(kind, data) => v3::encode_binary_part(true, &[kind as u8], &data, &mut bytes),
-            Outgoing::Binary(data) => v3::encode_binary_part(false, &v3::BINARY_MESSAGE, &data, &mut bytes),
+            Packet::Text(kind, data) => v3::encode_binary_part(true, &[kind as u8], &data, &mut bytes),
+            Packet::Binary(data) => v3::encode_binary_part(false, &v3::BINARY_MESSAGE, &data, &mut bytes),
         }
     }
     bytes
@@ -132,9 +132,9 @@ mod tests {
     fn packets_leave_as_one_payload_in_order() {
         let mut polling = Polling { waiting: true, ..Polling::default() };
         assert!(polling.is_writable());
-        polling.push(Outgoing::Text(Type::Message, Bytes::from_static(b"2[\"a\"]")), false);
-        polling.push(Outgoing::Binary(Bytes::from_static(&[1, 2, 3])), true);
-        polling.push(Outgoing::Text(Type::Ping, Bytes::new()), false);
+        polling.push(Packet::Text(Type::Message, Bytes::from_static(b"2[\"a\"]")), false);
+        polling.push(Packet::Binary(Bytes::from_static(&[1, 2, 3])), true);
+        polling.push(Packet::Text(Type::Ping, Bytes::new()), false);
         assert!(!polling.is_writable());
         assert_eq!(polling.len(), 9);
         let (payload, compress) = polling.take_payload(Protocol::V4 { base64: false });
@@ -142,11 +142,11 @@ mod tests {
         assert!(compress);
         assert!(!polling.has_packets());
         assert_eq!(polling.len(), 0);
-        polling.push(Outgoing::Text(Type::Message, Bytes::from_static(b"a")), false);
-        polling.push(Outgoing::Binary(Bytes::from_static(&[1])), false);
+        polling.push(Packet::Text(Type::Message, Bytes::from_static(b"a")), false);
+        polling.push(Packet::Binary(Bytes::from_static(&[1])), false);
         let (payload, _) = polling.take_payload(Protocol::V3 { base64: true });
         assert_eq!(payload, Payload::Text("2:4a6:b4AQ==".to_string()));
-        polling.push(Outgoing::Text(Type::Noop, Bytes::new()), false);
+        polling.push(Packet::Text(Type::Noop, Bytes::new()), false);
         assert_eq!(
             polling.take_payload(Protocol::V4 { base64: false }),
             (Payload::Text("6".to_string()), false)

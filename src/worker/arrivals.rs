@@ -9,15 +9,13 @@ use std::time::{Duration, Instant};
 
 use tokio::task::AbortHandle;
 
-use super::event::Kind;
 use super::recovery::{take_turn, Subject};
 use super::{Shared, Worker};
 use crate::os::fd::FdStream;
 use crate::panics::panic_point;
 use crate::protocol::engine_io::packet::Handshake;
 use crate::protocol::engine_io::Protocol;
-use crate::protocol::error::Ending;
-use crate::protocol::ids::{ConnectionId, StreamId};
+use crate::protocol::ids::{ConnectionId, Id, StreamId};
 use crate::protocol::session::Timer;
 use crate::protocol::websocket::upgrade_request::{self, Reading, UpgradeRequest, LONGEST};
 
@@ -76,13 +74,12 @@ impl Worker {
     /// Node has accepted a connection.
     pub(super) fn receive(&mut self, id: StreamId, fd: OwnedFd) {
         let (Ok(fd), Some(this)) = (FdStream::register(fd), self.this.upgrade()) else {
-            self.events.simple(Kind::Released, id);
-            return;
+            return self.refuse_stream(id);
         };
         let fd = Rc::new(fd);
         let task = tokio::task::spawn_local(wait(this, id, fd.clone()));
         let deadline = self.now + PATIENCE;
-        self.deadlines.arm(Timer::Arrival, deadline, id);
+        self.deadlines.arm(Timer::Arrival, deadline, id.word());
         self.arrivals.insert(id, Arrival { fd, task: Some(task.abort_handle()), deadline, request: None });
     }
 
@@ -131,8 +128,8 @@ impl Worker {
 
     /// It is to be Node's.
     pub(super) fn release(&mut self, id: StreamId) {
-        if self.arrivals.remove(&id).is_some() {
-            self.events.simple(Kind::Released, id);
+        if self.arrivals.contains_key(&id) {
+            self.drop_stream(id);
         }
     }
 
@@ -155,8 +152,7 @@ impl Worker {
         let arrival = self.arrivals.remove(&id);
         let Some((fd, request)) = arrival.and_then(|mut it| Some((it.fd.clone(), it.request.take()?))) else {
             // this worker has failed, and started afresh, since it was announced
-            self.events.closed(connection, Ending::InternalError);
-            return;
+            return self.refuse_connection(connection);
         };
         fd.send_without_delay();
         let is_whole = fd.skip(request.length, &mut self.read_buffer).is_ok();

@@ -17,11 +17,13 @@
 //! | `PIPE_WRITTEN`, `PIPE_END`, `DECLINE` | stream |
 //! | `ADMIT` | connection; stream; text length; revision of the protocol; how much of the text is the session id |
 //!
-//! A text length of `NO_TEXT` means a message that is a buffer. A target is a room, or a connection if its highest
-//! bit is set. A buffer crosses once, however often it is sent: behind the operations stand the places of their buffers
-//! in the list.
+//! Connections, streams and rooms are named as `protocol/ids.rs` says. A text length of `NO_TEXT` means a message that is
+//! a buffer. A target is a room, or a connection if its highest bit is set. A buffer crosses once, however often it is
+//! sent: behind the operations stand the places of their buffers in the list.
 
 use std::collections::VecDeque;
+use std::fmt;
+use std::marker::PhantomData;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -32,17 +34,29 @@ use tokio::sync::Notify;
 
 use super::recovery::Subject;
 use crate::protocol::engine_io::Protocol;
-use crate::protocol::ids::{ConnectionId, StreamId};
-use crate::protocol::polling::Outgoing;
+use crate::protocol::ids::{ConnectionId, RoomId, StreamId};
+use crate::protocol::polling;
 use crate::protocol::websocket::deflate::Parameters;
 
 /// The word that stands for "no text".
 pub const NO_TEXT: u32 = u32::MAX;
 
 /// The bit that tells a connection from a room among the targets of a broadcast.
-const TARGET_CONNECTION: u32 = 1 << 31;
+pub const TARGET_CONNECTION: u32 = 1 << 31;
 
-/// Flags of a message.
+/// Flag of a message: drop it for a client whose transport is busy.
+pub const VOLATILE: u8 = 1;
+
+/// Flag of a message: it may be compressed.
+pub const COMPRESS: u8 = 2;
+
+/// Flag of a message: tell JavaScript when it has been written.
+pub const NOTIFY: u8 = 4;
+
+/// Flag of `CLOSE`: end the session now, whether or not the client can be told.
+pub const DISCARD: u8 = 1;
+
+/// Flags of an operation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Flags(u8);
 
@@ -52,24 +66,24 @@ impl Flags {
         Flags((word >> 8) as u8)
     }
 
-    /// Drop the message for a client whose transport is busy.
+    /// See [`VOLATILE`].
     pub fn volatile(self) -> bool {
-        self.0 & 1 != 0
+        self.0 & VOLATILE != 0
     }
 
-    /// The message may be compressed.
+    /// See [`COMPRESS`].
     pub fn compress(self) -> bool {
-        self.0 & 2 != 0
+        self.0 & COMPRESS != 0
     }
 
-    /// Tell JavaScript when the message has been written.
+    /// See [`NOTIFY`].
     pub fn notify(self) -> bool {
-        self.0 & 4 != 0
+        self.0 & NOTIFY != 0
     }
 
-    /// `CLOSE`: end the session now, whether or not the client can be told.
+    /// See [`DISCARD`].
     pub fn discard(self) -> bool {
-        self.0 & 1 != 0
+        self.0 & DISCARD != 0
     }
 
     /// `WATCH`: the mask.
@@ -152,7 +166,7 @@ pub struct Open {
     /// The `open` packet.
     pub handshake: String,
     /// A message that follows the handshake at once.
-    pub initial: Option<Outgoing>,
+    pub initial: Option<polling::Packet>,
 }
 
 /// A connection that has been taken over from Node's HTTP server.
@@ -181,18 +195,41 @@ pub struct Parcel<'a> {
 /// Whom a broadcast goes to, or spares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
-    Room(u32),
+    Room(RoomId),
     Connection(ConnectionId),
 }
 
-impl Target {
-    /// The target that a word stands for.
-    pub fn from_word(word: u32) -> Target {
+impl From<u32> for Target {
+    fn from(word: u32) -> Target {
         if word & TARGET_CONNECTION != 0 {
-            Target::Connection(word & !TARGET_CONNECTION)
+            Target::Connection(ConnectionId::from_word(word & !TARGET_CONNECTION))
         } else {
-            Target::Room(word)
+            Target::Room(RoomId::from_word(word))
         }
+    }
+}
+
+/// Words of a batch that each stand for a `T`.
+#[derive(Clone, Copy)]
+pub struct Words<'a, T> {
+    words: &'a [u32],
+    kind: PhantomData<T>,
+}
+
+impl<'a, T: From<u32>> Words<'a, T> {
+    fn new(words: &'a [u32]) -> Words<'a, T> {
+        Words { words, kind: PhantomData }
+    }
+
+    /// What they stand for, in order.
+    pub fn iter(&self) -> impl Iterator<Item = T> + use<'a, T> {
+        self.words.iter().map(|&word| T::from(word))
+    }
+}
+
+impl<T> fmt::Debug for Words<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.words.fmt(f)
     }
 }
 
@@ -210,29 +247,29 @@ pub enum Op<'a> {
         body: &'a str,
     },
     Multicast {
-        connections: &'a [ConnectionId],
+        connections: Words<'a, ConnectionId>,
         parcel: Parcel<'a>,
         flags: Flags,
     },
     Broadcast {
-        rooms: &'a [u32],
-        except: &'a [u32],
+        targets: Words<'a, Target>,
+        except: Words<'a, Target>,
         parcel: Parcel<'a>,
         flags: Flags,
     },
     Room {
-        room: u32,
-        connections: &'a [ConnectionId],
+        room: RoomId,
+        connections: Words<'a, ConnectionId>,
     },
     DropRoom {
-        room: u32,
+        room: RoomId,
     },
     Join {
-        room: u32,
+        room: RoomId,
         connection: ConnectionId,
     },
     Leave {
-        room: u32,
+        room: RoomId,
         connection: ConnectionId,
     },
     Close {
@@ -315,26 +352,37 @@ impl OpBatch {
     }
 }
 
-const SEND: u32 = 1;
-const MULTICAST: u32 = 2;
-const BROADCAST: u32 = 3;
-const ROOM: u32 = 4;
-const DROP_ROOM: u32 = 5;
-const JOIN: u32 = 6;
-const LEAVE: u32 = 7;
-const CLOSE: u32 = 8;
-const POLL: u32 = 9;
-const DROP: u32 = 10;
-const ALIVE: u32 = 11;
-const WATCH: u32 = 12;
-const PIPE_WRITTEN: u32 = 13;
-const PIPE_END: u32 = 14;
-const POST: u32 = 15;
-const ADMIT: u32 = 16;
-const DECLINE: u32 = 17;
+macro_rules! operations {
+    ($($name:ident = $code:literal,)*) => {
+        $(const $name: u32 = $code;)*
+
+        /// The codes of operations, by the names that the module's table has for them.
+        pub const OPERATIONS: &[(&str, u32)] = &[$((stringify!($name), $code),)*];
+    };
+}
+
+operations! {
+    SEND = 1,
+    MULTICAST = 2,
+    BROADCAST = 3,
+    ROOM = 4,
+    DROP_ROOM = 5,
+    JOIN = 6,
+    LEAVE = 7,
+    CLOSE = 8,
+    POLL = 9,
+    DROP = 10,
+    ALIVE = 11,
+    WATCH = 12,
+    PIPE_WRITTEN = 13,
+    PIPE_END = 14,
+    POST = 15,
+    ADMIT = 16,
+    DECLINE = 17,
+}
 
 /// The bit of an operation's first word that says that it has buffers.
-const HAS_BUFFERS: u32 = 1 << 16;
+pub const HAS_BUFFERS: u32 = 1 << 16;
 
 /// Where the text length of the operation at `at` stands, if it has one, and where the next operation begins.
 fn layout(words: &[u32], at: usize) -> Option<(Option<usize>, usize)> {
@@ -395,32 +443,35 @@ impl<'a> Iterator for Ops<'a> {
             }
             None => Parcel { text: None, buffers: &[] },
         };
+        let connection = |at: usize| ConnectionId::from_word(words[at]);
+        let stream = |at: usize| StreamId::from_word(words[at]);
+        let room = || RoomId::from_word(words[1]);
         Some(match words[0] & 0xff {
-            SEND => Op::Send { connection: words[1], parcel, flags },
-            MULTICAST => Op::Multicast { connections: &words[lists..], parcel, flags },
+            SEND => Op::Send { connection: connection(1), parcel, flags },
+            MULTICAST => Op::Multicast { connections: Words::new(&words[lists..]), parcel, flags },
             BROADCAST => {
-                let (rooms, except) = words[lists..].split_at(words[2] as usize);
-                Op::Broadcast { rooms, except, parcel, flags }
+                let (targets, except) = words[lists..].split_at(words[2] as usize);
+                Op::Broadcast { targets: Words::new(targets), except: Words::new(except), parcel, flags }
             }
-            ROOM => Op::Room { room: words[1], connections: &words[3..] },
-            DROP_ROOM => Op::DropRoom { room: words[1] },
-            JOIN => Op::Join { room: words[1], connection: words[2] },
-            LEAVE => Op::Leave { room: words[1], connection: words[2] },
-            CLOSE => Op::Close { connection: words[1], flags },
-            POLL => Op::Poll { connection: words[1] },
-            DROP => Op::Drop { connection: words[1] },
-            ALIVE => Op::Alive { connection: words[1] },
-            WATCH => Op::Watch { connection: words[1], flags },
-            PIPE_WRITTEN => Op::PipeWritten { stream: words[1] },
+            ROOM => Op::Room { room: room(), connections: Words::new(&words[3..]) },
+            DROP_ROOM => Op::DropRoom { room: room() },
+            JOIN => Op::Join { room: room(), connection: connection(2) },
+            LEAVE => Op::Leave { room: room(), connection: connection(2) },
+            CLOSE => Op::Close { connection: connection(1), flags },
+            POLL => Op::Poll { connection: connection(1) },
+            DROP => Op::Drop { connection: connection(1) },
+            ALIVE => Op::Alive { connection: connection(1) },
+            WATCH => Op::Watch { connection: connection(1), flags },
+            PIPE_WRITTEN => Op::PipeWritten { stream: stream(1) },
             ADMIT => {
                 let text = parcel.text.unwrap_or_default();
                 let (sid, headers) = text.split_at_checked(words[5] as usize).unwrap_or((text, ""));
                 let protocol = Protocol::from_word(words[4]);
-                Op::Admit { connection: words[1], stream: words[2], protocol, sid, headers }
+                Op::Admit { connection: connection(1), stream: stream(2), protocol, sid, headers }
             }
-            DECLINE => Op::Decline { stream: words[1] },
-            POST => Op::Post { connection: words[1], body: parcel.text.unwrap_or_default() },
-            _ => Op::PipeEnd { stream: words[1] },
+            DECLINE => Op::Decline { stream: stream(1) },
+            POST => Op::Post { connection: connection(1), body: parcel.text.unwrap_or_default() },
+            _ => Op::PipeEnd { stream: stream(1) },
         })
     }
 }
@@ -432,16 +483,17 @@ impl<'a> Ops<'a> {
             [first, connection, ..]
                 if matches!(first & 0xff, SEND | POST | CLOSE | POLL | DROP | ALIVE | WATCH) =>
             {
-                Subject::Connection(connection)
+                Subject::Connection(ConnectionId::from_word(connection))
             }
             [first, _, connection, ..] if matches!(first & 0xff, JOIN | LEAVE) => {
-                Subject::Connection(connection)
+                Subject::Connection(ConnectionId::from_word(connection))
             }
-            [first, connection, stream, ..] if first & 0xff == ADMIT => {
-                Subject::Newcomer { connection, stream: Some(stream) }
-            }
+            [first, connection, stream, ..] if first & 0xff == ADMIT => Subject::Newcomer {
+                connection: ConnectionId::from_word(connection),
+                stream: Some(StreamId::from_word(stream)),
+            },
             [first, stream, ..] if matches!(first & 0xff, PIPE_WRITTEN | PIPE_END | DECLINE) => {
-                Subject::Stream(stream)
+                Subject::Stream(StreamId::from_word(stream))
             }
             _ => Subject::Worker,
         }
@@ -500,6 +552,9 @@ impl CommandQueue {
 mod tests {
     use super::*;
 
+    const ID: ConnectionId = ConnectionId::from_word(10);
+    const ROOM_4: RoomId = RoomId::from_word(4);
+
     #[test]
     fn operations_pick_their_texts_and_buffers() {
         let buffers = vec![Bytes::from_static(b"1"), Bytes::from_static(b"2"), Bytes::from_static(b"3")];
@@ -532,16 +587,17 @@ mod tests {
         let ops: Vec<Op> = batch.iter().collect();
         assert_eq!(ops.len(), 5);
         match &ops[0] {
-            Op::Send { connection: 10, parcel, flags } => {
+            Op::Send { connection: ID, parcel, flags } => {
                 assert_eq!((parcel.text, parcel.buffers.len()), (Some("ab"), 1));
                 assert!(flags.volatile() && !flags.compress());
             }
             other => panic!("{other:?}"),
         }
-        assert!(matches!(ops[1], Op::Join { room: 4, connection: 10 }));
+        assert!(matches!(ops[1], Op::Join { room: ROOM_4, connection: ID }));
         match &ops[2] {
-            Op::Broadcast { rooms: [4], except, parcel, .. } => {
-                assert_eq!(Target::from_word(except[0]), Target::Connection(10));
+            Op::Broadcast { targets, except, parcel, .. } => {
+                assert_eq!(targets.iter().collect::<Vec<_>>(), [Target::Room(ROOM_4)]);
+                assert_eq!(except.iter().collect::<Vec<_>>(), [Target::Connection(ID)]);
                 assert_eq!(parcel.text, Some("cde"));
                 assert_eq!(parcel.buffers.len(), 70_000);
                 assert!(parcel.buffers.iter().all(|buffer| buffer.as_ptr() == buffers[1].as_ptr()));
@@ -549,13 +605,14 @@ mod tests {
             other => panic!("{other:?}"),
         }
         match &ops[3] {
-            Op::Multicast { connections: [10, 11], parcel, .. } => {
+            Op::Multicast { connections, parcel, .. } => {
+                assert_eq!(connections.iter().collect::<Vec<_>>(), [ID, ConnectionId::from_word(11)]);
                 assert_eq!(parcel.text, None);
                 assert_eq!(parcel.buffers, [Bytes::from_static(b"3")]);
             }
             other => panic!("{other:?}"),
         }
-        assert!(matches!(ops[4], Op::Close { connection: 10, flags } if flags.discard()));
+        assert!(matches!(ops[4], Op::Close { connection: ID, flags } if flags.discard()));
     }
 
     #[test]

@@ -30,32 +30,43 @@ use parking_lot::Mutex;
 
 use crate::protocol::engine_io::packet::Type;
 use crate::protocol::error::Ending;
-use crate::protocol::ids::{ConnectionId, StreamId};
+use crate::protocol::ids::{ConnectionId, Id, StreamId};
 use crate::protocol::socket_io;
 
-/// Kinds of events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Kind {
-    Packet = 0,
-    Text = 1,
-    Binary = 2,
-    Closed = 3,
-    Released = 4,
-    PollAnswer = 5,
-    PostDone = 6,
-    Control = 7,
-    Upgrading = 8,
-    Upgraded = 9,
-    UpgradeFailed = 10,
-    PipeWrite = 11,
-    PipeEnd = 12,
-    Sent = 13,
-    CheckAlive = 14,
-    Defect = 15,
-    PollAnswerBinary = 16,
-    SlowConsumer = 17,
-    Arrived = 18,
+macro_rules! kinds {
+    ($($kind:ident $name:ident = $code:literal,)*) => {
+        /// Kinds of events.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum Kind {
+            $($kind = $code,)*
+        }
+
+        /// Their numbers, by the names that the module's table has for them.
+        pub const KINDS: &[(&str, u32)] = &[$((stringify!($name), $code),)*];
+    };
+}
+
+kinds! {
+    Packet PACKET = 0,
+    Text TEXT = 1,
+    Binary BINARY = 2,
+    Closed CLOSED = 3,
+    Released RELEASED = 4,
+    PollAnswer POLL_ANSWER = 5,
+    PostDone POST_DONE = 6,
+    Control CONTROL = 7,
+    Upgrading UPGRADING = 8,
+    Upgraded UPGRADED = 9,
+    UpgradeFailed UPGRADE_FAILED = 10,
+    PipeWrite PIPE_WRITE = 11,
+    PipeEnd PIPE_END = 12,
+    Sent SENT = 13,
+    CheckAlive CHECK_ALIVE = 14,
+    Defect DEFECT = 15,
+    PollAnswerBinary POLL_ANSWER_BINARY = 16,
+    SlowConsumer SLOW_CONSUMER = 17,
+    Arrived ARRIVED = 18,
 }
 
 /// The word that stands for "no acknowledgement id".
@@ -200,9 +211,9 @@ impl EventSink {
                 let body =
                     if namespace == 0 { header.body as u32 } else { utf16_length(&text[..header.body]) };
                 let first = Kind::Packet as u32 | u32::from(header.kind) << 8 | namespace << 16;
-                self.push(&[first, connection, header.id.unwrap_or(NO_ID), length, body], text);
+                self.push(&[first, connection.word(), header.id.unwrap_or(NO_ID), length, body], text);
             }
-            _ => self.push(&[Kind::Text as u32, connection, length], text),
+            _ => self.push(&[Kind::Text as u32, connection.word(), length], text),
         }
     }
 
@@ -215,14 +226,14 @@ impl EventSink {
     pub fn closed(&mut self, connection: ConnectionId, ending: Ending) {
         let (reason, description) = (ending.reason(), ending.description());
         let lengths = [utf16_length(reason), utf16_length(&description)];
-        self.push(&[Kind::Closed as u32, connection, lengths[0], lengths[1]], reason);
+        self.push(&[Kind::Closed as u32, connection.word(), lengths[0], lengths[1]], reason);
         self.batch.text.push_str(&description);
     }
 
     /// The answer to a waiting GET.
     pub fn poll_answer(&mut self, connection: ConnectionId, payload: &str, compress: bool) {
         let first = Kind::PollAnswer as u32 | u32::from(compress) << 8;
-        self.push(&[first, connection, utf16_length(payload)], payload);
+        self.push(&[first, connection.word(), utf16_length(payload)], payload);
     }
 
     /// The answer to a waiting GET of a client of revision 3, with binary data.
@@ -233,13 +244,13 @@ impl EventSink {
     /// A packet other than a message was received, or sent, on a connection that is watched.
     pub fn control(&mut self, connection: ConnectionId, kind: Type, data: &str, sent: bool) {
         let first = Kind::Control as u32 | (kind as u32) << 8 | u32::from(sent) << 16;
-        self.push(&[first, connection, utf16_length(data)], data);
+        self.push(&[first, connection.word(), utf16_length(data)], data);
     }
 
     /// A client does not read, and is given up.
     pub fn slow_consumer(&mut self, connection: ConnectionId, waiting: usize) {
         let waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
-        self.push(&[Kind::SlowConsumer as u32, connection, waiting], "");
+        self.push(&[Kind::SlowConsumer as u32, connection.word(), waiting], "");
     }
 
     /// Bytes for a stream in JavaScript.
@@ -261,12 +272,12 @@ impl EventSink {
         let (peer, local) = (peer.ip().to_string(), local.ip().to_string());
         let lengths = utf16_length(&peer) | utf16_length(&local) << 16;
         let text = [&peer, &local, request].concat();
-        self.push(&[first, stream, ports, lengths, utf16_length(&text)], &text);
+        self.push(&[first, stream.word(), ports, lengths, utf16_length(&text)], &text);
     }
 
     /// An event of a kind that has nothing but a subject.
-    pub fn simple(&mut self, kind: Kind, subject: u32) {
-        self.push(&[kind as u32, subject], "");
+    pub fn simple(&mut self, kind: Kind, subject: impl Id) {
+        self.push(&[kind as u32, subject.word()], "");
     }
 
     /// A defect of ours that was contained.
@@ -274,8 +285,8 @@ impl EventSink {
         self.push(&[Kind::Defect as u32, utf16_length(message)], message);
     }
 
-    fn push_buffer(&mut self, first: u32, subject: u32, data: Vec<u8>) {
-        self.push(&[first, subject], "");
+    fn push_buffer(&mut self, first: u32, subject: impl Id, data: Vec<u8>) {
+        self.push(&[first, subject.word()], "");
         self.batch.weight += data.len();
         self.batch.buffers.push(data);
     }
@@ -303,6 +314,8 @@ fn utf16_length(text: &str) -> u32 {
 mod tests {
     use super::*;
 
+    const ID: ConnectionId = ConnectionId::from_word(1);
+
     fn sink(limit: usize) -> (EventSink, Arc<Inbox>, Arc<AtomicUsize>) {
         let wakes = Arc::new(AtomicUsize::new(0));
         let counter = wakes.clone();
@@ -326,19 +339,19 @@ mod tests {
     fn one_wake_up_until_the_queue_was_found_empty() {
         let (mut sink, inbox, wakes) = sink(1 << 20);
         for _ in 0..3 {
-            sink.text(1, "2[\"a\"]", true);
+            sink.text(ID, "2[\"a\"]", true);
             sink.publish();
         }
         assert_eq!(wakes.load(Ordering::Relaxed), 1);
         let (batch, _) = inbox.take().unwrap();
         assert_eq!(batch.words.len(), 15);
         assert_eq!(batch.text, "2[\"a\"]2[\"a\"]2[\"a\"]");
-        sink.text(1, "x", true);
+        sink.text(ID, "x", true);
         sink.publish();
         assert_eq!(wakes.load(Ordering::Relaxed), 1);
         assert!(inbox.take().is_some());
         assert!(inbox.take().is_none());
-        sink.simple(Kind::PostDone, 1);
+        sink.simple(Kind::PostDone, ID);
         sink.publish();
         assert_eq!(wakes.load(Ordering::Relaxed), 2);
     }
@@ -346,7 +359,7 @@ mod tests {
     #[test]
     fn a_packet_is_described_in_utf16_units() {
         let (mut sink, inbox, _) = sink(1 << 20);
-        sink.text(5, "2/é😀,7[\"ü\"]", true);
+        sink.text(ConnectionId::from_word(5), "2/é😀,7[\"ü\"]", true);
         sink.publish();
         let (batch, _) = inbox.take().unwrap();
         assert_eq!(batch.words, [2 << 8 | 4 << 16, 5, 7, 12, 7]);
@@ -356,7 +369,7 @@ mod tests {
     fn batches_fit_into_the_array_of_javascript() {
         let (mut sink, inbox, _) = sink(usize::MAX);
         for index in 0..10_000 {
-            sink.text(index, "2[]", true);
+            sink.text(ConnectionId::from_word(index), "2[]", true);
         }
         sink.publish();
         let mut words = 0;
@@ -370,10 +383,10 @@ mod tests {
     #[test]
     fn the_backlog_is_measured() {
         let (mut sink, inbox, _) = sink(1000);
-        sink.text(1, &"x".repeat(900), false);
+        sink.text(ID, &"x".repeat(900), false);
         sink.publish();
         assert!(!inbox.is_full());
-        sink.binary(1, vec![0; 500]);
+        sink.binary(ID, vec![0; 500]);
         sink.publish();
         assert!(inbox.is_full());
         let (_, resumes) = inbox.take().unwrap();

@@ -53,7 +53,7 @@ pub(super) async fn read(shared: Shared, id: StreamId, fd: Rc<FdStream>) {
         match poll_fn(|context| read_when_ready(&shared, id, &fd, context)).await {
             Pause::Moment => tokio::task::yield_now().await,
             Pause::UntilResumed => {
-                let resume = shared.borrow().resume.clone();
+                let resume = shared.borrow().signals.resume.clone();
                 resume.notified().await;
             }
             Pause::Forever => return,

@@ -8,14 +8,14 @@ use super::event::Kind;
 use super::recovery::Subject;
 use super::stream::{Pipe, Stream};
 use super::websocket::{Phase, WebSocket};
-use super::{put, Worker};
+use super::Worker;
 use crate::panics::panic_point;
 use crate::protocol::engine_io::packet::Type;
 #[cfg(unix)]
 use crate::protocol::engine_io::Protocol;
 use crate::protocol::error::Ending;
-use crate::protocol::ids::{ConnectionId, StreamId};
-use crate::protocol::polling::{Outgoing, Payload, Polling};
+use crate::protocol::ids::{ConnectionId, Id, StreamId};
+use crate::protocol::polling::{self, Payload, Polling};
 use crate::protocol::session::timers::CLOSE_TIMEOUT;
 use crate::protocol::session::{CloseStep, Session, State, Timer, Turn};
 use crate::protocol::websocket::deflate::Deflate;
@@ -31,13 +31,12 @@ impl Worker {
     /// A session begins, with a GET or with a WebSocket.
     pub(super) fn open(&mut self, open: Open) {
         let id = open.connection;
-        let Some(slot) = self.slot(id) else { return };
         let mut turn = Turn { options: &self.options, now: self.now, deadlines: &mut self.deadlines };
         let handshake = &open.handshake.as_bytes()[1..];
         match open.takeover {
             None => {
                 let session = Session::polling(id, open.protocol, &mut turn);
-                put(&mut self.connections, slot, Connection::new(session, Some(Box::default())));
+                self.connections.insert(id, Connection::new(session, Some(Box::default())));
                 self.send_packet(id, Type::Open, handshake);
                 self.greet(id, open.initial);
                 // both answer the GET that brought the session, and nothing else does
@@ -46,7 +45,7 @@ impl Worker {
             Some(takeover) => {
                 let stream = takeover.stream;
                 let session = Session::websocket(id, open.protocol, stream, &mut turn);
-                put(&mut self.connections, slot, Connection::new(session, None));
+                self.connections.insert(id, Connection::new(session, None));
                 let head = self.adopt(id, takeover);
                 self.send_packet(id, Type::Open, handshake);
                 self.greet(id, open.initial);
@@ -66,17 +65,16 @@ impl Worker {
         response: &str,
         handshake: &str,
     ) {
-        let (Some(slot), Some(websocket_slot)) = (self.slot(id), self.slot(stream)) else { return };
         let mut turn = Turn { options: &self.options, now: self.now, deadlines: &mut self.deadlines };
         let session = Session::websocket(id, protocol, stream, &mut turn);
-        put(&mut self.connections, slot, Connection::new(session, None));
-        put(&mut self.websockets, websocket_slot, WebSocket::new(id, protocol, Stream::Fd(fd)));
+        self.connections.insert(id, Connection::new(session, None));
+        self.websockets.insert(stream, WebSocket::new(id, protocol, Stream::Fd(fd)));
         self.start_reading(stream);
         self.append(stream, |out| out.extend_from_slice(response.as_bytes()));
         self.send_packet(id, Type::Open, &handshake.as_bytes()[1..]);
     }
 
-    fn greet(&mut self, id: ConnectionId, initial: Option<Outgoing>) {
+    fn greet(&mut self, id: ConnectionId, initial: Option<polling::Packet>) {
         if let Some(packet) = initial {
             self.send_outgoing(id, packet);
         }
@@ -100,7 +98,6 @@ impl Worker {
     /// that came behind the request.
     fn adopt(&mut self, owner: ConnectionId, takeover: Takeover) -> Vec<u8> {
         let id = takeover.stream;
-        let Some(slot) = self.slot(id) else { return Vec::new() };
         #[cfg(unix)]
         let (stream, registered) = match takeover.fd.map(FdStream::register) {
             None => (Stream::Pipe(Pipe::default()), true),
@@ -111,7 +108,7 @@ impl Worker {
         let (stream, registered) = (Stream::Pipe(Pipe::default()), true);
         let mut websocket = WebSocket::new(owner, takeover.protocol, stream);
         websocket.reader.deflate = takeover.deflate.map(|parameters| Box::new(Deflate::new(parameters)));
-        put(&mut self.websockets, slot, websocket);
+        self.websockets.insert(id, websocket);
         if !registered {
             self.on_end_of_stream(id);
             return Vec::new();
@@ -185,13 +182,15 @@ impl Worker {
                     websocket.close(pool);
                 }
                 self.orphan(stream);
-                self.announce_end(id, Ending::ForcedClose);
+                self.drop_connection(id, Ending::ForcedClose);
             }
             CloseStep::AnswerPoll => {
                 self.send_packet(id, Type::Close, &[]);
-                self.announce_end(id, Ending::ForcedClose);
+                self.drop_connection(id, Ending::ForcedClose);
             }
-            CloseStep::Forget => self.announce_end(id, Ending::ForcedClose),
+            CloseStep::Forget => {
+                self.drop_connection(id, Ending::ForcedClose);
+            }
             CloseStep::Wait | CloseStep::Nothing => {}
         }
     }
@@ -225,7 +224,7 @@ impl Worker {
             let last = if ending == Ending::TransportClose { Type::Noop } else { Type::Close };
             self.answer_with(id, &[last]);
         }
-        self.announce_end(id, ending);
+        self.drop_connection(id, ending);
     }
 
     /// Answers a GET with packets without data, whatever else waits.
@@ -233,7 +232,7 @@ impl Worker {
         let Some(connection) = self.connection(id) else { return };
         let mut answer = Polling::default();
         for &kind in kinds {
-            answer.push(Outgoing::Text(kind, Default::default()), false);
+            answer.push(polling::Packet::Text(kind, Default::default()), false);
         }
         if let (Payload::Text(payload), _) = answer.take_payload(connection.session.protocol()) {
             self.events.poll_answer(id, &payload, false);
@@ -248,15 +247,7 @@ impl Worker {
         if let Some(stream) = websocket {
             self.detach(stream, None);
         }
-        self.announce_end(id, Ending::ForcedClose);
-    }
-
-    fn announce_end(&mut self, id: ConnectionId, ending: Ending) {
-        if let Some(slot) = self.slot(id) {
-            self.connections[slot] = None;
-            self.endings = self.endings.wrapping_add(1);
-            self.events.closed(id, ending);
-        }
+        self.drop_connection(id, Ending::ForcedClose);
     }
 
     /// Closes a WebSocket that carries no session any more, and waits for the client to hang up.
@@ -275,7 +266,7 @@ impl Worker {
         let at = self.now + CLOSE_TIMEOUT;
         if let Some(websocket) = self.websocket(stream) {
             websocket.owner = None;
-            self.deadlines.arm(Timer::Linger, at, stream);
+            self.deadlines.arm(Timer::Linger, at, stream.word());
             self.mark_dirty(stream);
         }
     }
@@ -289,12 +280,9 @@ impl Worker {
 
     /// Drops a WebSocket, and what waits for it, at once.
     pub(super) fn sever(&mut self, stream: StreamId, ending: Ending) {
-        let Some(slot) = self.slot(stream) else { return };
-        let Some(websocket) = self.websockets.get_mut(slot).and_then(Option::take) else { return };
-        self.endings = self.endings.wrapping_add(1);
-        self.events.simple(Kind::Released, stream);
-        let Some(owner) = websocket.owner else { return };
-        self.on_websocket_lost(stream, owner, ending);
+        if let Some(Some(owner)) = self.drop_stream(stream) {
+            self.on_websocket_lost(stream, owner, ending);
+        }
     }
 
     /// The WebSocket that carries, or was to carry, a session is of no use any more.
@@ -313,9 +301,9 @@ impl Worker {
         self.now = Instant::now();
         while let Some((timer, id, at)) = self.deadlines.pop_due(self.now) {
             let subject = if matches!(timer, Timer::Linger | Timer::Arrival) {
-                Subject::Stream(id)
+                Subject::Stream(StreamId::from_word(id))
             } else {
-                Subject::Connection(id)
+                Subject::Connection(ConnectionId::from_word(id))
             };
             self.contained(subject, |worker| worker.on_due(timer, id, at));
         }
@@ -324,6 +312,7 @@ impl Worker {
 
     fn on_due(&mut self, timer: Timer, id: u32, at: Instant) {
         panic_point!("timer {timer:?}");
+        let (id, stream) = (ConnectionId::from_word(id), StreamId::from_word(id));
         match timer {
             Timer::Ping => self.on_ping_due(id, at),
             Timer::Pong | Timer::Expect => self.on_heartbeat_due(id, at),
@@ -334,9 +323,9 @@ impl Worker {
                     self.end_session(id, Ending::ForcedClose);
                 }
             }
-            Timer::Linger => self.on_linger_due(id),
+            Timer::Linger => self.on_linger_due(stream),
             #[cfg(unix)]
-            Timer::Arrival => self.on_arrival_due(id, at),
+            Timer::Arrival => self.on_arrival_due(stream, at),
             #[cfg(not(unix))]
             Timer::Arrival => {}
         }
@@ -426,7 +415,6 @@ impl Worker {
     }
 
     fn on_linger_due(&mut self, stream: StreamId) {
-        // the stream's number may have been given to another WebSocket since
         if self
             .websocket(stream)
             .is_some_and(|websocket| websocket.owner.is_none() && websocket.phase != Phase::Open)

@@ -8,22 +8,26 @@
 #[cfg(unix)]
 mod arrivals;
 pub mod command;
-mod connection;
+pub mod connection;
+mod endings;
 pub mod event;
 mod input;
 mod lifecycle;
 mod outbox;
+mod outgoing;
 mod output;
 pub mod recovery;
 mod rooms;
 #[cfg(all(test, unix))]
 mod simulation;
 mod stream;
+mod table;
 mod websocket;
 mod writes;
 
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+#[cfg(unix)]
+use std::collections::HashMap;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -45,9 +49,11 @@ use command::{Command, CommandQueue, Op, OpBatch};
 use connection::Connection;
 use event::{EventSink, Inbox};
 use outbox::Pool;
+use outgoing::Outgoing;
 use recovery::{take_turn, Subject};
 use rooms::Rooms;
-use websocket::{Queued, WebSocket};
+use table::Table;
+use websocket::WebSocket;
 
 /// Bytes that one read takes from a WebSocket at the most.
 const READ_BUFFER: usize = 64 << 10;
@@ -122,33 +128,31 @@ impl Drop for WorkerHandle {
 struct Worker {
     /// To hand to the tasks that it spawns.
     this: Weak<RefCell<Worker>>,
-    index: u32,
-    count: u32,
     options: Arc<Options>,
-    connections: Vec<Option<Box<Connection>>>,
-    websockets: Vec<Option<Box<WebSocket>>>,
-    /// Connections that Node has accepted, by the numbers of their streams.
+    connections: Table<ConnectionId, Connection>,
+    /// The streams that carry WebSockets.
+    websockets: Table<StreamId, WebSocket>,
+    /// The streams of connections that Node has accepted, and of which it is not known yet what they begin with.
     #[cfg(unix)]
     arrivals: HashMap<StreamId, Arrival>,
     rooms: Rooms,
     deadlines: Deadlines,
     events: EventSink,
-    pool: Pool,
+    outgoing: Outgoing,
     read_buffer: Vec<u8>,
-    /// WebSockets that have something to write at the end of the turn.
-    dirty: Vec<StreamId>,
-    /// WebSockets that earlier turns have left to be written, each once. Those that have ended since are still named,
-    /// and may have successors of the same number.
-    backlog: VecDeque<StreamId>,
-    /// The number of this turn, to tell what it has queued for a WebSocket from what had waited before.
-    turn: u32,
     /// The number of the last broadcast, to tell marks of connections apart.
     broadcast: u32,
-    /// Counts the connections and WebSockets that have ended, so that it can be told whether one has.
+    /// Counts the ends of connections and streams, so that it can be told whether there has been one.
     endings: u32,
     now: Instant,
     /// When the main task will look at the timers.
     armed: Option<Instant>,
+    signals: Signals,
+}
+
+/// How turns wake tasks that wait for something.
+#[derive(Debug, Default)]
+struct Signals {
     /// Wakes the task that publishes events when the WebSockets that were ready have been read.
     publish: Rc<Notify>,
     /// Wakes the main task to arm its timer anew.
@@ -180,7 +184,7 @@ fn run(
 /// The task that publishes what turns of reading have left to it. It is woken behind the tasks of all WebSockets that
 /// were ready at the same time.
 async fn publish(shared: Shared) {
-    let due = shared.borrow().publish.clone();
+    let due = shared.borrow().signals.publish.clone();
     loop {
         due.notified().await;
         take_turn(&shared, |worker| worker.events.publish());
@@ -189,7 +193,7 @@ async fn publish(shared: Shared) {
 
 /// The main task: commands and timers.
 async fn serve(shared: &Shared, queue: &CommandQueue) {
-    let rearm = shared.borrow().rearm.clone();
+    let rearm = shared.borrow().signals.rearm.clone();
     loop {
         panic_point!("serve");
         let mut more = true;
@@ -238,30 +242,24 @@ impl Worker {
         options: Arc<Options>,
         events: EventSink,
     ) -> Worker {
+        let (lane, lanes) = (index as u32, count as u32);
         Worker {
             this,
-            index: index as u32,
-            count: count as u32,
             options,
-            connections: Vec::new(),
-            websockets: Vec::new(),
+            connections: Table::new(lane, lanes),
+            websockets: Table::new(lane, lanes),
             #[cfg(unix)]
             arrivals: HashMap::new(),
             rooms: Rooms::default(),
             deadlines: Deadlines::default(),
             events,
-            pool: Pool::default(),
+            outgoing: Outgoing::default(),
             read_buffer: vec![0; READ_BUFFER],
-            dirty: Vec::new(),
-            backlog: VecDeque::new(),
-            turn: 0,
             broadcast: 0,
             endings: 0,
             now: Instant::now(),
             armed: None,
-            publish: Rc::default(),
-            rearm: Rc::default(),
-            resume: Rc::default(),
+            signals: Signals::default(),
         }
     }
 
@@ -288,7 +286,7 @@ impl Worker {
         self.write_backlog();
         self.finish_turn();
         match after {
-            After::Idle if !self.backlog.is_empty() => After::More,
+            After::Idle if self.outgoing.has_backlog() => After::More,
             after => after,
         }
     }
@@ -318,7 +316,7 @@ impl Worker {
             Command::Upgrade { connection, takeover } => self.upgrade(connection, takeover),
             Command::PostBinary { connection, body } => self.on_binary_post(connection, &body),
             Command::PipeData { stream, mut data } => self.on_bytes(stream, &mut data),
-            Command::Resume => self.resume.notify_waiters(),
+            Command::Resume => self.signals.resume.notify_waiters(),
             Command::Settle(done) => {
                 self.write_everything();
                 self.finish_turn();
@@ -335,15 +333,22 @@ impl Worker {
         match op {
             Op::Send { connection, parcel, flags } => self.send(connection, parcel, flags),
             Op::Post { connection, body } => self.on_post(connection, body),
-            Op::Multicast { connections, parcel, flags } => self.multicast(connections, parcel, flags),
-            Op::Broadcast { rooms, except, parcel, flags } => self.broadcast(rooms, except, parcel, flags),
+            Op::Multicast { connections, parcel, flags } => {
+                self.multicast(connections.iter(), parcel, flags);
+            }
+            Op::Broadcast { targets, except, parcel, flags } => {
+                self.broadcast(targets.iter(), except.iter(), parcel, flags);
+            }
+            // who has ended meanwhile is in no room any more
             Op::Room { room, connections } => {
-                let ours = connections.iter().copied().filter(|&id| self.is_ours(id)).collect();
+                let ours = connections.iter().filter(|&id| self.connections.contains(id));
                 self.rooms.create(room, ours);
             }
             Op::DropRoom { room } => self.rooms.remove(room),
-            Op::Join { room, connection } if self.is_ours(connection) => self.rooms.join(room, connection),
-            Op::Leave { room, connection } if self.is_ours(connection) => self.rooms.leave(room, connection),
+            Op::Join { room, connection } if self.connections.contains(connection) => {
+                self.rooms.join(room, connection);
+            }
+            Op::Leave { room, connection } => self.rooms.leave(room, connection),
             Op::Close { connection, flags } => self.close(connection, flags.discard()),
             Op::Poll { connection } => self.on_poll(connection),
             Op::Drop { connection } => self.forget(connection),
@@ -356,31 +361,22 @@ impl Worker {
             Op::PipeWritten { stream } => self.on_pipe_written(stream),
             Op::PipeEnd { stream } => self.on_end_of_stream(stream),
             #[cfg(unix)]
-            Op::Admit { connection, stream, protocol, sid, headers } if self.is_ours(stream) => {
+            Op::Admit { connection, stream, protocol, sid, headers } if self.websockets.is_ours(stream) => {
                 self.admit(stream, connection, protocol, sid, headers);
             }
             #[cfg(unix)]
             Op::Decline { stream } => self.release(stream),
             #[cfg(not(unix))]
             Op::Decline { .. } => {}
-            Op::Join { .. } | Op::Leave { .. } | Op::Admit { .. } => {}
+            Op::Join { .. } | Op::Admit { .. } => {}
         }
     }
 }
 
 /// Access to what lives here. Connections and streams that belong to other workers are not found.
 impl Worker {
-    fn is_ours(&self, id: u32) -> bool {
-        id % self.count == self.index
-    }
-
-    fn slot(&self, id: u32) -> Option<usize> {
-        self.is_ours(id).then_some((id / self.count) as usize)
-    }
-
     fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection> {
-        let slot = self.slot(id)?;
-        self.connections.get_mut(slot)?.as_deref_mut()
+        self.connections.get_mut(id)
     }
 
     /// The outgoing half of a session that polls.
@@ -389,41 +385,24 @@ impl Worker {
     }
 
     fn websocket(&mut self, id: StreamId) -> Option<&mut WebSocket> {
-        let slot = self.slot(id)?;
-        self.websockets.get_mut(slot)?.as_deref_mut()
+        self.websockets.get_mut(id)
     }
 
     /// A connection together with what its session needs to act.
     fn connection_turn(&mut self, id: ConnectionId) -> Option<(&mut Connection, Turn<'_>)> {
-        let slot = self.slot(id)?;
-        let connection = self.connections.get_mut(slot)?.as_deref_mut()?;
+        let connection = self.connections.get_mut(id)?;
         Some((connection, Turn { options: &self.options, now: self.now, deadlines: &mut self.deadlines }))
     }
 
     /// A WebSocket together with the pool that its outbox draws from.
     fn websocket_and_pool(&mut self, id: StreamId) -> Option<(&mut WebSocket, &mut Pool)> {
-        let slot = self.slot(id)?;
-        Some((self.websockets.get_mut(slot)?.as_deref_mut()?, &mut self.pool))
+        Some((self.websockets.get_mut(id)?, &mut self.outgoing.pool))
     }
 
+    /// Something has been queued for a WebSocket.
     fn mark_dirty(&mut self, id: StreamId) {
-        let now = self.turn;
-        let Some(websocket) = self.websocket(id) else { return };
-        match &mut websocket.queued {
-            Queued::ThisTurn => {}
-            Queued::Backlog { turn } => *turn = now,
-            queued @ Queued::No => {
-                *queued = Queued::ThisTurn;
-                self.dirty.push(id);
-            }
+        if let Some(websocket) = self.websockets.get_mut(id) {
+            self.outgoing.mark(id, &mut websocket.queued);
         }
     }
-}
-
-/// Puts `value` into the slot, which is free: JavaScript numbers densely and reuses a number only when told so.
-fn put<T>(table: &mut Vec<Option<Box<T>>>, slot: usize, value: T) {
-    if table.len() <= slot {
-        table.resize_with(slot + 1, || None);
-    }
-    table[slot] = Some(Box::new(value));
 }

@@ -11,7 +11,7 @@ use crate::protocol::engine_io::packet::Type;
 use crate::protocol::engine_io::{payload, v3, Protocol};
 use crate::protocol::error::Ending;
 use crate::protocol::ids::{ConnectionId, StreamId};
-use crate::protocol::polling::{Outgoing, Payload};
+use crate::protocol::polling::{self, Payload};
 use crate::protocol::session::State;
 use crate::protocol::websocket::deflate::{Deflate, Parameters};
 use crate::protocol::websocket::frame;
@@ -26,7 +26,7 @@ struct Encoded<'a> {
     frames: [Option<Frames>; Protocol::FORMS],
     /// The frames compressed on their own, for each set of parameters that came up.
     compressed: Vec<(Parameters, Protocol, Bytes)>,
-    packets: Vec<Outgoing>,
+    packets: Vec<polling::Packet>,
 }
 
 /// Frames that go to several clients.
@@ -76,13 +76,13 @@ impl<'a> Encoded<'a> {
     }
 
     /// The message as packets of a polling payload.
-    fn packets(&mut self) -> &[Outgoing] {
+    fn packets(&mut self) -> &[polling::Packet] {
         if self.packets.is_empty() {
             let text = self
                 .parcel
                 .text
-                .map(|text| Outgoing::Text(Type::Message, Bytes::copy_from_slice(text.as_bytes())));
-            let buffers = self.parcel.buffers.iter().map(|buffer| Outgoing::Binary(buffer.clone()));
+                .map(|text| polling::Packet::Text(Type::Message, Bytes::copy_from_slice(text.as_bytes())));
+            let buffers = self.parcel.buffers.iter().map(|buffer| polling::Packet::Binary(buffer.clone()));
             self.packets = text.into_iter().chain(buffers).collect();
         }
         &self.packets
@@ -162,7 +162,7 @@ impl Worker {
                 self.append(stream, |out| frame::write_text(&[kind as u8], data, out));
             }
             (_, Some(polling)) => {
-                polling.push(Outgoing::Text(kind, Bytes::copy_from_slice(data)), true);
+                polling.push(polling::Packet::Text(kind, Bytes::copy_from_slice(data)), true);
                 self.answer_poll(id);
             }
             _ => {}
@@ -170,13 +170,13 @@ impl Worker {
     }
 
     /// Sends a packet that has been made before: one that waited for a GET, or that follows the handshake.
-    pub(super) fn send_outgoing(&mut self, id: ConnectionId, packet: Outgoing) {
+    pub(super) fn send_outgoing(&mut self, id: ConnectionId, packet: polling::Packet) {
         let Some(connection) = self.connection(id) else { return };
         let protocol = connection.session.protocol();
         match (connection.session.state(), connection.polling.as_mut()) {
             (State::WebSocket { stream }, _) => self.append(stream, |out| match packet {
-                Outgoing::Text(kind, data) => frame::write_text(&[kind as u8], &data, out),
-                Outgoing::Binary(data) => write_buffer(&data, protocol, out),
+                polling::Packet::Text(kind, data) => frame::write_text(&[kind as u8], &data, out),
+                polling::Packet::Binary(data) => write_buffer(&data, protocol, out),
             }),
             (_, Some(polling)) => {
                 polling.push(packet, true);
@@ -232,27 +232,38 @@ impl Worker {
     }
 
     /// One message for several clients.
-    pub(super) fn multicast(&mut self, connections: &[ConnectionId], parcel: Parcel<'_>, flags: Flags) {
+    pub(super) fn multicast(
+        &mut self,
+        connections: impl Iterator<Item = ConnectionId>,
+        parcel: Parcel<'_>,
+        flags: Flags,
+    ) {
         let mut encoded = Encoded::new(parcel, flags);
-        for &id in connections {
+        for id in connections {
             self.deliver(id, &mut encoded, flags);
         }
     }
 
     /// A message for everybody in some rooms who is not in others.
-    pub(super) fn broadcast(&mut self, rooms: &[u32], except: &[u32], parcel: Parcel<'_>, flags: Flags) {
+    pub(super) fn broadcast(
+        &mut self,
+        targets: impl Iterator<Item = Target>,
+        except: impl Iterator<Item = Target>,
+        parcel: Parcel<'_>,
+        flags: Flags,
+    ) {
         self.broadcast = self.broadcast.wrapping_add(1);
         let mark = self.broadcast;
-        for &word in except {
-            self.for_each(Target::from_word(word), |worker, id| {
+        for target in except {
+            self.for_each(target, |worker, id| {
                 if let Some(connection) = worker.connection(id) {
                     connection.mark = mark;
                 }
             });
         }
         let mut encoded = Encoded::new(parcel, flags);
-        for &word in rooms {
-            self.for_each(Target::from_word(word), |worker, id| {
+        for target in targets {
+            self.for_each(target, |worker, id| {
                 let new =
                     worker.connection(id).is_some_and(|it| std::mem::replace(&mut it.mark, mark) != mark);
                 if new {
@@ -267,12 +278,12 @@ impl Worker {
         match target {
             Target::Connection(id) => visit(self, id),
             Target::Room(room) => {
-                // membership changes by commands only, so the index can be moved out for the length of one
-                let rooms = std::mem::take(&mut self.rooms);
-                for &id in rooms.members(room) {
-                    visit(self, id);
+                // who cannot be written to may end, and leaves the room
+                for place in (0..self.rooms.len(room)).rev() {
+                    if let Some(id) = self.rooms.member(room, place) {
+                        visit(self, id);
+                    }
                 }
-                self.rooms = rooms;
             }
         }
     }

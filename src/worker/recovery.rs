@@ -6,7 +6,7 @@
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
-use super::event::Kind;
+use super::websocket::WebSocket;
 use super::{Shared, Worker, READ_BUFFER};
 use crate::panics::panic_point;
 use crate::protocol::error::Ending;
@@ -53,103 +53,63 @@ impl Worker {
         // who was reading had it
         self.read_buffer.resize(READ_BUFFER, 0);
         match subject {
-            Subject::Connection(id) => self.fail_connection(id),
+            Subject::Connection(id) => {
+                self.fail_connection(id);
+            }
             Subject::Stream(id) => {
                 if let Some(owner) = self.websocket(id).and_then(|websocket| websocket.owner) {
                     self.fail_connection(owner);
                 }
-                self.fail_stream(id);
+                self.drop_stream(id);
             }
             Subject::Newcomer { connection, stream } => {
                 // JavaScript must hear of the end of what never was as well, but only once
-                let is_unknown = self.endings == endings;
+                let is_untold = self.endings == endings;
                 if let Some(stream) = stream {
-                    self.fail_new_stream(stream, is_unknown);
+                    self.fail_new_stream(stream, is_untold);
                 }
-                if self.connection(connection).is_none() && is_unknown {
-                    self.events.closed(connection, Ending::InternalError);
+                if !self.fail_connection(connection) && is_untold {
+                    self.refuse_connection(connection);
                 }
-                self.fail_connection(connection);
             }
             Subject::Upgrade { connection, stream } => {
                 self.fail_new_stream(stream, self.endings == endings);
                 self.fail_connection(connection);
             }
             #[cfg(unix)]
-            Subject::Arrival(id) => {
-                self.arrivals.remove(&id);
-                self.events.simple(Kind::Released, id);
-            }
+            Subject::Arrival(id) => self.fail_new_stream(id, true),
             Subject::Worker => return self.start_afresh(),
         }
         self.events.defect("the native engine failed while it handled a connection; please report this");
     }
 
-    /// Ends a session without asking it, because its state is suspect.
-    fn fail_connection(&mut self, id: ConnectionId) {
-        let Some(slot) = self.slot(id) else { return };
+    /// Ends a session without asking it, because its state is suspect, and so may be what it knows of its WebSockets.
+    /// `false`: there is none.
+    fn fail_connection(&mut self, id: ConnectionId) -> bool {
+        let is_its = |websocket: &WebSocket| websocket.owner == Some(id);
         let streams: Vec<StreamId> =
-            self.streams().filter(|&(_, owner)| owner == Some(id)).map(|it| it.0).collect();
+            self.websockets.iter().filter(|(_, it)| is_its(it)).map(|(stream, _)| stream).collect();
         for stream in streams {
-            self.fail_stream(stream);
+            self.drop_stream(stream);
         }
-        if self.connections.get_mut(slot).and_then(Option::take).is_some() {
-            self.endings = self.endings.wrapping_add(1);
-            self.events.closed(id, Ending::InternalError);
-        }
+        self.drop_connection(id, Ending::InternalError)
     }
 
-    fn fail_new_stream(&mut self, id: StreamId, is_unknown: bool) {
-        #[cfg(unix)]
-        let is_unknown = is_unknown && !self.arrivals.contains_key(&id);
-        if self.websocket(id).is_none() && is_unknown {
-            self.events.simple(Kind::Released, id);
+    /// Ends a stream that may not be there yet. `is_untold`: nothing has been said of it.
+    fn fail_new_stream(&mut self, id: StreamId, is_untold: bool) {
+        if self.drop_stream(id).is_none() && is_untold {
+            self.refuse_stream(id);
         }
-        self.fail_stream(id);
-    }
-
-    fn fail_stream(&mut self, id: StreamId) {
-        let Some(slot) = self.slot(id) else { return };
-        if self.websockets.get_mut(slot).and_then(Option::take).is_some() {
-            self.endings = self.endings.wrapping_add(1);
-            self.events.simple(Kind::Released, id);
-        }
-        #[cfg(unix)]
-        self.release(id);
-    }
-
-    /// The streams that live here, and the sessions that they belong to.
-    fn streams(&self) -> impl Iterator<Item = (StreamId, Option<ConnectionId>)> + '_ {
-        let named = |(slot, websocket): (usize, &Option<Box<_>>)| {
-            let websocket: &super::websocket::WebSocket = websocket.as_deref()?;
-            Some((slot as u32 * self.count + self.index, websocket.owner))
-        };
-        self.websockets.iter().enumerate().filter_map(named)
     }
 
     /// Ends everything that lives here, and forgets the rest.
     pub(super) fn start_afresh(&mut self) {
         panic_point!("start afresh");
-        for (slot, websocket) in std::mem::take(&mut self.websockets).into_iter().enumerate() {
-            if websocket.is_some() {
-                self.events.simple(Kind::Released, slot as u32 * self.count + self.index);
-            }
-        }
-        #[cfg(unix)]
-        for id in std::mem::take(&mut self.arrivals).into_keys() {
-            self.events.simple(Kind::Released, id);
-        }
-        for (slot, connection) in std::mem::take(&mut self.connections).into_iter().enumerate() {
-            if connection.is_some() {
-                self.events.closed(slot as u32 * self.count + self.index, Ending::InternalError);
-            }
-        }
-        self.endings = self.endings.wrapping_add(1);
         self.rooms = Default::default();
         self.deadlines = Default::default();
-        self.pool = Default::default();
-        self.dirty.clear();
-        self.backlog.clear();
+        self.outgoing = Default::default();
+        self.drop_everything();
+        self.endings = self.endings.wrapping_add(1);
         self.events
             .defect("the native engine failed and has ended the connections of a worker; please report this");
         self.events.publish();

@@ -15,6 +15,7 @@ use super::stream::Stream;
 use super::{Shared, Worker};
 use crate::os::fd::FdStream;
 use crate::protocol::engine_io::Protocol;
+use crate::protocol::ids::{ConnectionId, StreamId};
 use crate::protocol::options::Options;
 
 const PROTOCOL: Protocol = Protocol::V4 { base64: false };
@@ -44,7 +45,7 @@ impl Simulation {
         server.set_nonblocking(true).unwrap();
         let takeover = Takeover {
             protocol: PROTOCOL,
-            stream: id,
+            stream: StreamId::from_word(id),
             fd: Some(server.into()),
             response: String::new(),
             deflate: None,
@@ -52,7 +53,7 @@ impl Simulation {
         };
         self.turn(|worker| {
             worker.open(Open {
-                connection: id,
+                connection: ConnectionId::from_word(id),
                 protocol: PROTOCOL,
                 takeover: Some(takeover),
                 handshake: "0".into(),
@@ -74,11 +75,11 @@ impl Simulation {
 
     pub fn send(&self, id: u32, text: &str) {
         let parcel = Parcel { text: Some(text), buffers: &[] };
-        self.turn(|worker| worker.send(id, parcel, Flags::default()));
+        self.turn(|worker| worker.send(ConnectionId::from_word(id), parcel, Flags::default()));
     }
 
     pub fn stream(&self, id: u32) -> Rc<FdStream> {
-        match &self.shared.borrow_mut().websocket(id).unwrap().stream {
+        match &self.shared.borrow_mut().websocket(StreamId::from_word(id)).unwrap().stream {
             Stream::Fd(fd) => fd.clone(),
             Stream::Pipe(_) => unreachable!("clients of a simulation have descriptors"),
         }

@@ -48,7 +48,7 @@ async fn end_after_reading(shared: Shared, id: StreamId) {
         // it was spawned by a turn
         tokio::task::yield_now().await;
         if shared.borrow().events.is_full() {
-            let resume = shared.borrow().resume.clone();
+            let resume = shared.borrow().signals.resume.clone();
             resume.notified().await;
             continue;
         }
@@ -75,9 +75,8 @@ impl Worker {
     /// Whether nothing waits for a WebSocket that an earlier turn could not write, or that this one has queued:
     /// volatile messages are dropped otherwise.
     pub(super) fn is_writable(&mut self, stream: StreamId) -> bool {
-        let now = self.turn;
         match self.websocket(stream).map(|websocket| websocket.queued) {
-            Some(Queued::Backlog { turn }) if turn == now => return false,
+            Some(Queued::Backlog { turn }) if self.outgoing.is_of_this_turn(turn) => return false,
             // earlier turns have not tried to write what they queued
             Some(Queued::Backlog { .. }) => self.flush(stream),
             _ => {}
@@ -97,29 +96,25 @@ impl Worker {
         if self.events.is_worthwhile() {
             self.events.publish();
         } else {
-            self.publish.notify_one();
+            self.signals.publish.notify_one();
         }
     }
 
     fn write_turn_output(&mut self) {
         panic_point!("finish turn");
-        if self.dirty.len() <= WRITES_PER_TURN {
-            let mut dirty = std::mem::take(&mut self.dirty);
+        if self.outgoing.dirty_len() <= WRITES_PER_TURN {
+            let mut dirty = self.outgoing.take_dirty();
             for id in dirty.drain(..) {
                 self.flush_queued(id);
             }
-            // flushing may have ended sessions, whose WebSockets are dirty again
-            let again = std::mem::replace(&mut self.dirty, dirty);
-            for id in again {
-                self.flush_queued(id);
-            }
+            self.outgoing.give_back(dirty);
         } else {
             self.postpone_writes();
         }
-        self.turn = self.turn.wrapping_add(1);
+        self.outgoing.end_turn();
         // the turn may have armed a timer that is due before the one that the main task waits for
         if self.deadlines.next().is_some_and(|next| self.armed.is_none_or(|armed| next < armed)) {
-            self.rearm.notify_one();
+            self.signals.rearm.notify_one();
         }
     }
 
@@ -132,19 +127,15 @@ impl Worker {
 
     /// Moves the WebSockets of this turn to the end of the backlog.
     fn postpone_writes(&mut self) {
-        let mut dirty = std::mem::take(&mut self.dirty);
-        let turn = self.turn;
+        let mut dirty = self.outgoing.take_dirty();
         for id in dirty.drain(..) {
-            if let Some(websocket) =
-                self.websocket(id).filter(|websocket| websocket.queued == Queued::ThisTurn)
-            {
-                websocket.queued = Queued::Backlog { turn };
-                self.backlog.push_back(id);
+            if let Some(websocket) = self.websockets.get_mut(id) {
+                self.outgoing.postpone(id, &mut websocket.queued);
             }
         }
-        self.dirty = dirty;
+        self.outgoing.give_back(dirty);
         // the main task may be waiting for something else to happen
-        self.rearm.notify_one();
+        self.signals.rearm.notify_one();
     }
 
     /// Writes to some of the WebSockets that wait longest.
@@ -155,7 +146,7 @@ impl Worker {
         panic_point!("backlog");
         let mut left = WRITES_PER_TURN.max(self.websockets.len() / TURNS_PER_ROUND);
         while left > 0 {
-            let Some(id) = self.backlog.pop_front() else { break };
+            let Some(id) = self.outgoing.next_of_backlog() else { break };
             let is_queued = |websocket: &mut WebSocket| matches!(websocket.queued, Queued::Backlog { .. });
             if self.websocket(id).is_some_and(is_queued) {
                 self.flush_queued(id);
@@ -167,7 +158,7 @@ impl Worker {
     /// Writes what this turn and earlier ones have queued, at the end of the process or of the worker.
     pub(super) fn write_everything(&mut self) {
         self.postpone_writes();
-        while !self.backlog.is_empty() {
+        while self.outgoing.has_backlog() {
             self.write_backlog();
         }
     }
@@ -340,7 +331,7 @@ mod tests {
             let protocol = Protocol::V4 { base64: false };
             let takeover = Takeover {
                 protocol,
-                stream: id,
+                stream: StreamId::from_word(id),
                 #[cfg(unix)]
                 fd: None,
                 response: String::new(),
@@ -349,7 +340,7 @@ mod tests {
             };
             let handshake = "0".into();
             self.worker.open(Open {
-                connection: id,
+                connection: ConnectionId::from_word(id),
                 protocol,
                 takeover: Some(takeover),
                 handshake,
@@ -358,13 +349,17 @@ mod tests {
         }
 
         fn emit(&mut self, text: &str, flags: u32) {
-            let everybody: Vec<u32> = (0..self.got.len() as u32).collect();
+            let everybody = (0..self.got.len() as u32).map(ConnectionId::from_word);
             let parcel = Parcel { text: Some(text), buffers: &[] };
-            self.worker.multicast(&everybody, parcel, Flags::from_word(flags << 8));
+            self.worker.multicast(everybody, parcel, Flags::from_word(flags << 8));
         }
 
         fn send(&mut self, id: u32, text: &str, flags: u32) {
-            self.worker.send(id, Parcel { text: Some(text), buffers: &[] }, Flags::from_word(flags << 8));
+            self.worker.send(
+                ConnectionId::from_word(id),
+                Parcel { text: Some(text), buffers: &[] },
+                Flags::from_word(flags << 8),
+            );
         }
 
         /// Ends a turn of the main task, and reads as clients do.
@@ -381,7 +376,7 @@ mod tests {
                 for words in batch.words.chunks(2).filter(|words| words[0] == Kind::PipeWrite as u32) {
                     self.writes += 1;
                     self.got[words[1] as usize].extend(buffers.next().unwrap());
-                    self.worker.on_pipe_written(words[1]);
+                    self.worker.on_pipe_written(StreamId::from_word(words[1]));
                 }
             }
         }
@@ -389,7 +384,7 @@ mod tests {
         fn turns_until_idle(&mut self) -> usize {
             let mut turns = 1;
             self.turn();
-            while !self.worker.backlog.is_empty() {
+            while self.worker.outgoing.has_backlog() {
                 self.turn();
                 turns += 1;
             }
@@ -423,7 +418,7 @@ mod tests {
             crowd.send(id, "two", PLAIN);
         }
         let mut writes = 0;
-        while !crowd.worker.backlog.is_empty() {
+        while crowd.worker.outgoing.has_backlog() {
             crowd.turn();
             // to some of the backlog, and to those that are not in it any more
             assert!(crowd.writes <= 2 * WRITES_PER_TURN);
@@ -481,10 +476,10 @@ mod tests {
             crowd.send(COUNT - 1, &large, PLAIN);
             crowd.worker.finish_turn();
             crowd.read();
-            let waiting = crowd.worker.websocket(COUNT - 1).unwrap().outbox.len();
+            let waiting = crowd.worker.websocket(StreamId::from_word(COUNT - 1)).unwrap().outbox.len();
             assert!(waiting <= GATHERED, "{waiting} bytes wait");
         }
-        assert!(!crowd.worker.backlog.is_empty());
+        assert!(crowd.worker.outgoing.has_backlog());
         crowd.turns_until_idle();
         assert_eq!(crowd.got.pop().unwrap(), frames(&[&["n"][..], &[large.as_str(); 20]].concat()));
         crowd.assert_got(&["n"]);
@@ -510,7 +505,7 @@ mod tests {
         crowd.emit("n", PLAIN);
         crowd.turn();
         for id in (0..COUNT).step_by(2) {
-            crowd.worker.sever(id, Ending::TransportClose);
+            crowd.worker.sever(StreamId::from_word(id), Ending::TransportClose);
         }
         // 0 gets a successor in the same turn, 2 in the next, 4 none
         crowd.open(0);
@@ -528,7 +523,9 @@ mod tests {
                 _ => assert_eq!(got, &both),
             }
         }
-        let queued = (0..COUNT).filter_map(|id| crowd.worker.websocket(id).map(|websocket| websocket.queued));
+        let queued = (0..COUNT).filter_map(|id| {
+            crowd.worker.websocket(StreamId::from_word(id)).map(|websocket| websocket.queued)
+        });
         assert!(queued.into_iter().all(|queued| queued == Queued::No));
     }
 

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use crate::protocol::engine_io::packet::Type;
 use crate::protocol::engine_io::Protocol;
 use crate::protocol::error::Ending;
-use crate::protocol::ids::{ConnectionId, StreamId};
+use crate::protocol::ids::{ConnectionId, Id, StreamId};
 use crate::protocol::options::Options;
 
 pub use timers::{Deadlines, Timer};
@@ -104,9 +104,9 @@ pub struct Turn<'a> {
 
 impl Turn<'_> {
     /// Arms a timer and returns when it will go off.
-    pub fn arm(&mut self, timer: Timer, after: Duration, id: u32) -> Instant {
+    pub fn arm(&mut self, timer: Timer, after: Duration, id: ConnectionId) -> Instant {
         let at = self.now + after;
-        self.deadlines.arm(timer, at, id);
+        self.deadlines.arm(timer, at, id.word());
         at
     }
 }
@@ -286,7 +286,9 @@ impl Session {
 mod tests {
     use super::*;
 
-    const ID: u32 = 7;
+    const ID: ConnectionId = ConnectionId::from_word(7);
+    const FIRST: StreamId = StreamId::from_word(1);
+    const SECOND: StreamId = StreamId::from_word(9);
 
     struct Simulation {
         options: Options,
@@ -315,7 +317,7 @@ mod tests {
         }
 
         fn websocket() -> Simulation {
-            Simulation::new(|turn| Session::websocket(ID, Protocol::V4 { base64: false }, 1, turn))
+            Simulation::new(|turn| Session::websocket(ID, Protocol::V4 { base64: false }, FIRST, turn))
         }
 
         fn polling() -> Simulation {
@@ -344,7 +346,7 @@ mod tests {
             while let Some(at) = self.deadlines.next().filter(|&at| at <= end) {
                 self.now = at;
                 while let Some((timer, id, at)) = self.deadlines.pop_due(self.now) {
-                    assert_eq!(id, ID);
+                    assert_eq!(id, ID.word());
                     let what = match timer {
                         Timer::Ping => {
                             let (session, mut turn) = self.parts();
@@ -424,7 +426,7 @@ mod tests {
     fn a_client_of_revision_3_sends_the_pings() {
         let protocol = Protocol::V3 { base64: false };
         let mut simulation =
-            Simulation::new(|turn| Session::websocket(ID, Protocol::V3 { base64: false }, 1, turn));
+            Simulation::new(|turn| Session::websocket(ID, Protocol::V3 { base64: false }, FIRST, turn));
         assert_eq!(simulation.session.protocol(), protocol);
         for _ in 0..5 {
             simulation.pass(499);
@@ -451,7 +453,7 @@ mod tests {
     #[test]
     fn closing_a_websocket_ends_the_session() {
         let mut simulation = Simulation::websocket();
-        assert_eq!(simulation.close(false, false), CloseStep::CloseWebSocket(1));
+        assert_eq!(simulation.close(false, false), CloseStep::CloseWebSocket(FIRST));
         assert_eq!(simulation.receive(Type::Message), Verdict::Ignore);
         simulation.pass(1000);
         assert!(simulation.log.is_empty());
@@ -521,11 +523,11 @@ mod tests {
     #[test]
     fn an_upgrade_replaces_polling() {
         let mut simulation = Simulation::polling();
-        simulation.begin_upgrade(9);
+        simulation.begin_upgrade(SECOND);
         assert_eq!(simulation.session.on_probe_packet("2probe"), ProbeStep::Confirm);
         assert!(simulation.session.is_polling());
         assert_eq!(simulation.session.on_probe_packet("5"), ProbeStep::Complete);
-        assert_eq!(simulation.session.state(), State::WebSocket { stream: 9 });
+        assert_eq!(simulation.session.state(), State::WebSocket { stream: SECOND });
         simulation.pass(200);
         assert!(simulation.log.is_empty());
     }
@@ -533,24 +535,24 @@ mod tests {
     #[test]
     fn an_upgrade_is_completed_while_closing() {
         let mut simulation = Simulation::polling();
-        simulation.begin_upgrade(9);
+        simulation.begin_upgrade(SECOND);
         assert_eq!(simulation.close(false, false), CloseStep::Wait);
-        assert_eq!(simulation.session.probe(), Some(9));
+        assert_eq!(simulation.session.probe(), Some(SECOND));
         assert_eq!(simulation.session.on_probe_packet("2probe"), ProbeStep::Confirm);
         assert_eq!(simulation.session.on_probe_packet("5"), ProbeStep::CompleteToClose);
-        assert_eq!(simulation.session.state(), State::WebSocket { stream: 9 });
+        assert_eq!(simulation.session.state(), State::WebSocket { stream: SECOND });
     }
 
     #[test]
     fn a_failed_upgrade_leaves_the_session_polling() {
         let mut simulation = Simulation::polling();
         for packet in ["", "4hello", "2", "3probe", "9"] {
-            simulation.begin_upgrade(9);
+            simulation.begin_upgrade(SECOND);
             assert_eq!(simulation.session.on_probe_packet(packet), ProbeStep::Abort, "{packet:?}");
             assert_eq!(simulation.session.state(), State::Polling);
             simulation.pass(1);
         }
-        simulation.begin_upgrade(9);
+        simulation.begin_upgrade(SECOND);
         simulation.pass(100);
         assert_eq!(simulation.log, ["upgrade timeout"]);
     }

@@ -10,7 +10,7 @@ use super::switching_protocols;
 pub const LONGEST: usize = 8 << 10;
 
 /// Headers that are looked at.
-const MAX_HEADERS: usize = 64;
+pub const MAX_HEADERS: usize = 64;
 
 /// RFC 6455 section 4.2.1: the version of the protocol.
 const VERSION: &[u8] = b"13";

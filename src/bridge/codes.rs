@@ -1,0 +1,71 @@
+//! The numbers that both sides have to agree on, as JavaScript reads them: they are written down in Rust only.
+
+use napi::bindgen_prelude::Object;
+use napi::{Env, Result};
+use napi_derive::napi;
+
+use super::engine::DRAIN_HEAD;
+use crate::protocol::ids::{GENERATION_BITS, SLOT_BITS};
+use crate::worker::command::{
+    COMPRESS, DISCARD, HAS_BUFFERS, NOTIFY, NO_TEXT, OPERATIONS, TARGET_CONNECTION, VOLATILE,
+};
+use crate::worker::connection::watch;
+use crate::worker::event::{KINDS, MAX_WORDS, NO_ID};
+
+/// Flags of operations: see `worker/command.rs`, and for those of `WATCH` `worker/connection.rs`.
+const FLAGS: &[(&str, u32)] = &[
+    ("VOLATILE", VOLATILE as u32),
+    ("COMPRESS", COMPRESS as u32),
+    ("NOTIFY", NOTIFY as u32),
+    ("DISCARD", DISCARD as u32),
+    ("WATCH_RECEIVED", watch::RECEIVED as u32),
+    ("WATCH_SENT", watch::SENT as u32),
+];
+
+/// What else the words of operations and events are made of.
+const WORDS: &[(&str, u32)] = &[
+    ("NO_TEXT", NO_TEXT),
+    ("HAS_BUFFERS", HAS_BUFFERS),
+    ("NO_ID", NO_ID),
+    ("TARGET_CONNECTION", TARGET_CONNECTION),
+    ("SLOT_BITS", SLOT_BITS),
+    ("GENERATION_BITS", GENERATION_BITS),
+    ("DRAIN_HEAD", DRAIN_HEAD as u32),
+    ("DRAIN_CAPACITY", (DRAIN_HEAD + MAX_WORDS) as u32),
+];
+
+/// Of an upgrade request, what is looked at.
+#[cfg(unix)]
+const REQUESTS: &[(&str, u32)] = {
+    use crate::protocol::websocket::upgrade_request::{LONGEST, MAX_HEADERS};
+    &[("LONGEST_REQUEST", LONGEST as u32), ("MOST_HEADERS", MAX_HEADERS as u32)]
+};
+#[cfg(not(unix))]
+const REQUESTS: &[(&str, u32)] = &[];
+
+/// Objects of numbers: `operations` and `events` by kind, `flags`, `words` for what else a batch is made of, `requests`.
+///
+/// # Errors
+/// When V8 cannot make them.
+#[napi(
+    catch_unwind,
+    ts_return_type = "Record<'operations' | 'events' | 'flags' | 'words' | 'requests', Record<string, number>>"
+)]
+pub fn codes(env: &Env) -> Result<Object<'_>> {
+    let mut codes = Object::new(env)?;
+    let tables = [
+        ("operations", OPERATIONS),
+        ("events", KINDS),
+        ("flags", FLAGS),
+        ("words", WORDS),
+        ("requests", REQUESTS),
+    ];
+    for (name, table) in tables {
+        let mut object = Object::new(env)?;
+        for &(name, code) in table {
+            object.set(name, code)?;
+        }
+        codes.set(name, object)?;
+    }
+    Ok(codes)
+}

@@ -1,0 +1,68 @@
+//! How connections and streams are taken off the books, and JavaScript is told of it: the one and the other happen here
+//! and nowhere else, so that each end is told once.
+
+use super::event::Kind;
+use super::Worker;
+use crate::protocol::error::Ending;
+use crate::protocol::ids::{ConnectionId, StreamId};
+
+impl Worker {
+    /// Takes a connection off the books: `CLOSED`. Its number means nothing from here on. `false`: it has none.
+    pub(super) fn drop_connection(&mut self, id: ConnectionId, ending: Ending) -> bool {
+        if self.connections.remove(id).is_none() {
+            return false;
+        }
+        self.rooms.leave_all(id);
+        self.tell_closed(id, ending);
+        true
+    }
+
+    /// Says the same of a connection that JavaScript has numbered, and that never came to be.
+    pub(super) fn refuse_connection(&mut self, id: ConnectionId) {
+        debug_assert!(!self.connections.contains(id));
+        self.tell_closed(id, Ending::InternalError);
+    }
+
+    /// Takes a stream off the books, with what waits for it: `RELEASED`. `None`: it is not there. Else the session that
+    /// it belonged to, if it was a WebSocket's.
+    pub(super) fn drop_stream(&mut self, id: StreamId) -> Option<Option<ConnectionId>> {
+        let owner = match self.websockets.remove(id) {
+            Some(websocket) => websocket.owner,
+            #[cfg(unix)]
+            None => self.arrivals.remove(&id).map(|_| None)?,
+            #[cfg(not(unix))]
+            None => return None,
+        };
+        self.tell_released(id);
+        Some(owner)
+    }
+
+    /// Says the same of a stream that JavaScript has numbered, and that never came to be.
+    pub(super) fn refuse_stream(&mut self, id: StreamId) {
+        debug_assert!(!self.websockets.contains(id));
+        self.tell_released(id);
+    }
+
+    /// Takes everything off the books.
+    pub(super) fn drop_everything(&mut self) {
+        let streams = self.websockets.iter().map(|(id, _)| id);
+        #[cfg(unix)]
+        let streams = streams.chain(self.arrivals.keys().copied());
+        for id in streams.collect::<Vec<_>>() {
+            self.drop_stream(id);
+        }
+        for id in self.connections.iter().map(|(id, _)| id).collect::<Vec<_>>() {
+            self.drop_connection(id, Ending::InternalError);
+        }
+    }
+
+    fn tell_closed(&mut self, id: ConnectionId, ending: Ending) {
+        self.endings = self.endings.wrapping_add(1);
+        self.events.closed(id, ending);
+    }
+
+    fn tell_released(&mut self, id: StreamId) {
+        self.endings = self.endings.wrapping_add(1);
+        self.events.simple(Kind::Released, id);
+    }
+}
