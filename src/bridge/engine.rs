@@ -129,7 +129,8 @@ impl NativeEngine {
     }
 
     /// Hands over operations that JavaScript gathered. `count`: how many words of `words` they are; behind those stand
-    /// `places` words, see `OpBatch::new`. `mask`: a bit for each worker that they concern.
+    /// `places` words, see `OpBatch::new`. `mask`: a bit for each worker that they concern. Waits for a worker that has
+    /// fallen behind.
     ///
     /// # Errors
     /// When a worker thread cannot be started.
@@ -158,6 +159,7 @@ impl NativeEngine {
                     Err(_) => Command::Fail(Subject::Worker),
                 };
                 worker.push(command).map_err(io_error)?;
+                worker.wait_until_caught_up();
             }
         }
         Ok(())

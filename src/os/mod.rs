@@ -3,3 +3,4 @@
 
 #[cfg(unix)]
 pub mod fd;
+pub mod memory;

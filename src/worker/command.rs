@@ -21,7 +21,6 @@
 //! a buffer. A target is a room, or a connection if its highest bit is set. A buffer crosses once, however often it is
 //! sent: behind the operations stand the places of their buffers in the list.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
 #[cfg(unix)]
@@ -29,8 +28,6 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
-use tokio::sync::Notify;
 
 use super::recovery::Subject;
 use crate::protocol::engine_io::Protocol;
@@ -43,6 +40,9 @@ pub const NO_TEXT: u32 = u32::MAX;
 
 /// The bit that tells a connection from a room among the targets of a broadcast.
 pub const TARGET_CONNECTION: u32 = 1 << 31;
+
+/// Bytes that a command takes beyond what it carries, about.
+const SIZE: usize = 256;
 
 /// Flag of a message: drop it for a client whose transport is busy.
 pub const VOLATILE: u8 = 1;
@@ -135,6 +135,16 @@ impl Command {
             Command::Fail(subject) => *subject,
             Command::Batch(_) | Command::Resume | Command::Settle(_) | Command::Shutdown => Subject::Worker,
         }
+    }
+
+    /// Bytes of memory that it takes while it waits, about.
+    pub fn size(&self) -> usize {
+        let held = match self {
+            Command::Batch(batch) => batch.size,
+            Command::PostBinary { body: bytes, .. } | Command::PipeData { data: bytes, .. } => bytes.len(),
+            _ => 0,
+        };
+        SIZE + held
     }
 
     /// What tests call it that have it panic.
@@ -317,6 +327,8 @@ pub struct OpBatch {
     words: Vec<u32>,
     text: String,
     buffers: Vec<Bytes>,
+    /// Bytes of memory that all of it takes, buffers that several operations have counted once.
+    size: usize,
 }
 
 impl OpBatch {
@@ -325,7 +337,8 @@ impl OpBatch {
     pub fn new(words: &[u32], text: String, distinct: &[Bytes], places: &[u32]) -> OpBatch {
         let buffer = |&place: &u32| distinct.get(place as usize).cloned().unwrap_or_default();
         let buffers = places.iter().map(buffer).collect();
-        let mut batch = OpBatch { words: words.to_vec(), text, buffers };
+        let size = 4 * words.len() + text.len() + distinct.iter().map(Bytes::len).sum::<usize>();
+        let mut batch = OpBatch { words: words.to_vec(), text, buffers, size };
         if !batch.text.is_ascii() {
             batch.convert_lengths();
         }
@@ -509,42 +522,6 @@ impl<'a> Ops<'a> {
         let (buffers, rest) = self.buffers.split_at(buffers.min(self.buffers.len()));
         self.buffers = rest;
         Parcel { text, buffers }
-    }
-}
-
-/// The queue of one worker.
-#[derive(Default)]
-pub struct CommandQueue {
-    commands: Mutex<VecDeque<Command>>,
-    notify: Notify,
-}
-
-impl CommandQueue {
-    /// Adds a command and wakes the worker.
-    pub fn push(&self, command: Command) {
-        let waits = {
-            let mut commands = self.commands.lock();
-            commands.push_back(command);
-            commands.len() == 1
-        };
-        if waits {
-            self.notify.notify_one();
-        }
-    }
-
-    /// How many commands wait.
-    pub fn len(&self) -> usize {
-        self.commands.lock().len()
-    }
-
-    /// Takes the oldest command.
-    pub fn pop(&self) -> Option<Command> {
-        self.commands.lock().pop_front()
-    }
-
-    /// Waits until there may be a command.
-    pub async fn wait(&self) {
-        self.notify.notified().await;
     }
 }
 

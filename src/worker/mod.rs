@@ -16,6 +16,7 @@ mod lifecycle;
 mod outbox;
 mod outgoing;
 mod output;
+mod queue;
 pub mod recovery;
 mod rooms;
 #[cfg(all(test, unix))]
@@ -32,12 +33,13 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
 
+use crate::os::memory;
 use crate::panics::panic_point;
 use crate::protocol::ids::{ConnectionId, StreamId};
 use crate::protocol::options::Options;
@@ -45,11 +47,12 @@ use crate::protocol::polling::Polling;
 use crate::protocol::session::{Deadlines, Turn};
 #[cfg(unix)]
 use arrivals::Arrival;
-use command::{Command, CommandQueue, Op, OpBatch};
+use command::{Command, Op, OpBatch};
 use connection::Connection;
 use event::{EventSink, Inbox};
 use outbox::Pool;
 use outgoing::Outgoing;
+use queue::CommandQueue;
 use recovery::{take_turn, Subject};
 use rooms::Rooms;
 use table::Table;
@@ -60,6 +63,15 @@ const READ_BUFFER: usize = 64 << 10;
 
 /// Commands that one turn takes from the queue at the most, so that WebSockets get their turn too.
 const COMMANDS_PER_TURN: usize = 64;
+
+/// How long JavaScript waits for a worker that has fallen behind before it says more.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// How long after much memory has been freed it is given back to the operating system: it may be needed again.
+const EBB_TIME: Duration = Duration::from_secs(1);
+
+/// While more bytes than this wait for clients, no memory is given back.
+const EBB: usize = 4 << 20;
 
 /// The JavaScript side's hold on a worker. The thread starts when there is a first command.
 pub struct WorkerHandle {
@@ -101,8 +113,13 @@ impl WorkerHandle {
                 .spawn(move || run(&runtime, index, count, options, EventSink::new(inbox), &queue))?;
             self.thread = Some(thread);
         }
-        self.queue.push(command);
+        self.queue.push(command, Instant::now());
         Ok(())
+    }
+
+    /// Waits until the worker has caught up, if it has fallen behind.
+    pub fn wait_until_caught_up(&self) {
+        self.queue.wait_until_caught_up(Instant::now() + LONGEST_WAIT);
     }
 }
 
@@ -111,7 +128,7 @@ impl WorkerHandle {
     /// under it. Connections that it still has are dropped.
     pub fn stop(&mut self) {
         if let Some(thread) = self.thread.take() {
-            self.queue.push(Command::Shutdown);
+            self.queue.push(Command::Shutdown, Instant::now());
             // a panic of the thread has been reported by the panic hook
             let _ = thread.join();
         }
@@ -148,6 +165,8 @@ struct Worker {
     /// When the main task will look at the timers.
     armed: Option<Instant>,
     signals: Signals,
+    /// Whether the worker has fallen behind JavaScript: volatile messages are dropped.
+    is_behind: bool,
 }
 
 /// How turns wake tasks that wait for something.
@@ -159,6 +178,8 @@ struct Signals {
     rearm: Rc<Notify>,
     /// Wakes the tasks that stopped reading because JavaScript fell behind.
     resume: Rc<Notify>,
+    /// Wakes the task that gives memory back.
+    ebb: Rc<Notify>,
 }
 
 type Shared = Rc<RefCell<Worker>>;
@@ -173,8 +194,10 @@ fn run(
 ) {
     let shared =
         Rc::new_cyclic(|this| RefCell::new(Worker::new(this.clone(), index, count, options, events)));
+    let _serving = queue.serve();
     let tasks = LocalSet::new();
     tasks.spawn_local(publish(shared.clone()));
+    tasks.spawn_local(give_memory_back(shared.clone()));
     // a panic that gets here came from outside of any turn
     while catch_unwind(AssertUnwindSafe(|| tasks.block_on(runtime, serve(&shared, queue)))).is_err() {
         shared.borrow_mut().start_afresh();
@@ -188,6 +211,22 @@ async fn publish(shared: Shared) {
     loop {
         due.notified().await;
         take_turn(&shared, |worker| worker.events.publish());
+    }
+}
+
+/// The task that gives memory back after much has waited, for the worker or for its clients.
+async fn give_memory_back(shared: Shared) {
+    let ebb = shared.borrow().signals.ebb.clone();
+    loop {
+        ebb.notified().await;
+        loop {
+            tokio::time::sleep(EBB_TIME).await;
+            if shared.borrow().waiting_bytes() < EBB {
+                break;
+            }
+        }
+        shared.borrow_mut().outgoing.pool = Pool::default();
+        memory::give_back();
     }
 }
 
@@ -260,7 +299,15 @@ impl Worker {
             now: Instant::now(),
             armed: None,
             signals: Signals::default(),
+            is_behind: false,
         }
+    }
+
+    /// Bytes that wait for clients.
+    fn waiting_bytes(&self) -> usize {
+        let polling = self.connections.iter().filter_map(|(_, it)| it.polling.as_ref());
+        let websockets = self.websockets.iter().map(|(_, it)| it.outbox.len());
+        websockets.chain(polling.map(|it| it.len())).sum()
     }
 
     fn command_turn(&mut self, queue: &CommandQueue) -> After {
@@ -268,17 +315,21 @@ impl Worker {
         self.now = Instant::now();
         let mut after = After::More;
         for _ in 0..COMMANDS_PER_TURN {
-            match queue.pop() {
-                None => {
-                    after = After::Idle;
-                    break;
+            let Some((command, is_behind)) = queue.pop() else {
+                after = After::Idle;
+                if queue.has_ebbed() {
+                    self.signals.ebb.notify_one();
                 }
-                Some(Command::Shutdown) => {
+                break;
+            };
+            self.is_behind = is_behind;
+            match command {
+                Command::Shutdown => {
                     self.contained(Subject::Worker, Worker::write_everything);
                     return After::Shutdown;
                 }
-                Some(Command::Batch(batch)) => self.execute_batch(&batch),
-                Some(command) => {
+                Command::Batch(batch) => self.execute_batch(&batch),
+                command => {
                     self.contained(command.subject(), |worker| worker.execute(command));
                 }
             }

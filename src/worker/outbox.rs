@@ -292,9 +292,10 @@ mod tests {
                 prop_assert_eq!(outbox.len(), model.len());
                 prop_assert!(model == all_of(&outbox), "the bytes differ");
                 let (held, waiting) = (outbox.held(), outbox.len());
-                // a shared segment is held as a whole until the last of its bytes has been written
+                // up to half of the front may be written, which may have room for four times as much; a shared segment is
+                // held as a whole until the last of its bytes has been written
                 let cut = outbox.rest.front().map_or(0, |segment| segment.bytes().len());
-                prop_assert!(held <= 4 * waiting + cut + SLACK, "{} held for {}", held, waiting);
+                prop_assert!(held <= 8 * waiting + cut + SLACK, "{} held for {}", held, waiting);
             }
         }
     }

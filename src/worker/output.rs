@@ -6,6 +6,7 @@ use bytes::Bytes;
 use super::command::{Flags, Parcel, Target};
 use super::outbox::{Outbox, Pool, SHARE_FROM};
 use super::websocket::{Phase, Queued};
+use super::writes::MUCH;
 use super::Worker;
 use crate::protocol::engine_io::packet::Type;
 use crate::protocol::engine_io::{payload, v3, Protocol};
@@ -200,7 +201,7 @@ impl Worker {
         let (state, protocol) = (connection.session.state(), connection.session.protocol());
         // this may write what waits, with which a message that has yet to be queued does not leave
         let is_dropped = match state {
-            State::WebSocket { stream } => flags.volatile() && !self.is_writable(stream),
+            State::WebSocket { stream } => flags.volatile() && (self.is_behind || !self.is_writable(stream)),
             _ => false,
         };
         if let (true, Some(connection)) = (flags.notify(), self.connection(id)) {
@@ -238,6 +239,9 @@ impl Worker {
         parcel: Parcel<'_>,
         flags: Flags,
     ) {
+        if flags.volatile() && self.is_behind {
+            return;
+        }
         let mut encoded = Encoded::new(parcel, flags);
         for id in connections {
             self.deliver(id, &mut encoded, flags);
@@ -252,6 +256,9 @@ impl Worker {
         parcel: Parcel<'_>,
         flags: Flags,
     ) {
+        if flags.volatile() && self.is_behind {
+            return;
+        }
         self.broadcast = self.broadcast.wrapping_add(1);
         let mark = self.broadcast;
         for target in except {
@@ -291,8 +298,9 @@ impl Worker {
     /// Queues an encoded message for one client.
     fn deliver(&mut self, id: ConnectionId, encoded: &mut Encoded<'_>, flags: Flags) {
         let limit = self.options.max_outbound.min(GATHERED);
+        let is_behind = self.is_behind;
         let Some(connection) = self.connection(id) else { return };
-        if !connection.session.is_open() {
+        if !connection.session.is_open() || flags.volatile() && is_behind {
             return;
         }
         let (state, protocol) = (connection.session.state(), connection.session.protocol());
@@ -357,6 +365,9 @@ impl Worker {
     /// The same for a client that polls.
     fn check_polling(&mut self, id: ConnectionId) {
         let waiting = self.polling(id).map_or(0, |polling| polling.len());
+        if waiting >= MUCH {
+            self.signals.ebb.notify_one();
+        }
         if waiting > self.options.max_outbound {
             self.events.slow_consumer(id, waiting);
             self.end_session(id, Ending::SlowConsumer);

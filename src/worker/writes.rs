@@ -22,6 +22,9 @@ use {
 #[cfg(unix)]
 const SLICES: usize = 32;
 
+/// Bytes that wait for one client and are worth being given back to the operating system when they do not any more.
+pub(super) const MUCH: usize = 4 << 20;
+
 /// WebSockets that one turn writes to, as a rule. More of them wait in the backlog, where messages gather.
 const WRITES_PER_TURN: usize = 64;
 
@@ -247,7 +250,13 @@ impl Worker {
             let count = websocket.outbox.slices(&mut slices);
             match fd.write(&slices[..count]) {
                 Ok(taken) => websocket.outbox.advance(taken, pool),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Wrote::NotAll,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if websocket.outbox.len() >= MUCH {
+                        // when it has been written, or is dropped
+                        self.signals.ebb.notify_one();
+                    }
+                    return Wrote::NotAll;
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return Wrote::Broken,
             }
