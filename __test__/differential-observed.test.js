@@ -1,3 +1,6 @@
 "use strict";
 
-require("./support/differential").playAll("observed");
+const test = require("node:test");
+const { comparisons } = require("./support/differential");
+
+for (const comparison of comparisons("observed")) test(...comparison);

@@ -16,7 +16,6 @@ const assert = require("node:assert/strict");
 const fs = require("node:fs");
 const path = require("node:path");
 const timers = require("node:timers");
-const test = require("node:test");
 const stock = require("socket.io");
 const ours = require("../../index.js");
 const { EventLog } = require("./event-log");
@@ -285,13 +284,19 @@ function show(stage) {
   return JSON.stringify(stage.events.close(stage.port), null, 2);
 }
 
-/** Tests all scenarios of the folder over one kind of stream. */
-function playAll(stream) {
+/**
+ * What there is to be tested over one kind of stream. The tests themselves are made by whoever asks, so that each belongs
+ * to the file that is run.
+ *
+ * @param {string} stream
+ * @returns {Iterable<[name: string, options: object, body: () => Promise<void>]>} arguments of `test()`
+ */
+function* comparisons(stream) {
   const subjects = fs.readdirSync(FOLDER).sort();
   for (const subject of subjects) {
     for (const scenario of require(path.join(FOLDER, subject))) {
       const name = `${path.basename(subject, ".js")}: ${scenario.name}`;
-      test(name, { skip: scenario.not?.[stream] }, () => compare(scenario, stream));
+      yield [name, { skip: scenario.not?.[stream] }, () => compare(scenario, stream)];
     }
   }
 }
@@ -313,4 +318,4 @@ async function compare(scenario, stream) {
   assert.deepStrictEqual(actual, expected);
 }
 
-module.exports = { playAll, caughtEarlier, goneBy };
+module.exports = { comparisons, caughtEarlier, goneBy };
