@@ -4,9 +4,11 @@
 //
 //   npm test                 everything
 //   npm test -- chat pack    only the files of __test__ whose names contain one of the words
+//   npm test -- --nodes      everything, and on each of the other Nodes that people run whether the package works there
 
 const path = require("node:path");
 const { check, checkCargo, checkNode, finish, isSerial, lint, prepare, testFiles } = require("./checks");
+const { smokeOtherNodes } = require("./nodes");
 const { run } = require("./support");
 
 /** What is tested over streams without a plain descriptor as well: see `SIO_STREAM` in __test__/support/harness.js. */
@@ -43,7 +45,8 @@ const CORE = [
   "utility-methods",
 ];
 
-const words = process.argv.slice(2);
+const args = process.argv.slice(2);
+const words = args.filter((arg) => arg !== "--nodes");
 const files = testFiles(words);
 const serialFiles = files.filter(isSerial);
 const coreFiles = files.filter((file) => CORE.includes(path.basename(file, ".test.js")));
@@ -62,5 +65,6 @@ checkNode("node --test", parallelFiles);
 checkNode("node --test, over TLS", coreFiles, { stream: "https" });
 checkNode("node --test, over streams without a descriptor", coreFiles, { stream: "duplex" });
 checkNode("node --test, one at a time", serialFiles, { concurrency: 1 });
+if (args.includes("--nodes")) smokeOtherNodes();
 if (files.length === 0) check(`a test file whose name contains ${words.join(" or ")}`, () => false);
 finish();
