@@ -2,8 +2,10 @@
 
 const test = require("node:test");
 const assert = require("node:assert/strict");
-const stock = require("socket.io-parser");
 const ours = require("../lib/api/packet");
+const { requireStock } = require("./support/stock");
+
+const stock = requireStock("socket.io-parser");
 
 const { PacketType, Encoder, Decoder } = ours;
 const { CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR } = PacketType;

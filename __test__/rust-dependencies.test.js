@@ -6,6 +6,7 @@ const test = require("node:test");
 const assert = require("node:assert/strict");
 const fs = require("node:fs");
 const path = require("node:path");
+const { compareVersions } = require("../scripts/upstream");
 
 const root = path.join(__dirname, "..");
 
@@ -23,16 +24,6 @@ function lockedCrates() {
   return crates;
 }
 
-function isAtLeast(version, floor) {
-  const parts = version.split(/[.+-]/).map(Number);
-  for (const [i, wanted] of floor.split(".").map(Number).entries()) {
-    if (parts[i] !== wanted) {
-      return parts[i] > wanted;
-    }
-  }
-  return true;
-}
-
 for (const [name, floor] of [
   ["bytes", "1.11.1"],
   ["tokio", "1.44.2"],
@@ -41,7 +32,7 @@ for (const [name, floor] of [
     const found = lockedCrates().get(name);
     assert.ok(found?.length > 0);
     for (const { version } of found) {
-      assert.ok(isAtLeast(version, floor), version);
+      assert.ok(compareVersions(version, floor) >= 0, version);
     }
   });
 }
@@ -53,12 +44,4 @@ test("tungstenite comes without its code for handshakes", () => {
     tungstenite.dependencies.filter((name) => ["http", "httparse"].includes(name)),
     [],
   );
-});
-
-test("versions are compared by their numbers", () => {
-  assert.ok(isAtLeast("1.44.2", "1.44.2"));
-  assert.ok(isAtLeast("1.100.0", "1.44.2"));
-  assert.ok(isAtLeast("2.0.0", "1.44.2"));
-  assert.ok(!isAtLeast("1.44.1", "1.44.2"));
-  assert.ok(!isAtLeast("1.9.9", "1.44.2"));
 });

@@ -6,8 +6,10 @@ const fs = require("node:fs");
 const http = require("node:http");
 const path = require("node:path");
 const test = require("node:test");
-const stock = require("socket.io");
 const { connect, connected, once, sio } = require("./support/harness");
+const { requireStock, resolveStock } = require("./support/stock");
+
+const stock = requireStock("socket.io");
 
 /** What stock's objects have and ours do not: how things work inside there, which here is the work of native threads. */
 const ABSENT = {
@@ -190,7 +192,7 @@ test("the tests that the document names exist", () => {
 });
 
 test("the files of dist have the names that stock's have", () => {
-  const directory = path.join(path.dirname(require.resolve("socket.io/package.json")), "dist");
+  const directory = path.join(path.dirname(resolveStock("socket.io/package.json")), "dist");
   const root = path.dirname(require.resolve(path.join(__dirname, "..", "package.json")));
   const files = fs.readdirSync(directory).filter((file) => /^[\w-]+(\.d\.ts|\.js)$/.test(file));
   for (const file of files) {

@@ -4,6 +4,7 @@
 
 const { EventEmitter } = require("node:events");
 const msgpack = require("socket.io-msgpack-parser");
+const { requireStock } = require("../support/stock");
 
 /** A parser that writes packets as JSON, all of them in one text. */
 const json = {
@@ -43,7 +44,7 @@ const chatty = {
 };
 
 /** The parser of the package itself, handed over as an option. */
-const own = require("socket.io-parser");
+const own = requireStock("socket.io-parser");
 
 const PARSERS = { msgpack, json, "socket.io-parser": own };
 

@@ -2,6 +2,8 @@
 
 // What can be reached from outside: exports, classes, methods and how many arguments they take, properties.
 
+const { requireStock } = require("../support/stock");
+
 const EMITTER = Object.getOwnPropertyNames(require("node:events").EventEmitter.prototype);
 
 /** Names that begin with an underscore are nobody's business, but for those that others are known to read. */
@@ -186,7 +188,8 @@ module.exports = [
       const { io, sio, log } = stage;
       const { socket } = await stage.pair("client");
       const { EventEmitter } = require("node:events");
-      const { Adapter } = require("socket.io-adapter");
+      // the package brings its own, and stock of another folder as well
+      const { Adapter } = (stage.isStock ? requireStock : require)("socket.io-adapter");
       log(
         "instanceof",
         socket instanceof sio.Socket,

@@ -1,6 +1,6 @@
 "use strict";
 
-// Plays scenarios on npm's socket.io and on this package, and compares what everybody who took part saw.
+// Plays scenarios on npm's socket.io (of another folder, if `SIO_STOCK` names one) and on this package, and compares what everybody who took part saw.
 //
 // A scenario is
 //   {
@@ -16,7 +16,6 @@ const assert = require("node:assert/strict");
 const fs = require("node:fs");
 const path = require("node:path");
 const timers = require("node:timers");
-const stock = require("socket.io");
 const ours = require("../../index.js");
 const { EventLog } = require("./event-log");
 const {
@@ -30,7 +29,10 @@ const {
   RawWebSocket,
 } = require("./harness");
 const { PING, PONG } = require("./raw-websocket");
+const { requireStock } = require("./stock");
 const waiting = require("./waiting");
+
+const stock = requireStock("socket.io");
 
 const FOLDER = path.join(__dirname, "..", "differential");
 

@@ -5,14 +5,15 @@ const http = require("node:http");
 const https = require("node:https");
 const net = require("node:net");
 const { once: onceEvent } = require("node:events");
-const { io: connect, Manager } = require("socket.io-client");
 const { selfSigned } = require("./certificate");
 const { SocketDuplex } = require("./duplex");
 const { request, startRequest, RawPolling, SEPARATOR } = require("./raw-polling");
 const rawWebSocket = require("./raw-websocket");
+const { requireStock } = require("./stock");
 const { target, sio, isStock } = require("./target");
 const waiting = require("./waiting");
 
+const { io: connect, Manager } = requireStock("socket.io-client");
 const { within, once } = waiting;
 const { RawWebSocket } = rawWebSocket;
 
