@@ -21,7 +21,7 @@ function checkOnNode(major, files) {
     check(`Node ${major}`, () => (console.log(error.message), false));
     return;
   }
-  checkNode(`Node ${versionOf(node).slice(1)}`, files, { node });
+  checkNode(`Node ${versionOf(node)}`, files, { node });
 }
 
 /** The smoke test on all Nodes but this one, which `npm test` has it run on already. */

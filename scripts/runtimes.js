@@ -96,9 +96,10 @@ function ownMajor() {
   return Number(process.versions.node.split(".")[0]);
 }
 
-/** What a binary says its version is. */
+/** What a binary says its version is, such as 22.23.3. */
 function versionOf(file) {
-  return spawnSync(file, ["--version"], { encoding: "utf8" }).stdout.trim().split("\n")[0];
+  const { stdout } = spawnSync(file, ["--version"], { encoding: "utf8" });
+  return /\d+\.\d+\.\d+/.exec(stdout)[0];
 }
 
 module.exports = { NODES, obtain, obtainNode, ownMajor, versionOf };
