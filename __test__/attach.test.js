@@ -9,6 +9,7 @@ const net = require("node:net");
 const os = require("node:os");
 const {
   sio,
+  isStock,
   adopt,
   atEnd,
   once,
@@ -73,6 +74,28 @@ test("attach and listen with a port, also as a string", async (t) => {
       const { client } = await server.pair();
       assert.equal(client.connected, true);
     }
+  }
+});
+
+test("whatever equals a number is a port", (t) => {
+  const ports = [];
+  t.mock.method(net.Server.prototype, "listen", (port) => ports.push(port));
+  for (const port of [true, 3000n, "3000", " 0x10 ", false, ""]) new sio.Server().attach(port);
+  new sio.Server(true);
+  assert.deepEqual(ports, [1, 3000, 3000, 16, 0, 0, 1]);
+});
+
+test("what is neither an HTTP server nor a port is refused, and it is said what it was", () => {
+  for (const [srv, shown] of [
+    ["3000x", /not '3000x'$/],
+    [{ listen() {} }, /not \{ listen: \[Function: listen\] \}$/],
+    [undefined, /not undefined$/],
+    [null, /not null$/],
+  ]) {
+    assert.throws(() => new sio.Server().attach(srv), {
+      name: "TypeError",
+      message: isStock ? /./ : shown,
+    });
   }
 });
 

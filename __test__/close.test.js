@@ -3,7 +3,17 @@
 const test = require("node:test");
 const assert = require("node:assert/strict");
 const http = require("node:http");
-const { serve, once, within, connect, request, RawPolling, RawWebSocket, sio } = require("./support/harness");
+const {
+  serve,
+  once,
+  within,
+  connect,
+  request,
+  RawPolling,
+  RawWebSocket,
+  sio,
+  isStock,
+} = require("./support/harness");
 
 test("io.close() disconnects everybody and closes the HTTP server", async (t) => {
   const server = await serve(t);
@@ -49,6 +59,15 @@ test("io.close() of a server that was stopped hands over the error and does not 
     "io.close()",
   );
   assert.equal(error.code, "ERR_SERVER_NOT_RUNNING");
+});
+
+// stock rejects with a TypeError, and does not call back
+test("io.close() of a server that was never attached", { skip: isStock }, async () => {
+  const io = new sio.Server();
+  const calls = [];
+  assert.equal(await io.close((...args) => calls.push(args)), undefined);
+  assert.deepEqual(calls, [[]]);
+  await new sio.Server().close();
 });
 
 test("io.close() twice", async (t) => {

@@ -2,6 +2,7 @@
 
 const assert = require("node:assert/strict");
 const http = require("node:http");
+const { inspect } = require("node:util");
 const test = require("node:test");
 const zlib = require("node:zlib");
 const {
@@ -92,20 +93,31 @@ test("options that are undefined have their defaults", { skip: isStock }, async 
   assert.equal(handshake.maxPayload, 1e6);
 });
 
-for (const [name, value] of [
-  ["pingInterval", "often"],
-  ["pingTimeout", {}],
-  ["upgradeTimeout", NaN],
-  ["maxHttpBufferSize", "1MB"],
+for (const [name, value, reason] of [
+  ["pingInterval", "often", "a number, not 'often'"],
+  ["pingTimeout", { of: { course: [1] } }, "a number, not { of: [Object] }"],
+  ["upgradeTimeout", NaN, "a number, not NaN"],
+  ["maxHttpBufferSize", "1MB", "a number, not '1MB'"],
+  ["workers", 0, "an integer from 1 to 31, not 0"],
+  ["workers", 32, "an integer from 1 to 31, not 32"],
+  ["workers", "two", "an integer from 1 to 31, not 'two'"],
+  ["maxOutboundBuffer", -1, "a positive number, not -1"],
+  ["maxOutboundBuffer", "64k", "a positive number, not '64k'"],
 ]) {
-  test(`${name} has to be a number`, { skip: isStock }, () => {
-    const message = `the "${name}" option must be a number`;
+  test(`${name}: ${inspect(value)} is refused, and it is said why`, { skip: isStock }, () => {
     assert.throws(() => new sio.Server(http.createServer(), { [name]: value }), {
       name: "TypeError",
-      message,
+      message: `the "${name}" option must be ${reason}`,
     });
   });
 }
+
+test("maxOutboundBuffer as text", { skip: isStock }, async (t) => {
+  const server = await serve(t, { maxOutboundBuffer: "1000" });
+  const { socket, disconnected } = await server.pollingPair();
+  socket.emit("ev", "x".repeat(1001));
+  assert.equal((await disconnected)[0], "transport error");
+});
 
 for (const [cookie, expected] of [
   [{}, "io=ID; Path=/; HttpOnly; SameSite=Lax"],

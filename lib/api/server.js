@@ -2,6 +2,7 @@
 
 const { EventEmitter } = require("node:events");
 const { createServer } = require("node:http");
+const { inspect } = require("node:util");
 const cors = require("cors");
 const debug = require("debug")("socket.io:server");
 const { Adapter } = require("../adapter/adapter");
@@ -148,6 +149,7 @@ class Server extends StrictEventEmitter {
    * @param {object} [opts] - of Engine.IO; those given to the constructor prevail
    * @returns {this}
    * @throws {Error} if it is given a request handler, such as an Express application
+   * @throws {TypeError} if it is given anything else that is neither a server nor a port
    */
   attach(srv, opts = {}) {
     if (typeof srv === "function") {
@@ -156,8 +158,11 @@ class Server extends StrictEventEmitter {
           "Please pass a http.Server instance.",
       );
     }
-    if ((typeof srv === "number" || typeof srv === "string") && !Number.isNaN(Number(srv))) {
+    if (isPort(srv)) {
       srv = listenOn(Number(srv));
+    }
+    if (typeof srv?.listeners !== "function") {
+      throw new TypeError(`the server must be an HTTP server or a port, not ${inspect(srv, { depth: 0 })}`);
     }
     Object.assign(opts, this.opts);
     opts.path = opts.path || this._path;
@@ -594,6 +599,14 @@ for (const method of Object.keys(EventEmitter.prototype)) {
 }
 
 module.exports = { Server };
+
+/** Stock takes everything that equals a number: also `true`, for port 1. */
+function isPort(value) {
+  const type = typeof value;
+  return (
+    type === "number" || (["string", "boolean", "bigint"].includes(type) && !Number.isNaN(Number(value)))
+  );
+}
 
 function listenOn(port) {
   debug("creating an HTTP server on port %d", port);

@@ -3,6 +3,7 @@
 const { EventEmitter } = require("events");
 const { createServer } = require("http");
 const os = require("os");
+const { inspect } = require("util");
 const createDebug = require("debug");
 const { switchingProtocols } = require("../native/binding");
 const { watchArrivals } = require("./arrival");
@@ -41,8 +42,13 @@ const NUMBERS = ["pingInterval", "pingTimeout", "upgradeTimeout", "maxHttpBuffer
 /** The value of such an option: environment variables are text, and what is not given may be given as undefined. */
 function numberOf(opts, name) {
   const value = Number(opts[name] ?? DEFAULTS[name]);
-  if (Number.isNaN(value)) throw new TypeError(`the "${name}" option must be a number`);
+  if (Number.isNaN(value)) refuseOption(opts, name, "a number");
   return value;
+}
+
+/** Says which option is wrong, what it was given, and what it may be. */
+function refuseOption(opts, name, allowed) {
+  throw new TypeError(`the "${name}" option must be ${allowed}, not ${inspect(opts[name], { depth: 0 })}`);
 }
 
 /** What of the option `perMessageDeflate` holds for all connections. */
@@ -92,12 +98,10 @@ class Server extends EventEmitter {
     const limits = JSON.stringify({ pingInterval, pingTimeout, maxPayload: maxHttpBufferSize });
     const workers = this.opts.workers ?? defaultWorkers();
     if (!Number.isInteger(workers) || workers < 1 || workers > 31) {
-      throw new TypeError('the "workers" option must be an integer from 1 to 31');
+      refuseOption(this.opts, "workers", "an integer from 1 to 31");
     }
-    const maxOutbound = this.opts.maxOutboundBuffer ?? Infinity;
-    if (!(maxOutbound > 0)) {
-      throw new TypeError('the "maxOutboundBuffer" option must be a positive number');
-    }
+    const maxOutbound = Number(this.opts.maxOutboundBuffer ?? Infinity);
+    if (!(maxOutbound > 0)) refuseOption(this.opts, "maxOutboundBuffer", "a positive number");
     this._bridge = new Bridge(this, {
       workers,
       pingInterval,
