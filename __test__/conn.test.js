@@ -2,7 +2,7 @@
 
 const test = require("node:test");
 const assert = require("node:assert/strict");
-const { serve, once, record, eventually, RawWebSocket } = require("./support/harness");
+const { serve, isStock, once, record, eventually, RawWebSocket, Recorder } = require("./support/harness");
 
 test("the properties of conn over WebSocket", async (t) => {
   const server = await serve(t);
@@ -210,3 +210,87 @@ test("listeners may be removed", async (t) => {
   await packet;
   assert.deepEqual(seen, []);
 });
+
+for (const way of ["on", "addListener", "once", "prependListener", "prependOnceListener"]) {
+  test(`a listener for packets that are no messages, added by ${way}`, async (t) => {
+    const server = await serve(t);
+    const { ws, conn } = await server.rawSession();
+    const seen = new Recorder();
+    conn[way]("packet", ({ type }) => seen.push(`packet ${type}`));
+    conn[way]("heartbeat", () => seen.push("heartbeat"));
+    ws.text("3");
+    assert.deepEqual(await seen.until(2), ["packet pong", "heartbeat"]);
+  });
+}
+
+/** Counts the broadcasts that go socket by socket. */
+function countWrites(socket) {
+  const counter = { writes: 0 };
+  const { writeToEngine } = socket.client;
+  socket.client.writeToEngine = function (...args) {
+    counter.writes++;
+    return writeToEngine.apply(this, args);
+  };
+  return counter;
+}
+
+for (const [name, listen] of [
+  ["once()", (conn, event) => conn.once(event, () => {})],
+  ["once() of the transport", (conn, event) => conn.transport.once(event, () => {})],
+  [
+    "a listener that was removed",
+    (conn, event) => {
+      const listener = () => {};
+      conn.prependListener(event, listener);
+      conn.off(event, listener);
+    },
+  ],
+  [
+    "listeners that were all removed",
+    (conn, event) => {
+      conn.on(event, () => {});
+      conn.once("packetCreate", () => {});
+      conn.removeAllListeners();
+    },
+  ],
+]) {
+  test(`broadcasts are native again after ${name}`, { skip: isStock }, async (t) => {
+    const server = await serve(t);
+    const [{ socket, client }, other] = await server.pairs(2);
+    const counter = countWrites(other.socket);
+    const got = record(other.client, "ev");
+    const { conn } = socket;
+    conn.on("drain", () => {});
+    server.io.emit("ev", 1);
+    assert.equal(counter.writes, 1, "while somebody listens, broadcasts go socket by socket");
+    conn.removeAllListeners("drain");
+    listen(conn, "drain");
+    socket.emit("ev");
+    await once(client, "ev");
+    server.io.emit("ev", 2);
+    assert.equal(counter.writes, 1);
+    assert.deepEqual(await got.until(2), [[1], [2]]);
+  });
+}
+
+test(
+  "broadcasts are native again after the end of a session that was listened to",
+  { skip: isStock },
+  async (t) => {
+    const server = await serve(t);
+    const [{ socket }, other] = await server.pairs(2);
+    const counter = countWrites(other.socket);
+    const { conn } = socket;
+    const listener = () => {};
+    for (const event of ["packetCreate", "flush", "drain"]) conn.on(event, listener);
+    const closed = once(conn, "close");
+    socket.disconnect(true);
+    await closed;
+    server.io.emit("ev");
+    // whatever becomes of them now
+    conn.removeAllListeners();
+    conn.on("drain", listener);
+    server.io.emit("ev");
+    assert.equal(counter.writes, 0);
+  },
+);

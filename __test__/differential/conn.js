@@ -49,6 +49,17 @@ const both = (name, run) =>
     run: (stage) => run(stage, transport),
   }));
 
+const WAYS_IN = ["on", "addListener", "once", "prependListener", "prependOnceListener"];
+
+/** Events of each packet, which a session emits itself, for nobody but the application. */
+const WATCHED = ["packet", "packetCreate", "flush", "drain", "heartbeat"];
+
+const WAYS_OUT = [
+  ["removeListener", (emitter, event, listener) => emitter.removeListener(event, listener)],
+  ["off", (emitter, event, listener) => emitter.off(event, listener)],
+  ["removeAllListeners(event)", (emitter, event) => emitter.removeAllListeners(event)],
+];
+
 async function rawSession(stage, transport) {
   const raw = await (transport === "polling" ? stage.polling("client") : stage.ws("client"));
   return { raw, conn: stage.io.engine.clients[raw.sid] };
@@ -433,4 +444,41 @@ module.exports = [
       await raw.poll();
     },
   },
+  ...WAYS_IN.flatMap((way) =>
+    both(`listeners added by ${way}`, async (stage, transport) => {
+      const { client, socket } = await stage.pair("client", "/", { transports: [transport] });
+      const { conn } = socket;
+      for (const event of EVENTS) {
+        conn[way](event, (value) => stage.log(`conn ${event}`, "called", value?.type, value?.length));
+      }
+      for (const event of ["packet", "drain"]) {
+        conn.transport[way](event, (value) => stage.log(`transport ${event}`, "called", value?.type));
+      }
+      client.on("question", (answer) => answer());
+      await socket.emitWithAck("question");
+      await socket.emitWithAck("question");
+    }),
+  ),
+  ...WAYS_OUT.flatMap(([name, remove]) =>
+    both(`listeners removed by ${name}`, async (stage, transport) => {
+      const { client, socket } = await stage.pair("client", "/", { transports: [transport] });
+      const { conn } = socket;
+      const listener = () => stage.log("conn", "called");
+      for (const event of WATCHED) {
+        conn.on(event, listener);
+        conn.prependOnceListener(event, listener);
+      }
+      for (const event of ["packet", "drain"]) conn.transport.on(event, listener);
+      for (const event of WATCHED) {
+        remove(conn, event, listener);
+        remove(conn, event, listener);
+      }
+      for (const event of ["packet", "drain"]) conn.transport.removeListener(event, listener);
+      conn.on("drain", () => stage.log("conn", "drain"));
+      client.on("question", (answer) => answer());
+      await socket.emitWithAck("question");
+      await stage.until("conn", "drain");
+      stage.log("conn", "left", ...WATCHED.map((event) => conn.listenerCount(event)));
+    }),
+  ),
 ];

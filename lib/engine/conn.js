@@ -1,11 +1,11 @@
 "use strict";
 
-const { EventEmitter } = require("events");
 const createDebug = require("debug");
 const codes = require("../native/codes");
 const { VOLATILE, COMPRESS, NOTIFY, toMessage, wholeText } = require("../native/commands");
 const { callApart } = require("../native/event-queue");
 const { TEXT, forEachFrame } = require("./transports/frame");
+const { Listened } = require("./listened");
 const { Polling } = require("./transports/polling");
 const { parseQuery } = require("./query");
 const { remakeRequest } = require("../node/request");
@@ -107,20 +107,6 @@ class Conn {
     return [];
   }
 
-  on(event, listener) {
-    if (event === "heartbeat" || event === "packet") {
-      this._watch(WATCH_RECEIVED);
-    } else if (event === "packetCreate" || event === "flush" || event === "drain") {
-      this._watch(WATCH_SENT);
-      this.server._hasPacketListeners = true;
-    }
-    return super.on(event, listener);
-  }
-
-  addListener(event, listener) {
-    return this.on(event, listener);
-  }
-
   /**
    * Sends a message.
    * @param {string|Buffer|ArrayBuffer|ArrayBufferView} data
@@ -188,13 +174,29 @@ class Conn {
     this._finish(reason, description);
   }
 
+  /** Listeners have come or gone: the worker reports what somebody listens to. @private */
+  _onListeners() {
+    const events = this._events;
+    if (events === undefined || this._readyState === "closed") return;
+    let watched = 0;
+    if (events.heartbeat !== undefined || events.packet !== undefined) watched |= WATCH_RECEIVED;
+    if (events.packetCreate !== undefined || events.flush !== undefined || events.drain !== undefined) {
+      watched |= WATCH_SENT;
+    }
+    this._watch(watched);
+  }
+
   /** @private */
-  _watch(bit) {
-    if ((this._watched & bit) !== 0) return;
-    this._watched |= bit;
-    this.server._bridge.commands.watch(this._handle, this._watched);
+  _watch(watched) {
+    const before = this._watched;
+    if (watched === before) return;
+    const { server } = this;
+    this._watched = watched;
+    server._watchedConns += ((watched & WATCH_SENT) - (before & WATCH_SENT)) / WATCH_SENT;
+    if (this._readyState === "closed") return;
+    server._bridge.commands.watch(this._handle, watched);
     // what the client sends from now on is to be seen
-    this.server._bridge.commands.flush();
+    server._bridge.commands.flush();
   }
 
   /** Makes messages go to a Socket.IO client without the detour over events. @private */
@@ -440,6 +442,7 @@ class Conn {
   /** Tells of the end. @private */
   _finish(reason, description) {
     this._callbacks = undefined;
+    this._watch(0);
     this.server._unregister(this);
     this._client?.onclose(reason, description);
     this._endProbe();
@@ -452,7 +455,7 @@ class Conn {
 }
 
 // not by "extends": an emitter that nobody has listened to needs nothing of its own
-Object.setPrototypeOf(Conn.prototype, EventEmitter.prototype);
+Object.setPrototypeOf(Conn.prototype, Listened);
 
 /** What applications get as the description of a "transport error". */
 function transportError(message) {

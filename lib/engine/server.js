@@ -117,8 +117,8 @@ class Server extends EventEmitter {
     this._isClosed = false;
     this.ws = undefined;
     this.init();
-    /** Whether anybody has ever listened to what one session sends. */
-    this._hasPacketListeners = false;
+    /** How many sessions there are of which somebody listens to what they send. */
+    this._watchedConns = 0;
   }
 
   /**
@@ -258,7 +258,7 @@ class Server extends EventEmitter {
   /** Whether somebody listens to every single message that is sent. @private */
   _isWatched() {
     const events = this._events;
-    return this._hasPacketListeners || events.flush !== undefined || events.drain !== undefined;
+    return this._watchedConns !== 0 || events.flush !== undefined || events.drain !== undefined;
   }
 
   /** The message that follows the handshake of a session at once: a string or a Buffer, if there is one. @private */

@@ -1,8 +1,8 @@
 "use strict";
 
-const { EventEmitter } = require("events");
+const { Listened } = require("../listened");
 
-/** Events of a transport that are its session's: they are passed on from the first listener on. */
+/** Events of a transport that are its session's: they are passed on while somebody listens. */
 const RELAYED = ["packet", "drain"];
 
 /**
@@ -42,17 +42,23 @@ class Transport {
     return this._isClosing ? "closing" : this.conn.readyState;
   }
 
-  on(event, listener) {
-    if (RELAYED.includes(event) && this.listenerCount(event) === 0) {
-      this.conn.on(event, (...args) => {
-        if (this.conn.transport === this) this.emit(event, ...args);
-      });
+  /** Listeners have come or gone: what the session emits is passed on while somebody listens. @private */
+  _onListeners() {
+    if (this._events === undefined) return;
+    for (const event of RELAYED) {
+      const isRelayed = this._relays?.[event] !== undefined;
+      if (isRelayed === (this._events[event] !== undefined)) continue;
+      if (isRelayed) {
+        this.conn.removeListener(event, this._relays[event]);
+        this._relays[event] = undefined;
+      } else {
+        this._relays ??= {};
+        this._relays[event] = (...args) => {
+          if (this.conn.transport === this) this.emit(event, ...args);
+        };
+        this.conn.on(event, this._relays[event]);
+      }
     }
-    return super.on(event, listener);
-  }
-
-  addListener(event, listener) {
-    return this.on(event, listener);
   }
 
   /**
@@ -91,7 +97,10 @@ class Transport {
 }
 
 // not by "extends": an emitter that nobody has listened to needs nothing of its own
-Object.setPrototypeOf(Transport.prototype, EventEmitter.prototype);
+Object.setPrototypeOf(Transport.prototype, Listened);
+
+/** The listeners at the session that pass its events on, by name, once there were any. */
+Transport.prototype._relays = undefined;
 
 /** The transports that a session can move to from this one. */
 Transport.upgradesTo = [];
