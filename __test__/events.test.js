@@ -2,7 +2,7 @@
 
 const test = require("node:test");
 const assert = require("node:assert/strict");
-const { serve, once, record, frame } = require("./support/harness");
+const { serve, isStock, once, record, frame } = require("./support/harness");
 
 /** Values that JSON carries unchanged. */
 const VALUES = [
@@ -302,3 +302,39 @@ test("packets that arrive in one segment are handled in order", async (t) => {
     assert.equal(await ws.next(), `43${n}[${n}]`);
   }
 });
+
+for (const [name, stop] of [
+  ["the listener is removed", ({ socket }, listener) => socket.offAnyOutgoing(listener)],
+  ["all are removed", ({ socket }) => socket.offAnyOutgoing()],
+  ["the socket has gone", ({ socket }) => socket.disconnect(true)],
+  [
+    "the socket has gone, and the listener comes late",
+    ({ socket }, listener) => {
+      socket.disconnect(true);
+      socket.offAnyOutgoing(listener);
+      socket.prependAnyOutgoing(listener);
+    },
+  ],
+]) {
+  test(`broadcasts are told to listeners for what is sent until ${name}`, { skip: isStock }, async (t) => {
+    const server = await serve(t);
+    const [pair, other] = await server.pairs(2);
+    const told = [];
+    const listener = (...args) => told.push(args);
+    pair.socket.onAnyOutgoing(listener);
+    // who hears of a broadcast is found out socket by socket, and only if there is anybody
+    let asked = 0;
+    other.socket.notifyOutgoingListeners = () => asked++;
+    server.io.emit("ev", 1);
+    assert.deepEqual(told, [["ev", 1]]);
+    assert.equal(asked, 1);
+    stop(pair, listener);
+    server.io.emit("ev", 2);
+    assert.equal(told.length, 1);
+    assert.equal(asked, 1);
+    other.socket.onAnyOutgoing(listener);
+    delete other.socket.notifyOutgoingListeners;
+    server.io.emit("ev", 3);
+    assert.deepEqual(told[1], ["ev", 3]);
+  });
+}

@@ -40,8 +40,8 @@ class Namespace extends StrictEventEmitter {
     this._fns = [];
     /** The next ack id: one counter for all, so that a broadcast can use one id for all its recipients. */
     this._ids = 0;
-    /** Whether a socket has ever had a listener for what it sends. */
-    this._hasOutgoingListeners = false;
+    /** The sockets that have listeners for what they send. */
+    this._listeningSockets = new Set();
     this.server = server;
     this.name = name;
     this._initAdapter();
@@ -59,6 +59,15 @@ class Namespace extends StrictEventEmitter {
     Promise.resolve(this.adapter.init()).catch((err) => {
       debug("the adapter failed to start: %s", err);
     });
+  }
+
+  /**
+   * Whether a broadcast has to be told to any socket, besides being sent.
+   *
+   * @private
+   */
+  get _hasOutgoingListeners() {
+    return this._listeningSockets.size !== 0;
   }
 
   /**
@@ -181,6 +190,7 @@ class Namespace extends StrictEventEmitter {
    * @private
    */
   _remove(socket) {
+    this._listeningSockets.delete(socket);
     if (this.sockets.delete(socket.id)) {
       mirrorOf(socket.adapter)?.onRemove(socket.id);
     } else {

@@ -845,8 +845,8 @@ class Socket extends StrictEventEmitter {
    * @returns {this}
    */
   onAnyOutgoing(listener) {
-    this.nsp._hasOutgoingListeners = true;
     (this._anyOutgoingListeners ??= []).push(listener);
+    this._tellOutgoingListeners();
     return this;
   }
 
@@ -858,8 +858,8 @@ class Socket extends StrictEventEmitter {
    * @returns {this}
    */
   prependAnyOutgoing(listener) {
-    this.nsp._hasOutgoingListeners = true;
     (this._anyOutgoingListeners ??= []).unshift(listener);
+    this._tellOutgoingListeners();
     return this;
   }
 
@@ -872,7 +872,23 @@ class Socket extends StrictEventEmitter {
    */
   offAnyOutgoing(listener) {
     this._anyOutgoingListeners = without(this._anyOutgoingListeners, listener);
+    this._tellOutgoingListeners();
     return this;
+  }
+
+  /**
+   * Has the namespace know whether broadcasts are to be told to this socket.
+   *
+   * @private
+   */
+  _tellOutgoingListeners() {
+    const { _listeningSockets: listening } = this.nsp;
+    if (this._hasNoOutgoingListeners()) {
+      listening.delete(this);
+    } else if (this.join !== ignore) {
+      // the namespace still has it
+      listening.add(this);
+    }
   }
 
   /**
