@@ -5,7 +5,7 @@
 const test = require("node:test");
 const assert = require("node:assert/strict");
 const { SessionAwareAdapter } = require("socket.io-adapter");
-const { serve, once, RawWebSocket } = require("./support/harness");
+const { serve, isStock, once, eventually, RawWebSocket } = require("./support/harness");
 
 /** More than are named one by one in a broadcast. */
 const MANY = 12;
@@ -38,8 +38,8 @@ async function eventsOf({ ws, conn }) {
 }
 
 /** A server with a large room, and a session that was in it and has lost its connection. */
-async function lostSession(t, adapter) {
-  const server = await serve(t, { adapter, connectionStateRecovery: {} });
+async function lostSession(t, adapter, connectionStateRecovery = {}) {
+  const server = await serve(t, { adapter, connectionStateRecovery });
   const others = await joinAll(server, MANY);
   for (const { socket } of others) socket.join("room");
   const lost = await join(server);
@@ -56,7 +56,7 @@ async function lostSession(t, adapter) {
     assert.equal(found.socket.recovered, true);
     return { ...found, conn: found.socket.conn };
   }
-  return { server, io: server.io, recover };
+  return { server, io: server.io, auth, recover };
 }
 
 /** Has new clients connect, more than have gone, and tells what they get of a message to the room. */
@@ -92,8 +92,65 @@ for (const [name, adapter] of [
     b.ws.destroy();
     await b.disconnected;
     assert.deepEqual(await strangersHear(lost), []);
-    // both have one id, which has left the rooms
-    assert.deepEqual(await eventsOf(c), []);
+    // with stock, the id that both have has left the rooms, and the namespace
+    assert.deepEqual(await eventsOf(c), isStock ? [] : ["private"]);
+    assert.equal(lost.io.sockets.sockets.get(c.sid), isStock ? undefined : c.socket);
+  });
+
+  test(`${name}: a session is kept by the last of several connections`, { skip: isStock }, async (t) => {
+    const lost = await lostSession(t, adapter);
+    const b = await lost.recover();
+    const c = await lost.recover();
+    lost.io.to("room").emit("one");
+    b.ws.destroy();
+    await b.disconnected;
+    c.socket.join("another room");
+    c.socket.data.of = "c";
+    c.ws.destroy();
+    await c.disconnected;
+    assert.equal(lost.io.sockets.sockets.has(c.sid), false);
+    assert.equal(lost.io.sockets.adapter.sids.has(c.sid), false);
+    lost.io.to("another room").emit("missed");
+    const d = await lost.recover();
+    assert.deepEqual(d.socket.data, { of: "c" });
+    lost.io.to("another room").emit("two");
+    assert.deepEqual(await eventsOf(d), ["one", "missed", "two"]);
+  });
+
+  test(`${name}: who is turned away takes nothing from the connection that has the session`, async (t) => {
+    const lost = await lostSession(t, adapter, { skipMiddlewares: false });
+    const b = await lost.recover();
+    let refuse;
+    lost.io.use((socket, next) => {
+      refuse = () => next(new Error("no"));
+    });
+    const c = await RawWebSocket.open(lost.server);
+    c.text(`40${JSON.stringify(lost.auth)}`);
+    await eventually(() => refuse, "the middleware");
+    refuse();
+    await c.changes.until(() => c.messages.includes('44{"message":"no"}'));
+    lost.io.to("room").emit("still here");
+    assert.deepEqual(await eventsOf(b), isStock ? [] : ["still here"]);
+    assert.equal(lost.io.sockets.sockets.get(b.sid), isStock ? undefined : b.socket);
+  });
+
+  test(`${name}: who goes takes nothing from a connection that a middleware holds back`, async (t) => {
+    const lost = await lostSession(t, adapter, { skipMiddlewares: false });
+    const b = await lost.recover();
+    let admit;
+    lost.io.use((socket, next) => {
+      admit = next;
+    });
+    const connection = once(lost.io, "connection");
+    const c = await RawWebSocket.open(lost.server);
+    c.text(`40${JSON.stringify(lost.auth)}`);
+    await eventually(() => admit, "the middleware");
+    b.ws.destroy();
+    await b.disconnected;
+    admit();
+    const [socket] = await connection;
+    lost.io.to("room").emit("still here");
+    assert.deepEqual(await eventsOf({ ws: c, conn: socket.conn }), isStock ? [] : ["still here"]);
   });
 
   test(`${name}: the later of two connections with one session goes: no stranger is in its rooms`, async (t) => {

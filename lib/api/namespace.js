@@ -173,7 +173,7 @@ class Namespace extends StrictEventEmitter {
    * @private
    */
   _doConnect(socket, fn) {
-    this._preConnectSockets.delete(socket.id);
+    deleteEntry(this._preConnectSockets, socket);
     this.sockets.set(socket.id, socket);
     mirrorOf(socket.adapter)?.onConnect(socket);
     socket._onconnect();
@@ -191,11 +191,23 @@ class Namespace extends StrictEventEmitter {
    */
   _remove(socket) {
     this._listeningSockets.delete(socket);
-    if (this.sockets.delete(socket.id)) {
+    if (deleteEntry(this.sockets, socket)) {
       mirrorOf(socket.adapter)?.onRemove(socket.id);
     } else {
-      this._preConnectSockets.delete(socket.id);
+      deleteEntry(this._preConnectSockets, socket);
     }
+  }
+
+  /**
+   * Whether another socket has the id of this one: its client has recovered the session over another connection before
+   * the end of this one was known. The id, its rooms and its session are that one's then.
+   *
+   * @private
+   */
+  _hasTwin(socket) {
+    const connected = this.sockets.get(socket.id) ?? socket;
+    const waiting = this._preConnectSockets.get(socket.id) ?? socket;
+    return connected !== socket || waiting !== socket;
   }
 
   /**
@@ -417,6 +429,11 @@ const joining = new Set();
 const { run } = Namespace.prototype;
 
 module.exports = { Namespace, RESERVED_EVENTS };
+
+/** Removes a socket from a Map by id, unless another one has taken its place. */
+function deleteEntry(sockets, socket) {
+  return sockets.get(socket.id) === socket && sockets.delete(socket.id);
+}
 
 /** The end of the middleware: the socket is connected, or the client told why not. */
 function admit(nsp, socket, fn, err) {

@@ -597,7 +597,11 @@ class Socket extends StrictEventEmitter {
       debug("closing: %s", reason);
     }
     this.emitReserved("disconnecting", reason, description);
-    if (this.server._opts.connectionStateRecovery && RECOVERABLE_REASONS.has(reason)) {
+    if (
+      this.server._opts.connectionStateRecovery &&
+      RECOVERABLE_REASONS.has(reason) &&
+      !this.nsp._hasTwin(this)
+    ) {
       debug("keeping the session of %s", this.id);
       this.adapter.persistSession({
         sid: this.id,
@@ -618,7 +622,9 @@ class Socket extends StrictEventEmitter {
    * @private
    */
   _cleanup() {
-    this.leaveAll();
+    if (!this.nsp._hasTwin(this)) {
+      this.leaveAll();
+    }
     this.nsp._remove(this);
     this.join = ignore;
   }
