@@ -2,7 +2,7 @@
 
 const test = require("node:test");
 const assert = require("node:assert/strict");
-const { serve, once, record, within } = require("./support/harness");
+const { serve, isStock, once, record, within, Recorder } = require("./support/harness");
 
 test("the client asks, the server answers", async (t) => {
   const server = await serve(t);
@@ -212,6 +212,42 @@ test("a broadcast with ack hands over the answers so far when it times out", asy
     return true;
   });
 });
+
+test("an answer after the timeout of a broadcast with ack is ignored, and nothing is kept for it", async (t) => {
+  const server = await serve(t);
+  const [quick, slow] = await server.pairs(2);
+  quick.client.on("q", (ack) => ack("in time"));
+  const question = once(slow.client, "q");
+  const calls = new Recorder();
+  server.io.timeout(200).emit("q", (error, responses) => calls.push([error.message, responses]));
+  const [answer] = await question;
+  assert.equal(slow.socket.acks.size, 1);
+  await calls.until(1);
+  assert.equal(slow.socket.acks.size, 0);
+  assert.equal(quick.socket.acks.size, 0);
+  answer("too late");
+  slow.socket.on("barrier", (done) => done());
+  await slow.client.timeout(5000).emitWithAck("barrier");
+  assert.deepEqual(calls.list, [["operation has timed out", ["in time"]]]);
+});
+
+test(
+  "what an adapter tells after the timeout of a broadcast with ack is ignored",
+  { skip: isStock },
+  async (t) => {
+    const server = await serve(t);
+    let tell;
+    server.io.sockets.adapter.broadcastWithAck = (packet, opts, onServer, onResponse) => {
+      tell = { onServer, onResponse };
+    };
+    const calls = new Recorder();
+    server.io.timeout(10).emit("q", (error, responses) => calls.push([error?.message, responses]));
+    await calls.until(1);
+    tell.onResponse("too late");
+    tell.onServer(0);
+    assert.deepEqual(calls.list, [["operation has timed out", []]]);
+  },
+);
 
 test("a broadcast with ack to nobody answers with an empty list", async (t) => {
   const server = await serve(t);

@@ -71,6 +71,34 @@ test("volatile and binary data", async (t) => {
   assert.deepEqual(await got, [Buffer.from([1, 2, 3])]);
 });
 
+for (const [name, send] of [
+  ["event", ({ socket }, ...args) => socket.volatile.emit(...args)],
+  ["broadcast", ({ io }, ...args) => io.volatile.emit(...args)],
+  [
+    "broadcast while somebody listens to what is sent",
+    ({ io, socket }, ...args) => {
+      socket.conn.on("packetCreate", () => {});
+      io.volatile.emit(...args);
+    },
+  ],
+]) {
+  test(`a volatile ${name} that answers an open poll has all its attachments`, async (t) => {
+    const server = await serve(t);
+    const { io } = server;
+    const { polling, socket } = await server.pollingPair();
+    const poll = polling.poll();
+    await pollOpen(socket);
+    send({ io, socket }, "ev", Buffer.from([1]), Buffer.from([2]));
+    const { packets } = await poll;
+    while (packets.length < 3) packets.push(...(await polling.poll()).packets);
+    const placeholders = [0, 1].map((num) => ({ _placeholder: true, num }));
+    assert.deepEqual(packets, [`452-${JSON.stringify(["ev", ...placeholders])}`, "bAQ==", "bAg=="]);
+    send({ io, socket }, "dropped", Buffer.from([3]));
+    socket.emit("kept");
+    assert.deepEqual((await polling.poll()).packets, ['42["kept"]']);
+  });
+}
+
 test("broadcasts with volatile, to rooms and excepting", async (t) => {
   const server = await serve(t);
   const [one, two, three] = await server.pairs(3);

@@ -409,6 +409,10 @@ function broadcastWithAck(operator, packet, ack) {
   }
 
   function onResponse(response) {
+    // the application has the list by then
+    if (isTimedOut) {
+      return;
+    }
     responses.push(response);
     settleIfComplete();
   }
