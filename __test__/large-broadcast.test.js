@@ -9,6 +9,7 @@ const {
   serve,
   isStock,
   defaultStream,
+  defaultWorkers,
   within,
   once,
   RawWebSocket,
@@ -27,12 +28,15 @@ const LAST = '42["last"]';
 /** While a stream in JavaScript is being written to, volatile messages are dropped for a reason of its own. */
 const DESCRIPTORS = { skip: defaultStream !== "http" && "streams without a descriptor write in JavaScript" };
 
-/** A server with one worker, so that all its clients are in one backlog, and its clients. */
+/** A server with one worker, so that all its clients are in one backlog, unless another number is asked for; its clients. */
 async function crowd(t, options, count = COUNT) {
-  const server = await serve(t, { workers: 1, ...options });
+  const server = await serve(t, { workers: defaultWorkers ?? 1, ...options });
   const pairs = await Promise.all(Array.from({ length: count }, () => server.rawPair()));
   return { server, io: server.io, pairs };
 }
+
+/** Of the clients of one worker, what has reached the first is on its way to all. */
+const ONE_BACKLOG = { workers: 1 };
 
 /** The messages that a client has got since it connected. */
 function heard(ws) {
@@ -149,7 +153,7 @@ test("clients that leave, and new ones in their places, cost nobody a message", 
 });
 
 test("volatile broadcasts one after the other reach clients that read", DESCRIPTORS, async (t) => {
-  const { io, pairs } = await crowd(t);
+  const { io, pairs } = await crowd(t, ONE_BACKLOG);
   const expected = [];
   for (let n = 0; n < 100; n++) {
     io.volatile.emit("n", n, PAD);
@@ -168,7 +172,7 @@ test(
   "of two volatile messages in one tick one arrives, also while a broadcast leaves",
   DESCRIPTORS,
   async (t) => {
-    const { io, pairs } = await crowd(t);
+    const { io, pairs } = await crowd(t, ONE_BACKLOG);
     const expected = [];
     for (let n = 0; n < 50; n++) {
       const before = `42["before",${n},"${PAD}"]`;
@@ -231,7 +235,7 @@ test("callbacks of send() and a drain follow, also behind a broadcast", async (t
 });
 
 test("a client that reads may have more waiting than maxOutboundBuffer for as long as others come first", async (t) => {
-  const { io, pairs } = await crowd(t, { maxOutboundBuffer: 10_000 });
+  const { io, pairs } = await crowd(t, { ...ONE_BACKLOG, maxOutboundBuffer: 10_000 });
   const expected = [];
   for (let n = 0; n < 100; n++) {
     io.emit("n", n, PAD.slice(0, 300));
@@ -248,7 +252,7 @@ test("a client that reads may have more waiting than maxOutboundBuffer for as lo
 });
 
 test("pings to all at once, during broadcasts without a pause, keep everybody alive", async (t) => {
-  const { io, pairs } = await crowd(t, { pingInterval: 100, pingTimeout: 5000 });
+  const { io, pairs } = await crowd(t, { ...ONE_BACKLOG, pingInterval: 100, pingTimeout: 5000 });
   const lost = [];
   for (const { socket, ws } of pairs) {
     socket.on("disconnect", (reason) => lost.push(reason));

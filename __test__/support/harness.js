@@ -26,6 +26,9 @@ const defaultStream = process.env.SIO_STREAM || "http";
 /** `SIO_ADAPTER=socket.io-adapter` runs the tests with the `Adapter` of that package, as those of others extend it. */
 const defaultAdapter = process.env.SIO_ADAPTER && require(process.env.SIO_ADAPTER).Adapter;
 
+/** `SIO_WORKERS=4` runs the tests with so many native threads, whatever the number of cores. */
+const defaultWorkers = process.env.SIO_WORKERS && Number(process.env.SIO_WORKERS);
+
 /** No file takes this long, not even on a busy machine: whoever reaches it hangs. */
 const FILE_LIMIT = 120_000;
 
@@ -239,7 +242,7 @@ class TestServer {
  */
 async function serve(t, options = {}, { stream = defaultStream, requestListener, of = sio } = {}) {
   const { httpServer, port } = await listen(t, stream, requestListener);
-  const io = new of.Server(httpServer, { adapter: defaultAdapter, ...options });
+  const io = new of.Server(httpServer, { adapter: defaultAdapter, workers: defaultWorkers, ...options });
   const server = new TestServer(io, httpServer, port, stream);
   atEnd(t, () => server.close());
   return server;
@@ -297,6 +300,7 @@ module.exports = {
   target,
   isStock,
   defaultStream,
+  defaultWorkers,
   sio,
   connect,
   Manager,
