@@ -104,19 +104,56 @@ test("a data request of a binary type", async () => {
   assert.deepEqual(await closed, ["transport error", "invalid content"]);
 });
 
-test("a body over the limit: 413, and the session survives", async (t) => {
-  const small = await serve(t, { maxHttpBufferSize: 1000 });
-  const { polling, conn } = await small.pollingSession();
-  const byLength = await polling.post(`4${"x".repeat(1000)}`);
-  assert.deepEqual([byLength.status, byLength.body], [413, ""]);
-  await assertAlive(polling, conn);
-  const chunked = await polling.post(`4${"x".repeat(1000)}`, { "Transfer-Encoding": "chunked" });
-  assert.deepEqual([chunked.status, chunked.body], [413, ""]);
-  await assertAlive(polling, conn);
+for (const [name, body, headers] of [
+  ["by its length", "x".repeat(1000), {}],
+  ["by what has come of it", "x".repeat(1000), { "Transfer-Encoding": "chunked" }],
   // bytes are counted, not characters
-  const wide = await polling.post(`4${"é".repeat(500)}`);
-  assert.deepEqual([wide.status, wide.body], [413, ""]);
-  await assertAlive(polling, conn);
+  ["in bytes", "é".repeat(500), {}],
+]) {
+  test(`a body over the limit ${name}: 413, and the session ends`, async (t) => {
+    const small = await serve(t, { maxHttpBufferSize: 1000 });
+    const { polling, closed } = await small.pollingSession();
+    const answer = await polling.post(`4${body}`, headers);
+    assert.deepEqual([answer.status, answer.body], [413, ""]);
+    const [reason, { message }] = await closed;
+    assert.deepEqual([reason, message], ["transport error", "payload too large"]);
+  });
+}
+
+test("a body of more pieces than are kept: 413, and the session ends", async (t) => {
+  const few = await serve(t, { maxBufferedChunks: 2 });
+  const { polling, closed } = await few.pollingSession();
+  const req = few.startRequest({ method: "POST", path: polling.url });
+  const answered = once(req, "response");
+  let arrived;
+  few.httpServer.on("request", (request) => request.on("data", () => arrived()));
+  for (const piece of ["4", "a", "b"]) {
+    const arrival = new Promise((resolve) => (arrived = resolve));
+    req.write(piece);
+    await arrival;
+  }
+  assert.equal((await answered)[0].statusCode, 413);
+  const [reason, { message }] = await closed;
+  assert.deepEqual([reason, message], ["transport error", "too many chunks"]);
+});
+
+test("a body that does not arrive in time: 408, and the session ends", async (t) => {
+  const hasty = await serve(t, { httpRequestBodyTimeout: 50 });
+  const { polling, closed } = await hasty.pollingSession();
+  const req = hasty.startRequest({ method: "POST", path: polling.url });
+  const answered = once(req, "response");
+  req.write("4");
+  assert.equal((await answered)[0].statusCode, 408);
+  const [reason, { message }] = await closed;
+  assert.deepEqual([reason, message], ["transport error", "http request timeout"]);
+});
+
+test("the time for a body ends with the body", async (t) => {
+  const hasty = await serve(t, { httpRequestBodyTimeout: 50 });
+  const { polling } = await hasty.pollingPair();
+  assert.equal((await polling.post('42["ev"]')).body, "ok");
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.equal((await polling.post('42["ev"]')).body, "ok");
 });
 
 test("a body of exactly the limit is accepted", async (t) => {

@@ -78,11 +78,26 @@ export interface ServerOptions {
 
   /**
    * The size of the largest message that a client may send, in bytes. A WebSocket with a larger one is closed, a
-   * polling request with more than that is refused.
+   * polling request with more than that is refused, and its session ended.
    *
    * @default 1e6 (1 MB)
    */
   maxHttpBufferSize?: number;
+
+  /**
+   * In how many pieces the body of a polling request may come. One with more is refused, and its session ended.
+   *
+   * @default 10000
+   */
+  maxBufferedChunks?: number;
+
+  /**
+   * How long the body of a polling request may take to arrive, in milliseconds. One that takes longer is refused, and
+   * its session ended.
+   *
+   * @default 30000
+   */
+  httpRequestBodyTimeout?: number;
 
   /**
    * How many bytes may wait for a client that does not read what it is sent. With more, the engine emits

@@ -186,12 +186,83 @@ module.exports = [
     name: "a body of 1,000,001 bytes, and one of 1,000,000",
     async run(stage) {
       const { polling } = await joined(stage);
-      for (const length of [1_000_001, 1_000_000]) {
+      for (const length of [1_000_000, 1_000_001]) {
         await polling.post(`42["ev","${"x".repeat(length - '42["ev",""]'.length)}"]`);
       }
       await stage.until("server", "event ev");
+      await stage.until("server", "disconnect ");
     },
   },
+  ...[false, true].map((isPolled) => ({
+    name: `a body over the limit${isPolled ? " while a poll is open" : ""}, byte by byte`,
+    options: { maxHttpBufferSize: 10 },
+    async run(stage) {
+      const { polling, conn } = await open(stage, "packet");
+      let poll;
+      if (isPolled) {
+        poll = stage.http("poll", { path: polling.url });
+        await pollOpen(stage, conn);
+      }
+      const req = startRequest(stage, "large", { method: "POST", path: polling.url });
+      for (let i = 0; i < 11; i++) await new Promise((resolve) => req.write(i === 0 ? "4" : "x", resolve));
+      await stage.until("large", "response");
+      await stage.until("conn", "close");
+      await poll;
+    },
+  })),
+  {
+    name: "a body in more pieces than are kept",
+    options: { maxBufferedChunks: 3 },
+    async run(stage) {
+      const { polling } = await open(stage, "packet");
+      const req = startRequest(stage, "pieces", { method: "POST", path: polling.url });
+      let arrived;
+      stage.httpServer.on("request", (request) => request.on("data", () => arrived()));
+      for (let i = 0; i < 4; i++) {
+        const arrival = new Promise((resolve) => (arrived = resolve));
+        req.write(i === 0 ? "4" : "x");
+        await arrival;
+      }
+      await stage.until("pieces", "response");
+      await stage.until("conn", "close");
+    },
+  },
+  {
+    name: "a body in as many pieces as are kept, characters cut in two",
+    options: { maxBufferedChunks: 3 },
+    async run(stage) {
+      const { polling } = await open(stage, "packet");
+      const req = startRequest(stage, "pieces", { method: "POST", path: polling.url });
+      let arrived;
+      stage.httpServer.on("request", (request) => request.on("data", () => arrived()));
+      const body = Buffer.from("4é€");
+      for (const piece of [body.subarray(0, 2), body.subarray(2, 4), body.subarray(4)]) {
+        const arrival = new Promise((resolve) => (arrived = resolve));
+        req.write(piece);
+        await arrival;
+      }
+      req.end();
+      await stage.until("pieces", "response");
+      await stage.until("conn", "packet");
+    },
+  },
+  ...[false, true].map((isPolled) => ({
+    name: `a body that does not arrive in time${isPolled ? ", while a poll is open" : ""}`,
+    options: { httpRequestBodyTimeout: 50 },
+    async run(stage) {
+      const { polling, conn } = await open(stage, "packet");
+      let poll;
+      if (isPolled) {
+        poll = stage.http("poll", { path: polling.url });
+        await pollOpen(stage, conn);
+      }
+      const req = startRequest(stage, "slow", { method: "POST", path: polling.url });
+      req.write("4");
+      await stage.until("slow", "response");
+      await stage.until("conn", "close");
+      await poll;
+    },
+  })),
   {
     name: "a length alone that is over the limit",
     options: { maxHttpBufferSize: 1000 },

@@ -43,6 +43,8 @@ new Server({
   pingInterval: 5000,
   upgradeTimeout: 5000,
   maxHttpBufferSize: 1e5,
+  maxBufferedChunks: 100,
+  httpRequestBodyTimeout: 5000,
   allowRequest: (req, fn) => {
     expectType<string | undefined>()(req.headers.origin);
     fn(null, true);

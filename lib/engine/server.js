@@ -23,6 +23,8 @@ const DEFAULTS = {
   pingInterval: 25000,
   upgradeTimeout: 10000,
   maxHttpBufferSize: 1e6,
+  maxBufferedChunks: 10000,
+  httpRequestBodyTimeout: 30000,
   maxOutboundBuffer: Infinity,
   transports: ["polling", "websocket"],
   allowUpgrades: true,
@@ -36,8 +38,15 @@ const COOKIE_DEFAULTS = { name: "io", path: "/", httpOnly: true, sameSite: "lax"
 /** Bytes from which on a message is compressed, if nothing else is said. */
 const DEFLATE_THRESHOLD = 1024;
 
-/** The options that have to be numbers: milliseconds, and bytes. */
-const NUMBERS = ["pingInterval", "pingTimeout", "upgradeTimeout", "maxHttpBufferSize"];
+/** The options that have to be numbers: milliseconds, bytes, and a count. */
+const NUMBERS = [
+  "pingInterval",
+  "pingTimeout",
+  "upgradeTimeout",
+  "maxHttpBufferSize",
+  "maxBufferedChunks",
+  "httpRequestBodyTimeout",
+];
 
 /** The value of such an option: environment variables are text, and what is not given may be given as undefined. */
 function numberOf(opts, name) {

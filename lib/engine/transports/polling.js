@@ -9,6 +9,11 @@ const { Transport } = require("./transport");
 
 const debug = createDebug("engine:polling");
 
+// taken before anybody can replace them by fake timers
+const { clearTimeout, setTimeout } = require("timers");
+
+const LONGEST_TIMER = 2 ** 31 - 1;
+
 const COMPRESSORS = { gzip: zlib.createGzip, deflate: zlib.createDeflate };
 
 /**
@@ -121,7 +126,7 @@ class Polling extends Transport {
     const headers = { "Content-Type": isText ? "text/plain; charset=UTF-8" : "application/octet-stream" };
     if (this.callback !== undefined) payload = toScript(this.callback, payload);
     const length = Buffer.byteLength(payload);
-    const options = this.conn.server.opts.httpCompression;
+    const options = this.opts.httpCompression;
     const encoding =
       compress && options && !(length < options.threshold) && accepts(req).encodings(["gzip", "deflate"]);
     if (encoding) {
@@ -280,69 +285,68 @@ function onGetClosed(get) {
 class Post extends Request {
   constructor(polling, req, res) {
     super(polling, req, res, onPostClosed);
-    this.body = "";
-    this.isComplete = false;
+    this.chunks = [];
     this.length = 0;
-    this._prepare();
+    this.isComplete = false;
     req.on("data", (chunk) => this._onData(chunk));
     req.on("end", () => this._onEnd());
+    const { httpRequestBodyTimeout: limit } = polling.opts;
+    this._timer = limit > LONGEST_TIMER ? undefined : setTimeout(onPostTimeout, limit, this);
   }
 
-  /** @protected */
-  _prepare() {
-    this.req.setEncoding("utf8");
-  }
-
-  /** @protected */
-  _append(chunk) {
-    this.body += chunk;
+  /** @override */
+  detach() {
+    clearTimeout(this._timer);
+    super.detach();
   }
 
   /** Hands the body to the worker. @protected */
-  _handOver(conn) {
+  _handOver(conn, body) {
     const { polling } = this;
-    const body = polling.callback === undefined ? this.body : fromForm(this.body);
-    if (body === undefined) polling.onPosted();
-    else conn.server._bridge.commands.post(conn._handle, body);
+    const text = body.toString();
+    if (debug.enabled) debug('received "%s"', text);
+    const payload = polling.callback === undefined ? text : fromForm(text);
+    if (payload === undefined) polling.onPosted();
+    else conn.server._bridge.commands.post(conn._handle, payload);
+  }
+
+  /** Ends the session for what is wrong with the request. */
+  fail(status, message) {
+    const { polling, req, res } = this;
+    polling.post = undefined;
+    this.detach();
+    res.writeHead(status).end();
+    polling.conn._fail(message);
+    req.destroy();
   }
 
   _onData(chunk) {
-    const { polling } = this;
+    const { polling, chunks } = this;
     if (polling.post !== this) return;
-    this.length += Buffer.byteLength(chunk);
-    if (this.length > polling.conn.server.opts.maxHttpBufferSize) {
-      polling.post = undefined;
-      this.detach();
-      this.res.writeHead(413).end();
-      return;
+    const { maxBufferedChunks, maxHttpBufferSize } = polling.opts;
+    this.length += chunk.length;
+    if (this.length > maxHttpBufferSize) {
+      this.fail(413, "payload too large");
+    } else if (chunks.push(chunk) > maxBufferedChunks) {
+      this.fail(413, "too many chunks");
     }
-    this._append(chunk);
   }
 
   _onEnd() {
-    const { polling, body } = this;
+    const { polling, chunks, length } = this;
     if (polling.post !== this) return;
     this.detach();
     this.isComplete = true;
-    const { conn } = polling;
-    if (debug.enabled) debug('received "%s"', body);
-    this._handOver(conn);
+    this.chunks = undefined;
+    this._handOver(polling.conn, chunks.length === 1 ? chunks[0] : Buffer.concat(chunks, length));
   }
 }
 
 /** A POST of a client of revision 3, with binary data. */
 class BinaryPost extends Post {
-  _prepare() {
-    this.body = [];
-  }
-
-  _append(chunk) {
-    this.body.push(chunk);
-  }
-
-  _handOver(conn) {
+  _handOver(conn, body) {
     conn.server._bridge.commands.flush();
-    conn.server._bridge.native.postBinary(conn._handle, Buffer.concat(this.body));
+    conn.server._bridge.native.postBinary(conn._handle, body);
   }
 }
 
@@ -366,6 +370,11 @@ function onPostClosed(post) {
   post.detach();
   post.polling.post = undefined;
   post.polling.conn._fail("data request connection closed prematurely");
+}
+
+/** The body of a POST has not arrived in time. */
+function onPostTimeout(post) {
+  post.fail(408, "http request timeout");
 }
 
 module.exports = { Polling };

@@ -19,6 +19,12 @@ class Transport {
     this.discarded = false;
     this._isClosed = false;
     this._isClosing = false;
+    this._opts = undefined;
+  }
+
+  /** The engine's options, as far as they concern transports. */
+  get opts() {
+    return (this._opts ??= optionsOf(this.conn.server.opts));
   }
 
   /** The id of the session. */
@@ -101,6 +107,12 @@ Object.setPrototypeOf(Transport.prototype, Listened);
 
 /** The listeners at the session that pass its events on, by name, once there were any. */
 Transport.prototype._relays = undefined;
+
+function optionsOf(opts) {
+  const { perMessageDeflate, maxHttpBufferSize, maxBufferedChunks, httpCompression, httpRequestBodyTimeout } =
+    opts;
+  return { perMessageDeflate, maxHttpBufferSize, maxBufferedChunks, httpCompression, httpRequestBodyTimeout };
+}
 
 /** The transports that a session can move to from this one. */
 Transport.upgradesTo = [];

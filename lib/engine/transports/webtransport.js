@@ -34,6 +34,11 @@ class WebTransport extends Transport {
     return "webtransport";
   }
 
+  /** None of the engine's options is for WebTransport. */
+  get opts() {
+    return (this._opts ??= {});
+  }
+
   /** Whether a message that is sent now leaves at once, as far as is known here. */
   get writable() {
     return this.readyState === "open";
