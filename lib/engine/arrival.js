@@ -2,12 +2,14 @@
 
 const { AsyncResource } = require("async_hooks");
 const { IncomingMessage, Server: HttpServer, maxHeaderSize } = require("http");
+const createDebug = require("debug");
 const { Conn, revisionOf } = require("./conn");
 const { openWithId, protocolOf } = require("./handshake");
 const codes = require("../native/codes");
 const { parseQuery } = require("./query");
 const { Stream } = require("../node/stream");
 const { TakenSocket, countOut } = require("../node/taken-socket");
+const { warnOnce } = require("../node/warning");
 const { isUnobserved } = require("./observers");
 const { linesOf } = require("./upgrade-response");
 
@@ -15,6 +17,8 @@ const { linesOf } = require("./upgrade-response");
 // session without any of Node's objects for connections and requests, which cost more to make than all the rest; they
 // are made if somebody asks for them. That is done only where the application cannot tell the difference; every other
 // connection is handed to Node as it was accepted, with all its bytes unread.
+
+const debug = createDebug("engine");
 
 const { LONGEST_REQUEST, MOST_HEADERS } = codes.requests;
 
@@ -122,8 +126,9 @@ class Entrance {
     let isReceived = false;
     try {
       isReceived = server._bridge.native.receive(arrival.id, fd);
-    } catch {
-      // what is wrong will be said when the connection is taken over from Node
+    } catch (error) {
+      debug("an accepted connection is left to Node: %s", error);
+      warnOnce("SOCKEYE_ARRIVALS", "accepted connections are left to Node's HTTP server", error);
     }
     if (isReceived) httpServer._connections++;
     else server._bridge.releaseStream(arrival.id);

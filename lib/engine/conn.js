@@ -9,7 +9,7 @@ const { Listened } = require("./listened");
 const { Polling } = require("./transports/polling");
 const { parseQuery } = require("./query");
 const { remakeRequest } = require("../node/request");
-const { reportOnce } = require("./takeover");
+const { reportRefusal } = require("./takeover");
 const { WebSocket } = require("./transports/websocket");
 
 const debug = createDebug("engine:socket");
@@ -337,7 +337,7 @@ class Conn {
         initial,
       );
     } catch (error) {
-      reportOnce(error);
+      reportRefusal(error);
       this._polling.refuse();
       this._polling = undefined;
       this._abandon();

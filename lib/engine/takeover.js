@@ -1,10 +1,14 @@
 "use strict";
 
 const net = require("net");
+const createDebug = require("debug");
 const { Pipe } = require("../node/pipe");
 const { memorize } = require("../node/request");
 const { TakenSocket, markTaken } = require("../node/taken-socket");
+const { warnOnce } = require("../node/warning");
 const { isUnseen } = require("./observers");
+
+const debug = createDebug("engine");
 
 /**
  * Takes a connection from Node's HTTP server and gives it to the native engine, after its upgrade request has been
@@ -34,7 +38,7 @@ function takeOver(attempt, conn) {
     bridge.commands.flush();
     attempt.give(conn, stream.id, fd, alreadyRead(socket, head));
   } catch (error) {
-    reportOnce(error);
+    reportRefusal(error);
     bridge.releaseStream(stream.id);
     socket.on("error", noop);
     socket.destroy();
@@ -78,15 +82,12 @@ function alreadyRead(socket, head) {
   return chunks.length > 1 ? Buffer.concat(chunks) : chunks[0];
 }
 
-let reported = false;
-
-/** Says once in the life of the process why connections are refused: too many open files, most likely. */
-function reportOnce(error) {
-  if (reported) return;
-  reported = true;
-  process.emitWarning(`a connection was refused: ${error.message}`, "SockeyeWarning");
+/** Says why connections are refused: too many open files, most likely. */
+function reportRefusal(error) {
+  debug("a connection is refused: %s", error);
+  warnOnce("SOCKEYE_REFUSED", "a connection was refused", error);
 }
 
 function noop() {}
 
-module.exports = { reportOnce, takeOver };
+module.exports = { reportRefusal, takeOver };

@@ -15,6 +15,7 @@ const {
   reportError,
 } = require("./handshake");
 const { isTaken } = require("../node/taken-socket");
+const { warnOnce } = require("../node/warning");
 const { takeOver } = require("./takeover");
 const { UpgradeResponse, linesOf } = require("./upgrade-response");
 const { ForeignStream, acceptUpgrade } = require("./transports/ws-engine");
@@ -230,7 +231,8 @@ function switchProtocols(attempt) {
     let agreement;
     try {
       agreement = negotiate(headerOf(req, "Sec-WebSocket-Extensions"), server.opts.perMessageDeflate);
-    } catch {
+    } catch (error) {
+      debug("the offer of extensions is refused: %s", error);
       return badRequest(socket, "Invalid or unacceptable Sec-WebSocket-Extensions header");
     }
     if (agreement !== undefined) {
@@ -251,7 +253,9 @@ function switchProtocols(attempt) {
   let response;
   try {
     response = server._switchingProtocols(key);
-  } catch {
+  } catch (error) {
+    debug("the native engine cannot answer: %s", error);
+    warnOnce("SOCKEYE_UPGRADES", "upgrade requests are answered with 500", error);
     return abortHandshake(socket, 500, "Internal Server Error", "The native engine has failed");
   }
   attempt.response = addHeaders(attempt, response + more) + "\r\n\r\n";
