@@ -1,6 +1,6 @@
 "use strict";
 
-// `npm run build`: the native addon, its generated loader, and the client bundles that the server serves.
+// `npm run build`: the native addon, and the client bundles that the server serves.
 //
 //   --force       run cargo even if nothing changed
 //   --if-needed   say nothing when there is nothing to do
@@ -16,7 +16,8 @@ const CLIENT_BUNDLES = [
   "socket.io.msgpack.min.js",
 ];
 const INPUTS = ["Cargo.toml", "Cargo.lock", "build.rs", "src", ".cargo/config.toml", "rust-toolchain.toml"];
-const GENERATED = ["binding.js", "binding.d.ts"];
+/** What the addon offers, for whoever works on it. */
+const TYPES = "binding.d.ts";
 
 const force = process.argv.includes("--force");
 const quiet = process.argv.includes("--if-needed");
@@ -49,7 +50,7 @@ function isSameFile(a, b) {
 
 function isUpToDate() {
   const addon = findAddon();
-  if (!addon || !GENERATED.every((file) => fs.existsSync(path.join(root, file)))) {
+  if (!addon || !fs.existsSync(path.join(root, TYPES))) {
     return false;
   }
   const builtAt = fs.statSync(addon).mtimeMs;
@@ -98,7 +99,7 @@ function build() {
   console.log("Building the native addon; the first build takes a few minutes …");
   const startedAt = new Date();
   const napi = path.join(root, "node_modules", "@napi-rs", "cli", "dist", "cli.js");
-  const args = ["build", "--platform", "--release", "--js", "binding.js", "--dts", "binding.d.ts"];
+  const args = ["build", "--platform", "--release", "--no-js", "--dts", TYPES];
   if (!run(process.execPath, [napi, ...args])) {
     fail("The native addon could not be built; what is wrong stands above.");
   }
