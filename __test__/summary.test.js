@@ -161,7 +161,16 @@ test("nothing that has failed is missing from the last line", () => {
   assert.equal(listed.at(-1), "  … and 13 more, see above");
 });
 
+test("where there are no tests, the checks are counted", () => {
+  const lines = summarise([
+    { name: "prettier", passed: true, seconds: 1 },
+    { name: "eslint", passed: false, seconds: 1 },
+    { name: "types", passed: true, seconds: 1 },
+  ]);
+  assert.equal(lines.at(-1), "2 passed, 1 failed");
+});
+
 test("minutes are whole", () => {
   const lines = summarise([{ name: "x", passed: true, seconds: 119.7 }]);
-  assert.deepEqual(lines.slice(-2), ["time   2 min 0 s", "0 passed, 0 failed"]);
+  assert.deepEqual(lines.slice(-2), ["time   2 min 0 s", "1 passed, 0 failed"]);
 });
