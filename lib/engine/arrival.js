@@ -1,92 +1,45 @@
 "use strict";
 
-const { AsyncResource } = require("async_hooks");
-const { IncomingMessage, Server: HttpServer, maxHeaderSize } = require("http");
 const createDebug = require("debug");
 const { Conn, revisionOf } = require("./conn");
 const { openWithId, protocolOf } = require("./handshake");
 const codes = require("../native/codes");
 const { parseQuery } = require("./query");
+const { isIndifferent, openEntrance } = require("../node/entrance");
+const { countIn, countOut, uncount } = require("../node/internals");
 const { Stream } = require("../node/stream");
-const { TakenSocket, countOut } = require("../node/taken-socket");
+const { TakenSocket } = require("../node/taken-socket");
 const { warnOnce } = require("../node/warning");
 const { isUnobserved } = require("./observers");
 const { linesOf } = require("./upgrade-response");
+
+const debug = createDebug("engine");
 
 // What clients begin with is looked at before Node's HTTP server comes to it. An ordinary upgrade request becomes a
 // session without any of Node's objects for connections and requests, which cost more to make than all the rest; they
 // are made if somebody asks for them. That is done only where the application cannot tell the difference; every other
 // connection is handed to Node as it was accepted, with all its bytes unread.
 
-const debug = createDebug("engine");
-
-const { LONGEST_REQUEST, MOST_HEADERS } = codes.requests;
-
-/** Whether an upgrade request leads to an upgrade, if the application has no opinion and Node asks for one at all. */
-const decidesByDefault = String(new HttpServer().shouldUpgradeCallback);
-
-/** Milliseconds: of shorter time limits, it could be told that they begin to count a second late. */
-const SHORTEST_LIMIT = 10000;
+/** Of a request that the native engine looks at. */
+const MOST = { bytes: codes.requests.LONGEST_REQUEST, headers: codes.requests.MOST_HEADERS };
 
 /**
  * Looks at the connections of an HTTP server before it does, as far as that is possible.
  * @param {Server} server
  * @param {http.Server} httpServer
  * @param {string} path - what the requests that concern us begin with
+ * @returns {Entrance|undefined} nothing if it is not possible
  */
 function watchArrivals(server, httpServer, path) {
-  if (process.platform === "win32" || !isOrdinary(httpServer)) return;
-  const entrance = new Entrance(server, httpServer, path);
-  const { closeAllConnections } = httpServer;
-  Object.defineProperty(httpServer, "closeAllConnections", {
-    configurable: true,
-    writable: true,
-    value() {
-      entrance.closeAll();
-      return closeAllConnections.call(this);
-    },
-  });
-  httpServer.on("listening", () => entrance.watch());
-  if (httpServer.listening) entrance.watch();
+  return openEntrance(httpServer, new Arrivals(server, httpServer, path));
 }
 
-/** Whether a server leaves connections and their requests to Node, up to the upgrade. */
-function isOrdinary(httpServer) {
-  // others, such as those of TLS and of HTTP/2, do something with a connection before there is a request
-  if (Object.getPrototypeOf(httpServer) !== HttpServer.prototype) return false;
-  // each server has its own copy of the same function
-  return String(httpServer.shouldUpgradeCallback) === decidesByDefault && makesPlainRequests(httpServer);
-}
-
-/** Where the connections of an HTTP server come in. */
-class Entrance {
+/** Who looks at the connections of an HTTP server. */
+class Arrivals {
   constructor(server, httpServer, path) {
     this.server = server;
     this.httpServer = httpServer;
     this.path = path;
-    /** The handle whose connections come here. */
-    this._listening = undefined;
-  }
-
-  /** Has accepted connections come here first. */
-  watch() {
-    const listening = this.httpServer._handle;
-    // the handles of Unix-domain sockets have no addresses, and those of some cluster modules are none of Node's
-    if (typeof listening?.onconnection !== "function" || typeof listening.getsockname !== "function") return;
-    // a server that is attached to while it begins to listen says so afterwards
-    if (listening === this._listening) return;
-    this._listening = listening;
-    const entrance = this;
-    const { onconnection } = listening;
-    let context;
-    const handOver = (handle) => context.runInAsyncScope(onconnection, listening, undefined, handle);
-    listening.onconnection = function (error, handle) {
-      // the asynchronous context of whoever has the server listen, which is also that of its requests
-      context ??= new AsyncResource("SOCKEYE_ARRIVALS");
-      if (error || !entrance.isOpen() || !entrance.receive(handle, handOver)) {
-        onconnection.call(this, error, handle);
-      }
-    };
   }
 
   /** Whether the application could not tell if a connection never came to Node's HTTP server. */
@@ -98,16 +51,7 @@ class Entrance {
       isUnobserved(server, httpServer) &&
       !server.opts.initialPacket &&
       server.opts.transports.includes("websocket") &&
-      httpServer.maxConnections == null &&
-      httpServer.blockList == null &&
-      !httpServer.pauseOnConnect &&
-      !httpServer.keepAlive &&
-      !httpServer.joinDuplicateHeaders &&
-      (httpServer.maxHeaderSize ?? maxHeaderSize) >= LONGEST_REQUEST &&
-      !(httpServer.maxHeadersCount > 0 && httpServer.maxHeadersCount < MOST_HEADERS) &&
-      !(httpServer.timeout > 0) &&
-      !isShort(httpServer.headersTimeout) &&
-      !isShort(httpServer.requestTimeout)
+      isIndifferent(httpServer, MOST)
     );
   }
 
@@ -119,18 +63,16 @@ class Entrance {
    */
   receive(handle, handOver) {
     const { server, httpServer } = this;
-    const { fd } = handle;
-    if (!(fd >= 0)) return false;
     const arrival = new Arrival(this, handle, handOver);
     arrival.register();
     let isReceived = false;
     try {
-      isReceived = server._bridge.native.receive(arrival.id, fd);
+      isReceived = server._bridge.native.receive(arrival.id, handle.fd);
     } catch (error) {
       debug("an accepted connection is left to Node: %s", error);
       warnOnce("SOCKEYE_ARRIVALS", "accepted connections are left to Node's HTTP server", error);
     }
-    if (isReceived) httpServer._connections++;
+    if (isReceived) countIn(httpServer);
     else server._bridge.releaseStream(arrival.id);
     return isReceived;
   }
@@ -138,29 +80,16 @@ class Entrance {
   /** Closes the connections of which it is not known yet what they begin with. */
   closeAll() {
     for (const stream of this.server._bridge.streams.items) {
-      if (stream instanceof Arrival && stream.entrance === this) stream.close();
+      if (stream instanceof Arrival && stream.arrivals === this) stream.close();
     }
   }
 }
 
-/** Whether there is a time limit, and a short one. */
-function isShort(limit) {
-  return limit > 0 && limit < SHORTEST_LIMIT;
-}
-
-/** The option `IncomingMessage` of an HTTP server, which Node keeps under a symbol. */
-function makesPlainRequests(httpServer) {
-  for (const symbol of Object.getOwnPropertySymbols(httpServer)) {
-    if (symbol.description === "IncomingMessage") return httpServer[symbol] === IncomingMessage;
-  }
-  return false;
-}
-
 /** An accepted connection of which it is not known yet what it begins with. */
 class Arrival extends Stream {
-  constructor(entrance, handle, handOver) {
-    super(entrance.server._bridge);
-    this.entrance = entrance;
+  constructor(arrivals, handle, handOver) {
+    super(arrivals.server._bridge);
+    this.arrivals = arrivals;
     /** Node's handle, until it is closed. */
     this._handle = handle;
     this._handOver = handOver;
@@ -175,7 +104,7 @@ class Arrival extends Stream {
    */
   onRequest(text, ports, lengths, offersExtensions) {
     if (this._handle === undefined) return;
-    const { server } = this.entrance;
+    const { server } = this.arrivals;
     const url = text.slice(text.lastIndexOf("\n") + 1);
     const req = { url, _query: parseQuery(url) };
     if (this._isOrdinary(req) && !(offersExtensions && server.opts.perMessageDeflate)) {
@@ -187,21 +116,21 @@ class Arrival extends Stream {
 
   /** Whether Node's way would lead to a session without further ado. */
   _isOrdinary(req) {
-    const { entrance } = this;
+    const { arrivals } = this;
     const { transport, sid } = req._query;
     return (
-      req.url.startsWith(entrance.path) &&
+      req.url.startsWith(arrivals.path) &&
       transport === "websocket" &&
       !sid &&
-      (protocolOf(req) === 4 || entrance.server.opts.allowEIO3) &&
-      entrance.isOpen()
+      (protocolOf(req) === 4 || arrivals.server.opts.allowEIO3) &&
+      arrivals.isOpen()
     );
   }
 
   /** It is Node's. */
   onReleased() {
     if (this._handle === undefined) return;
-    this.entrance.httpServer._connections--;
+    uncount(this.arrivals.httpServer);
     this._handOver(this._handle);
   }
 
@@ -214,7 +143,7 @@ class Arrival extends Stream {
   /** The application closes all connections. */
   close() {
     if (this._handle === undefined) return;
-    const { server, httpServer } = this.entrance;
+    const { server, httpServer } = this.arrivals;
     this.leave();
     server._bridge.commands.decline(this.id);
     countOut(httpServer);
@@ -236,7 +165,7 @@ class Admission {
     const { arrival, req, text, ports, lengths } = this;
     const local = lengths & 0xffff;
     const rest = local + (lengths >>> 16);
-    const { server, httpServer } = arrival.entrance;
+    const { server, httpServer } = arrival.arrivals;
     const conn = new Conn(sid, server, undefined, "websocket", protocolOf(req), arrival.id);
     conn.remoteAddress = text.slice(0, local);
     conn._rawRequest = text.slice(rest);

@@ -5,15 +5,13 @@
  */
 
 const { EventEmitter } = require("events");
-const { IncomingMessage, Server: HttpServer } = require("http");
+const { IncomingMessage } = require("http");
 const diagnostics = require("diagnostics_channel");
+const { hasOrdinaryListener, off } = require("../node/internals");
 const { lengthOf } = require("../node/request");
 
 /** Node tells of every accepted socket here. */
 const acceptedSockets = diagnostics.channel("net.server.socket");
-
-/** What Node's HTTP server does with a connection. */
-const onHttpConnection = new HttpServer().listeners("connection")[0];
 
 /** How events are emitted where nobody watches that. */
 const { emit } = EventEmitter.prototype;
@@ -27,10 +25,16 @@ function isUnobserved(server, httpServer) {
     !server._showsRequests() &&
     server.emit === emit &&
     httpServer.emit === emit &&
-    httpServer._events.connection === onHttpConnection &&
-    httpServer._events.upgrade?.[kEngine] === server &&
+    hasOrdinaryListener(httpServer) &&
+    isOnlyListener(httpServer, server) &&
     !acceptedSockets.hasSubscribers
   );
+}
+
+/** Whether upgrade requests come to an engine only. */
+function isOnlyListener(httpServer, server) {
+  const listeners = httpServer.listeners("upgrade");
+  return listeners.length === 1 && listeners[0][kEngine] === server;
 }
 
 /**
@@ -39,6 +43,7 @@ function isUnobserved(server, httpServer) {
 function isUnseen(server, req, socket, head) {
   const httpServer = socket.server;
   return (
+    off.remaking === undefined &&
     httpServer !== undefined &&
     isUnobserved(server, httpServer) &&
     Object.getPrototypeOf(req) === IncomingMessage.prototype &&

@@ -19,7 +19,7 @@ function generateId() {
     poolAt = 0;
   }
   poolAt += ID_BYTES;
-  return pool.base64urlSlice(poolAt - ID_BYTES, poolAt);
+  return pool.toString("base64url", poolAt - ID_BYTES, poolAt);
 }
 
 module.exports = { generateId };

@@ -6,6 +6,7 @@ const os = require("os");
 const { inspect } = require("util");
 const createDebug = require("debug");
 const { switchingProtocols } = require("../native/binding");
+const { off } = require("../node/internals");
 const { watchArrivals } = require("./arrival");
 const { Bridge } = require("../native/bridge");
 const handshake = require("./handshake");
@@ -124,6 +125,8 @@ class Server extends EventEmitter {
       deflate: deflateSettings(this.opts.perMessageDeflate),
     });
     this._isClosed = false;
+    /** Where connections come in before their HTTP servers have them. */
+    this._entrances = [];
     this.ws = undefined;
     this.init();
     /** How many sessions there are of which somebody listens to what they send. */
@@ -236,7 +239,8 @@ class Server extends EventEmitter {
       }
     });
     if (!this.opts.transports.includes("websocket")) return;
-    if (!this.opts.wsEngine) watchArrivals(this, server, path);
+    const entrance = this.opts.wsEngine ? undefined : watchArrivals(this, server, path);
+    if (entrance !== undefined) this._entrances.push(entrance);
     const onUpgrade = (req, socket, head) => {
       if (req.url.startsWith(path)) {
         this.handleUpgrade(req, socket, head);
@@ -281,18 +285,42 @@ class Server extends EventEmitter {
 
   /** Whether the application gets to see the requests of WebSockets. @private */
   _showsRequests() {
-    const { _events: events, middlewares, opts } = this;
+    const { middlewares, opts } = this;
     return (
       middlewares.length > 1 ||
       middlewares[0] !== this._plainCors ||
       opts.allowRequest !== undefined ||
-      events.headers !== undefined ||
-      events.initial_headers !== undefined ||
+      this.listenerCount("headers") !== 0 ||
+      this.listenerCount("initial_headers") !== 0 ||
       this.ws.listenerCount("headers") !== 0 ||
       this.generateId !== generateId ||
       this.handleUpgrade !== handleUpgradeRequest ||
       this.prepare !== handshake.prepareRequest
     );
+  }
+
+  /**
+   * Which ways the connections take at present, and why a shorter one is off: for tests, and for whoever looks into what
+   * is slow. What there is to say of single connections is told by `debug`, as "sockeye:roads".
+   * @private
+   * @returns {{ off: object, entrances: number, streams: object, polling: number }} `off`: reasons by the names of roads,
+   *   see lib/node/internals.js; `entrances`: HTTP servers whose connections are looked at before they have them;
+   *   `streams`: how many there are, by the names of their classes
+   */
+  _roads() {
+    const reasons = Object.entries(off).filter(([, why]) => why !== undefined);
+    const streams = {};
+    for (const stream of this._bridge.streams.items) {
+      if (stream === undefined) continue;
+      const { name } = stream.constructor;
+      streams[name] = (streams[name] ?? 0) + 1;
+    }
+    return {
+      off: Object.fromEntries(reasons),
+      entrances: this._entrances.filter(({ isWatched }) => isWatched).length,
+      streams,
+      polling: Object.values(this.clients).filter(({ transport }) => transport.name === "polling").length,
+    };
   }
 
   /** Registers a connection under a free number, on the worker of a stream if it has one. @private */

@@ -1,7 +1,7 @@
 "use strict";
 
-const net = require("net");
 const createDebug = require("debug");
+const { debug: roads, descriptorOf, obstacleOf } = require("../node/internals");
 const { Pipe } = require("../node/pipe");
 const { memorize } = require("../node/request");
 const { TakenSocket, markTaken } = require("../node/taken-socket");
@@ -28,7 +28,9 @@ function takeOver(attempt, conn) {
     conn._abandon();
     return false;
   }
-  const fd = descriptorOf(socket);
+  const obstacle = obstacleOf(socket);
+  if (obstacle !== undefined) roads("a connection is pumped: %s", obstacle);
+  const fd = obstacle === undefined ? descriptorOf(socket) : -1;
   const stream = fd === -1 ? new Pipe(bridge, socket) : new TakenSocket(bridge, socket.server, socket);
   stream.register(conn._handle);
   conn._stream = stream;
@@ -59,16 +61,6 @@ function takeOver(attempt, conn) {
     stream.start(isDropped);
   }
   return true;
-}
-
-/** The descriptor that can be taken over, or -1. */
-function descriptorOf(socket) {
-  if (process.platform === "win32") return -1;
-  // a subclass (TLS, above all) puts something between us and the bytes
-  if (Object.getPrototypeOf(socket) !== net.Socket.prototype) return -1;
-  // bytes that Node has yet to write would be overtaken by ours
-  if (socket.writableLength > 0 || socket.connecting) return -1;
-  return socket._handle?.fd ?? -1;
 }
 
 /** What has been read from the connection behind the request. */

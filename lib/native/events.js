@@ -282,7 +282,7 @@ function take(bridge, batch) {
 
 /** A copy of a text in ASCII: V8 would keep the whole text that it is a part of. */
 function detach(text) {
-  return Buffer.from(text, "latin1").latin1Slice();
+  return Buffer.from(text, "latin1").toString("latin1");
 }
 
 /** Calls back after some turns of the event loop. */

@@ -1,6 +1,7 @@
 "use strict";
 
 const { IncomingMessage } = require("http");
+const { giveHeaders } = require("./internals");
 
 /** The bytes of an upgrade request, or less if it has more white space than it needs. */
 function lengthOf(req) {
@@ -34,8 +35,7 @@ function remakeRequest(raw, socket) {
   req.httpVersion = "1.1";
   req.method = "GET";
   req.url = url;
-  // as Node's parser does it: `req.headers` is made of what is handed over here
-  req._addHeaderLines(rawHeaders, rawHeaders.length);
+  giveHeaders(req, rawHeaders);
   req.upgrade = true;
   req.complete = true;
   return req;

@@ -1,6 +1,6 @@
 "use strict";
 
-const net = require("net");
+const { adapt, countOut, detach, makeSocket } = require("./internals");
 const { Stream } = require("./stream");
 
 const kStream = Symbol("stream");
@@ -47,10 +47,7 @@ class TakenSocket extends Stream {
    */
   start(isDropped) {
     const socket = this._socket;
-    const handle = socket._handle;
-    handle.readStop();
-    handle.close();
-    socket._handle = null;
+    detach(socket);
     if (isDropped) this._socket = undefined;
     else watchSocket(socket);
   }
@@ -67,17 +64,9 @@ class TakenSocket extends Stream {
 
   /** @private */
   _remakeSocket() {
-    const { highWaterMark } = this._httpServer;
-    const socket = new net.Socket({
-      allowHalfOpen: true,
-      readableHighWaterMark: highWaterMark,
-      writableHighWaterMark: highWaterMark,
-    });
-    socket.server = socket._server = this._httpServer;
-    socket.timeout = 0;
-    socket.parser = null;
-    socket._peername = nameOf(this._remoteAddress, this._remotePort);
-    socket._sockname = nameOf(this._localAddress, this._localPort);
+    const peer = { address: this._remoteAddress, port: this._remotePort };
+    const local = { address: this._localAddress, port: this._localPort };
+    const socket = makeSocket(this._httpServer, peer, local);
     markTaken(socket, this);
     watchSocket(socket);
     return socket;
@@ -94,16 +83,6 @@ function isTaken(socket) {
   return socket[kStream] !== undefined;
 }
 
-/** Takes a connection without a socket off those that an HTTP server counts, as the destruction of a socket does. */
-function countOut(httpServer) {
-  httpServer._connections--;
-  httpServer._emitCloseIfDrained();
-}
-
-function nameOf(address, port) {
-  return address === undefined ? {} : { address, family: address.includes(":") ? "IPv6" : "IPv4", port };
-}
-
 let lastAddress;
 
 /** The same text for connections to the same address. */
@@ -114,17 +93,9 @@ function sameAsBefore(address) {
 
 /** Follows a socket that the application can get hold of. */
 function watchSocket(socket) {
-  // without a handle, Node forgets the local name, other than that of the peer
-  socket._getsockname = knownName;
-  // without a handle, Node takes the socket for one that is about to connect, and waits for that before it ends
-  socket._final = endOfSocket;
+  adapt(socket, endOfSocket);
   socket.on("error", noop);
   socket.on("close", onSocketClose);
-}
-
-/** The local address of a socket whose handle is gone. */
-function knownName() {
-  return this._sockname ?? {};
 }
 
 /** The application has ended the socket: what has been said is written, and the client hears that nothing follows. */
@@ -140,4 +111,4 @@ function onSocketClose() {
 
 function noop() {}
 
-module.exports = { TakenSocket, countOut, isTaken, markTaken };
+module.exports = { TakenSocket, isTaken, markTaken };

@@ -1,0 +1,98 @@
+"use strict";
+
+const { AsyncResource } = require("async_hooks");
+const { maxHeaderSize } = require("http");
+const { isOrdinaryServer, listeningHandle, off } = require("./internals");
+
+/** Milliseconds: of shorter time limits, it could be told that they begin to count a second late. */
+const SHORTEST_LIMIT = 10000;
+
+/** Where the connections of an HTTP server come in, before it has them. */
+class Entrance {
+  /**
+   * @param {http.Server} httpServer
+   * @param {object} keeper - who looks at the connections: `isOpen()`, `receive(handle, handOver)` and `closeAll()`
+   */
+  constructor(httpServer, keeper) {
+    this.httpServer = httpServer;
+    this.keeper = keeper;
+    /** The handle whose connections come here. */
+    this._listening = undefined;
+  }
+
+  /** Whether connections come here. */
+  get isWatched() {
+    return this._listening !== undefined && this.httpServer.listening;
+  }
+
+  /** Has accepted connections come here first. */
+  watch() {
+    const listening = listeningHandle(this.httpServer);
+    // a server that is attached to while it begins to listen says so afterwards
+    if (listening === undefined || listening === this._listening) return;
+    this._listening = listening;
+    const { keeper } = this;
+    const { onconnection } = listening;
+    let context;
+    const handOver = (handle) => context.runInAsyncScope(onconnection, listening, undefined, handle);
+    listening.onconnection = function (...args) {
+      const [error, handle] = args;
+      // the asynchronous context of whoever has the server listen, which is also that of its requests
+      context ??= new AsyncResource("SOCKEYE_ARRIVALS");
+      if (error || !(handle?.fd >= 0) || !keeper.isOpen() || !keeper.receive(handle, handOver)) {
+        onconnection.apply(this, args);
+      }
+    };
+  }
+}
+
+/**
+ * Makes the entrance of an HTTP server, if it can be done so that nobody could tell.
+ * @param {http.Server} httpServer
+ * @param {object} keeper - see `Entrance`
+ * @returns {Entrance|undefined}
+ */
+function openEntrance(httpServer, keeper) {
+  if (off.entrance !== undefined || !isOrdinaryServer(httpServer)) return undefined;
+  const entrance = new Entrance(httpServer, keeper);
+  const { closeAllConnections } = httpServer;
+  Object.defineProperty(httpServer, "closeAllConnections", {
+    configurable: true,
+    writable: true,
+    value() {
+      keeper.closeAll();
+      return closeAllConnections.call(this);
+    },
+  });
+  httpServer.on("listening", () => entrance.watch());
+  if (httpServer.listening) entrance.watch();
+  return entrance;
+}
+
+/**
+ * Whether an HTTP server has no opinion on connections that it does not state when there is an upgrade.
+ * @param {http.Server} httpServer
+ * @param {{ bytes: number, headers: number }} most - what a request may have at the most
+ * @returns {boolean}
+ */
+function isIndifferent(httpServer, most) {
+  return (
+    httpServer.maxConnections == null &&
+    httpServer.blockList == null &&
+    !httpServer.pauseOnConnect &&
+    !httpServer.keepAlive &&
+    !httpServer.joinDuplicateHeaders &&
+    (httpServer.maxHeaderSize ?? maxHeaderSize) >= most.bytes &&
+    !(httpServer.maxHeadersCount > 0 && httpServer.maxHeadersCount < most.headers) &&
+    !(httpServer.timeout > 0) &&
+    !isShort(httpServer.headersTimeout) &&
+    !isShort(httpServer.requestTimeout)
+  );
+}
+
+/** Whether there is a time limit, and a short one. */
+function isShort(limit) {
+  return limit > 0 && limit < SHORTEST_LIMIT;
+}
+
+module.exports = { isIndifferent, openEntrance };

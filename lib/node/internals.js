@@ -1,0 +1,269 @@
+"use strict";
+
+/**
+ * What of Node is used here although Node does not promise to keep it. All of it is in this room, and is tried out when
+ * the package is loaded; what a runtime lacks turns a road off, and connections take the next one, down to streams that
+ * are pumped through JavaScript, for which nothing of this is needed.
+ *
+ * | road | what it saves | what it needs |
+ * |---|---|---|
+ * | descriptors | the way of all bytes through JavaScript | a socket that can live on without its handle |
+ * | remaking | Node's objects for the connection and the request, where nobody has seen them | to make them again |
+ * | entrance | Node's HTTP server, for clients that begin with a WebSocket | both of these, and the listening handle |
+ */
+
+const http = require("http");
+const net = require("net");
+const debug = require("debug")("sockeye:roads");
+
+/** An address for trials, which nobody has (RFC 5737). */
+const NOBODY = { address: "192.0.2.1", family: "IPv4", port: 9 };
+
+/**
+ * Finds out which roads there are.
+ * @param {object} [runtime] - Socket, HttpServer, IncomingMessage, platform and versions, if not those of this process
+ * @returns {{ descriptors: string|undefined, remaking: string|undefined, entrance: string|undefined }} why a road is
+ *   off; undefined: it is there
+ */
+function survey(runtime = {}) {
+  const {
+    Socket = net.Socket,
+    HttpServer = http.Server,
+    IncomingMessage = http.IncomingMessage,
+    platform = process.platform,
+    versions = process.versions,
+  } = runtime;
+  const descriptors =
+    findForeigner(platform, versions) ??
+    attempt(() => findFaultOfSockets(Socket), "sockets of their own kind");
+  const remaking =
+    descriptors ??
+    attempt(() => findFaultOfRequests(Socket, HttpServer, IncomingMessage), "requests of their own kind");
+  const entrance =
+    remaking ?? attempt(() => findFaultOfServers(HttpServer), "HTTP servers of their own kind");
+  return { descriptors, remaking, entrance };
+}
+
+function attempt(find, what) {
+  try {
+    return find();
+  } catch (error) {
+    return `the runtime has ${what} (${error.message})`;
+  }
+}
+
+/** Others make their objects look like Node's as far as programs look, and no further. */
+function findForeigner(platform, versions) {
+  if (platform === "win32") return "Windows has no descriptors that could be shared";
+  if (versions.bun) return "the sockets of Bun are not Node's";
+  if (versions.deno) return "the sockets of Deno are not Node's";
+  return undefined;
+}
+
+/** What keeps a socket from living on without its handle. */
+function findFaultOfSockets(Socket) {
+  const socket = new Socket({ allowHalfOpen: true });
+  let isTold = false;
+  const server = { _connections: 1, _emitCloseIfDrained: () => (isTold = true) };
+  try {
+    if (typeof socket._final !== "function") return "a socket has no _final()";
+    socket._peername = NOBODY;
+    if (socket.remoteAddress !== NOBODY.address || socket.remotePort !== NOBODY.port) {
+      return "a socket does not remember its _peername";
+    }
+    socket._sockname = NOBODY;
+    socket._getsockname = knownName;
+    if (socket.localAddress !== NOBODY.address) return "a socket does not ask _getsockname()";
+  } finally {
+    socket._server = server;
+    socket.destroy();
+  }
+  return server._connections === 0 && isTold
+    ? undefined
+    : "a socket does not count itself out of its _server";
+}
+
+/** What keeps sockets and requests from being made again. */
+function findFaultOfRequests(Socket, HttpServer, IncomingMessage) {
+  const plain = new HttpServer();
+  if (typeof plain._connections !== "number") return "an HTTP server has no number of _connections";
+  if (typeof plain._emitCloseIfDrained !== "function") return "an HTTP server has no _emitCloseIfDrained()";
+  const req = new IncomingMessage(new Socket());
+  giveHeaders(req, ["Host", "x"]);
+  if (req.headers.host !== "x" || req.rawHeaders[1] !== "x")
+    return "a request does not take _addHeaderLines()";
+  return undefined;
+}
+
+/** What keeps it from being known whether an HTTP server is an ordinary one. */
+function findFaultOfServers(HttpServer) {
+  const plain = new HttpServer();
+  if (plain.listeners("connection").length !== 1) return "an HTTP server has no one listener for connections";
+  if (symbolOf(plain, "IncomingMessage") === undefined)
+    return "an HTTP server does not show its IncomingMessage";
+  return undefined;
+}
+
+const off = survey();
+for (const [road, why] of Object.entries(off)) if (why !== undefined) debug("%s: off, %s", road, why);
+
+const plainServer = new http.Server();
+
+/** What Node's HTTP servers do with a connection. */
+const onHttpConnection = plainServer.listeners("connection")[0];
+
+/** Whether an upgrade request leads to an upgrade, if the application has no opinion and Node asks for one at all. */
+const decidesByDefault = String(plainServer.shouldUpgradeCallback);
+
+/**
+ * Whether an HTTP server leaves connections and their requests to Node, up to the upgrade.
+ * @param {http.Server} httpServer
+ * @returns {boolean}
+ */
+function isOrdinaryServer(httpServer) {
+  // others, such as those of TLS and of HTTP/2, do something with a connection before there is a request
+  if (Object.getPrototypeOf(httpServer) !== http.Server.prototype) return false;
+  // each server has its own copy of the same function
+  if (String(httpServer.shouldUpgradeCallback) !== decidesByDefault) return false;
+  const symbol = symbolOf(httpServer, "IncomingMessage");
+  return symbol !== undefined && httpServer[symbol] === http.IncomingMessage;
+}
+
+/** Whether nobody but Node's HTTP server gets its connections. */
+function hasOrdinaryListener(httpServer) {
+  const listeners = httpServer.listeners("connection");
+  return listeners.length === 1 && listeners[0] === onHttpConnection;
+}
+
+/** Node keeps options of an HTTP server under symbols. */
+function symbolOf(httpServer, name) {
+  return Object.getOwnPropertySymbols(httpServer).find(({ description }) => description === name);
+}
+
+/**
+ * The handle that accepts an HTTP server's connections.
+ * @param {http.Server} httpServer
+ * @returns {TCP|undefined} undefined if it does not listen, or its connections cannot be had before it has them
+ */
+function listeningHandle(httpServer) {
+  const handle = httpServer._handle;
+  if (handle === undefined || handle === null) return undefined;
+  // the handles of Unix-domain sockets have no addresses, and those of some cluster modules are none of Node's
+  if (typeof handle.onconnection === "function" && typeof handle.getsockname === "function") return handle;
+  debug("entrance: off for a server, its handle is of another kind");
+  return undefined;
+}
+
+/**
+ * What keeps the descriptor of a socket from being taken over.
+ * @param {Duplex} socket
+ * @returns {string|undefined}
+ */
+function obstacleOf(socket) {
+  if (off.descriptors !== undefined) return off.descriptors;
+  // a subclass (TLS, above all) puts something between us and the bytes
+  if (Object.getPrototypeOf(socket) !== net.Socket.prototype) return "it is no plain socket";
+  // bytes that Node has yet to write would be overtaken by ours
+  if (socket.writableLength > 0 || socket.connecting) return "Node has not written everything yet";
+  const handle = socket._handle;
+  if (!(handle?.fd >= 0)) return "it has no descriptor";
+  if (typeof handle.readStop !== "function" || typeof handle.close !== "function") {
+    return "its handle is of another kind";
+  }
+  return undefined;
+}
+
+/** The descriptor of a socket for which there is no obstacle. */
+function descriptorOf(socket) {
+  return socket._handle.fd;
+}
+
+/** Closes Node's handle of a socket, whose descriptor somebody else has; the socket lives on. */
+function detach(socket) {
+  const handle = socket._handle;
+  handle.readStop();
+  handle.close();
+  socket._handle = null;
+}
+
+/**
+ * Has a socket without a handle behave.
+ * @param {net.Socket} socket
+ * @param {function(function())} onFinal - called when the application has ended it
+ */
+function adapt(socket, onFinal) {
+  // without a handle, Node forgets the local name, other than that of the peer
+  socket._getsockname = knownName;
+  // without a handle, Node takes the socket for one that is about to connect, and waits for that before it ends
+  socket._final = onFinal;
+}
+
+/** The local address of a socket whose handle is gone. */
+function knownName() {
+  return this._sockname ?? {};
+}
+
+/**
+ * Makes the socket of a connection that has no handle.
+ * @param {http.Server} httpServer - whose connection it is
+ * @param {object} peer - address and port
+ * @param {object} local - alike
+ * @returns {net.Socket}
+ */
+function makeSocket(httpServer, peer, local) {
+  const { highWaterMark } = httpServer;
+  const socket = new net.Socket({
+    allowHalfOpen: true,
+    readableHighWaterMark: highWaterMark,
+    writableHighWaterMark: highWaterMark,
+  });
+  socket.server = socket._server = httpServer;
+  socket.timeout = 0;
+  socket.parser = null;
+  socket._peername = nameOf(peer);
+  socket._sockname = nameOf(local);
+  return socket;
+}
+
+function nameOf({ address, port }) {
+  return address === undefined ? {} : { address, family: address.includes(":") ? "IPv6" : "IPv4", port };
+}
+
+/** Gives a request its headers, as Node's parser does it: `req.headers` is made of them when it is asked for. */
+function giveHeaders(req, rawHeaders) {
+  req._addHeaderLines(rawHeaders, rawHeaders.length);
+}
+
+/** Has an HTTP server count a connection of which it never hears. */
+function countIn(httpServer) {
+  httpServer._connections++;
+}
+
+/** Such a connection becomes one like all others, which the server counts by itself. */
+function uncount(httpServer) {
+  httpServer._connections--;
+}
+
+/** Such a connection, or one whose socket was dropped, is over. */
+function countOut(httpServer) {
+  httpServer._connections--;
+  httpServer._emitCloseIfDrained();
+}
+
+module.exports = {
+  adapt,
+  countIn,
+  countOut,
+  debug,
+  descriptorOf,
+  detach,
+  giveHeaders,
+  hasOrdinaryListener,
+  isOrdinaryServer,
+  listeningHandle,
+  makeSocket,
+  obstacleOf,
+  off,
+  survey,
+  uncount,
+};
