@@ -3,10 +3,18 @@
 // Adapters of other packages extend the classes of socket.io-adapter. What they do with rooms must be as with stock, and
 // a broadcast to the sockets of this server one command for the workers, unless the class has its own idea of it.
 
+const fs = require("node:fs");
+const { createRequire } = require("node:module");
+const path = require("node:path");
 const test = require("node:test");
+const vm = require("node:vm");
 const assert = require("node:assert/strict");
 const { Adapter, ClusterAdapter, SessionAwareAdapter } = require("socket.io-adapter");
+const { startChild } = require("./support/child");
 const { isStock, sio, serve, once, record } = require("./support/harness");
+
+/** Where stock's class is. */
+const FILE = path.join(path.dirname(require.resolve("socket.io-adapter")), "in-memory-adapter.js");
 
 /** More than are named one by one in a broadcast. */
 const MANY = 12;
@@ -298,6 +306,81 @@ for (const [name, adapter] of [
       (await log.until(3)).map(([value]) => value),
       [1, 2, 3],
     );
+  });
+}
+
+/** Copies of socket.io-adapter's classes, made from changed text. */
+function copyOf(change) {
+  const exports = {};
+  const text = change(fs.readFileSync(FILE, "utf8"));
+  vm.compileFunction(text, ["exports", "require"])(exports, createRequire(FILE));
+  return exports;
+}
+
+const COPIES = {
+  "another copy": (text) => text,
+  "a copy whose white space and comments are gone": (text) =>
+    text.replace(/^\s*(\/\/.*)?\n/gm, "").replace(/^\s+/gm, ""),
+  "a copy with other names": (text) =>
+    text.replace(/\bencodedPackets\b/g, "e").replace(/\bsocket\b(?!s|\.io)/g, "t"),
+  "a copy whose coverage is measured": (text) =>
+    text
+      .replace('"use strict";', '"use strict"; let count = 0;')
+      .replace(/\(socket\) => \{/g, (start) => `${start} count++;`)
+      .replace("apply(opts, callback) {", "apply(opts, callback) { count++;"),
+};
+
+for (const [name, change] of Object.entries(COPIES)) {
+  test(`the class is recognised by what it does: ${name}`, async (t) => {
+    const copy = copyOf(change);
+    if (name !== "another copy") {
+      assert.notEqual(String(copy.Adapter.prototype.broadcast), String(Adapter.prototype.broadcast));
+    }
+    const server = await serve(t, { adapter: class extends copy.Adapter {} });
+    const pairs = await server.pairs(MANY);
+    for (const { socket } of pairs) socket.join("room");
+    const writes = countWrites(pairs);
+    const send = () => server.io.to("room").emit("event", 1);
+    assert.deepEqual(numbersOf(await receivedBy(server, pairs, send)), [...pairs.keys()]);
+    if (!isStock) assert.equal(writes.count, MANY, "only the ends were sent one by one");
+    const answers = server.io.timeout(5000).emitWithAck("question");
+    for (const { client } of pairs) client.on("question", (answer) => answer(client.id));
+    assert.deepEqual((await answers).sort(), pairs.map(({ client }) => client.id).sort());
+  });
+}
+
+const STRANGERS = {
+  "an apply() that does something else": (text) =>
+    text.replace("const rooms = opts.rooms;", "const rooms = new Set(); void opts;"),
+  "a broadcast() that does something else": (text) =>
+    text.replace("socket.client.writeToEngine(encodedPackets, packetOpts);", "socket.emit('event', 1);"),
+  "a class that does not extend an emitter directly": (text) =>
+    text.replace("extends events_1.EventEmitter", "extends (class extends events_1.EventEmitter {})"),
+  "functions without text": (text) =>
+    text.replace("class Adapter ", "Function.prototype.toString = () => '[native code]'; class Adapter "),
+};
+
+for (const [name, change] of Object.entries(STRANGERS)) {
+  test(`a class of another kind is left alone, and debug says so: ${name}`, { skip: isStock }, async (t) => {
+    const child = startChild(
+      t,
+      async ({ args: [text, file], listen, load, send }) => {
+        process.env.DEBUG = "sockeye:roads";
+        const { Server } = load("../../index.js");
+        const exports = {};
+        const { createRequire } = load("node:module");
+        new Function("exports", "require", text)(exports, createRequire(file));
+        const httpServer = await listen();
+        const io = new Server(httpServer, { adapter: exports.Adapter });
+        const { adapter } = io.of("/");
+        send("followed", { isFollowed: Object.hasOwn(adapter, "apply") });
+        await io.close();
+      },
+      [change(fs.readFileSync(FILE, "utf8")), FILE],
+    );
+    assert.equal((await child.message("followed")).isFollowed, false);
+    await child.ended();
+    assert.match(child.errors, /sockeye:roads broadcasts of Adapter go socket by socket: /);
   });
 }
 

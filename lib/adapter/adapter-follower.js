@@ -1,30 +1,27 @@
 "use strict";
 
-const { Adapter: InMemoryAdapter } = require("socket.io-adapter");
+const { readBroadcast, textOfBroadcasts } = require("./familiar");
 const { RoomMirror, setMirror, mirrorOf } = require("./room-mirror");
 const { watch, unwatch } = require("./watch");
 
 /**
- * Adapters of other packages (Redis, Postgres, cluster) extend the class of socket.io-adapter, of which there may be
- * several copies in an application. All of them end a broadcast in `apply(opts, callback)`, to be called back with every
- * recipient, as do all the other methods that concern many sockets. A function whose text is one of these two, and which
- * is given what it refers to by the other, can only do the same as the one that is known here.
- */
-const APPLY = String(InMemoryAdapter.prototype.apply);
-const CALLBACK = String(callbackOfBroadcast());
-
-/**
  * Keeps the workers' mirror of rooms that somebody else's adapter keeps, and delivers its broadcasts to the sockets of this
  * server natively. The adapter's class is left alone.
+ *
+ * Adapters of other packages (Redis, Postgres, cluster) extend the class of socket.io-adapter. All of them end a broadcast
+ * in `apply(opts, callback)`, to be called back with every recipient, as do all the other methods that concern many
+ * sockets.
  */
 class AdapterFollower extends RoomMirror {
   /**
    * @param {import("../api/namespace").Namespace} nsp
-   * @param {object} adapter - one that passes `isFamiliar()`
+   * @param {object} adapter
+   * @param {string} text - of the callback that is a broadcast's
    */
-  constructor(nsp, adapter) {
+  constructor(nsp, adapter, text) {
     super(nsp, new RoomMaps(adapter));
     this._adapter = adapter;
+    this._text = text;
     this._apply = adapter.apply;
     setMirror(adapter, this);
     Object.defineProperty(adapter, "apply", {
@@ -35,7 +32,7 @@ class AdapterFollower extends RoomMirror {
   }
 
   _onApply(opts, callback) {
-    const aim = String(callback) === CALLBACK ? this.aim(opts) : undefined;
+    const aim = String(callback) === this._text ? this.aim(opts) : undefined;
     if (aim === undefined) {
       this._apply.call(this._adapter, opts, callback);
       return;
@@ -94,53 +91,10 @@ class RoomMaps {
  * @param {object} adapter
  */
 function follow(nsp, adapter) {
-  if (isFamiliar(adapter)) new AdapterFollower(nsp, adapter);
+  // our own has a mirror by now: looking at its Maps would fill them
+  if (mirrorOf(adapter) !== undefined) return;
+  const text = textOfBroadcasts(adapter);
+  if (text !== undefined) new AdapterFollower(nsp, adapter, text);
 }
 
 module.exports = { follow };
-
-/** Whether what an adapter does with rooms is what socket.io-adapter does with them. */
-function isFamiliar(adapter) {
-  return (
-    // our own has a mirror by now: looking at its Maps would fill them
-    mirrorOf(adapter) === undefined &&
-    typeof adapter.apply === "function" &&
-    String(adapter.apply) === APPLY &&
-    adapter.rooms instanceof Map &&
-    adapter.sids instanceof Map
-  );
-}
-
-/** What `broadcast()` of socket.io-adapter hands to `apply()`. */
-function callbackOfBroadcast() {
-  let callback;
-  const adapter = {
-    nsp: {},
-    _encode: () => [],
-    apply: (opts, given) => (callback = given),
-  };
-  InMemoryAdapter.prototype.broadcast.call(adapter, {}, {});
-  return callback;
-}
-
-/**
- * What is being broadcast: a socket that is none finds out.
- *
- * @param {Function} callback of `broadcast()`
- * @returns {{ packet: object, packets: Array, flags: { volatile?: boolean, compress?: boolean } }}
- */
-function readBroadcast(callback) {
-  const broadcast = {};
-  callback({
-    notifyOutgoingListeners(packet) {
-      broadcast.packet = packet;
-    },
-    client: {
-      writeToEngine(packets, flags) {
-        broadcast.packets = packets;
-        broadcast.flags = flags;
-      },
-    },
-  });
-  return broadcast;
-}
