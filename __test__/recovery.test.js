@@ -5,7 +5,7 @@
 const test = require("node:test");
 const assert = require("node:assert/strict");
 const { SessionAwareAdapter } = require("socket.io-adapter");
-const { serve, isStock, once, eventually, RawWebSocket } = require("./support/harness");
+const { sio, serve, isStock, once, eventually, RawWebSocket } = require("./support/harness");
 
 /** More than are named one by one in a broadcast. */
 const MANY = 12;
@@ -167,3 +167,89 @@ for (const [name, adapter] of [
     assert.deepEqual(await strangersHear(lost), []);
   });
 }
+
+/** An adapter with a clock that the test sets, and one socket that is never there. */
+function adapterWithClock(t, maxDisconnectionDuration) {
+  t.mock.timers.enable({ apis: ["setInterval", "Date"], now: 1_700_000_000_000 });
+  const io = new sio.Server({ connectionStateRecovery: { maxDisconnectionDuration } });
+  const { adapter } = io.of("/");
+  const emit = (name, rooms = []) => {
+    const packet = { type: 2, data: [name] };
+    adapter.broadcast(packet, { rooms: new Set(rooms), except: new Set() });
+    return packet.data.at(-1);
+  };
+  const lose = (pid) => adapter.persistSession({ sid: `id of ${pid}`, pid, rooms: ["room"], data: {} });
+  const restore = async (pid, offset) => {
+    const session = await adapter.restoreSession(pid, offset);
+    return session && session.missedPackets.map(([name]) => name);
+  };
+  return { adapter, emit, lose, restore, pass: (ms) => t.mock.timers.tick(ms) };
+}
+
+test("what was broadcast is forgotten when nobody can have missed it any more: some of it", async (t) => {
+  const { adapter, emit, lose, restore, pass } = adapterWithClock(t, 90_000);
+  const old = emit("old");
+  pass(1);
+  lose("early");
+  pass(49_999);
+  const fresh = emit("fresh");
+  emit("fresher", ["room"]);
+  emit("for others", ["other"]);
+  pass(10_000);
+  lose("late");
+  assert.equal(adapter.packets.length, 4, "nothing is old enough");
+  assert.deepEqual(await restore("early", old), ["fresh", "fresher"]);
+  pass(60_000);
+  assert.deepEqual(
+    adapter.packets.map(({ data }) => data[0]),
+    ["fresh", "fresher", "for others"],
+  );
+  assert.deepEqual([...adapter.sessions.keys()], ["late"]);
+  assert.equal(await restore("late", old), null);
+  assert.deepEqual(await restore("late", fresh), ["fresher"]);
+});
+
+test("what was broadcast is forgotten when nobody can have missed it any more: all of it", async (t) => {
+  const { adapter, emit, lose, restore, pass } = adapterWithClock(t, 30_000);
+  emit("one");
+  const two = emit("two");
+  lose("pid");
+  pass(60_000);
+  assert.equal(adapter.packets.length, 0);
+  assert.equal(adapter.sessions.size, 0);
+  lose("pid");
+  assert.equal(await restore("pid", two), null);
+  const three = emit("three");
+  emit("four");
+  assert.deepEqual(await restore("pid", three), ["four"], "what comes later is remembered again");
+});
+
+test("nothing is forgotten at the very time that it may still be asked for", async (t) => {
+  const { adapter, emit, lose, restore, pass } = adapterWithClock(t, 60_000);
+  const offset = emit("one");
+  emit("two");
+  lose("pid");
+  pass(60_000);
+  assert.deepEqual(await restore("pid", offset), ["two"]);
+  assert.equal(adapter.packets.length, 2);
+  pass(1);
+  assert.equal(await restore("pid", offset), null, "the session has expired");
+  assert.equal(adapter.sessions.size, 0);
+  pass(59_999);
+  assert.equal(adapter.packets.length, 0);
+});
+
+test("acknowledgements, volatile packets and those of other types are not remembered", async (t) => {
+  const { adapter, emit } = adapterWithClock(t, 60_000);
+  const rooms = new Set();
+  adapter.broadcast({ type: 2, data: ["ack"], id: 0 }, { rooms, except: rooms });
+  adapter.broadcast({ type: 2, data: ["volatile"] }, { rooms, except: rooms, flags: { volatile: true } });
+  adapter.broadcast({ type: 3, data: ["answer"], id: 0 }, { rooms, except: rooms, flags: {} });
+  assert.equal(adapter.packets.length, 0);
+  const offsets = [emit("one"), emit("two"), emit("three")];
+  assert.equal(new Set(offsets).size, 3);
+  assert.deepEqual(
+    adapter.packets.map(({ id }) => id),
+    offsets,
+  );
+});

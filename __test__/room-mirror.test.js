@@ -113,6 +113,11 @@ for (const [name, adapter] of [
     members.add("nobody");
     members.add(sockets[0].id);
     assert.deepEqual(await toRoom(), [0, ...all.slice(3)]);
+    Set.prototype.delete.call(members, sockets[3].id);
+    assert.deepEqual(await toRoom(), [0, ...all.slice(4)], "past the methods of the Set");
+    Set.prototype.add.call(members, "somebody");
+    members.delete("somebody");
+    assert.deepEqual(await toRoom(), [0, ...all.slice(4)]);
     members.clear();
     assert.deepEqual(await toRoom(), []);
     members.add(sockets[7].id);

@@ -9,6 +9,9 @@ const SMALL_ROOM = 8;
 /** Stands for all sockets of the namespace among the mirrored rooms. A symbol, as any string may be a room's name. */
 const EVERYBODY = Symbol("everybody");
 
+/** The number of no connection. */
+const NOBODY = -1;
+
 /** Where an adapter has its mirror. */
 const kMirror = Symbol("mirror");
 
@@ -31,7 +34,7 @@ class RoomMirror {
     this._engine = undefined;
     /** The mirrored rooms by name. */
     this._rooms = new Map();
-    /** Those that are in any of them, by id: under which number, and in how many. */
+    /** Whoever is in any of them, by id: on which connection, and in how many. */
     this._members = new Map();
     /**
      * Ids of sockets that broadcasts are written to one by one: those on another engine, and those that share their
@@ -49,14 +52,9 @@ class RoomMirror {
    */
   onConnect(socket) {
     const { id } = socket;
-    this._expel(id);
-    this._apart.delete(id);
-    if (this._isApart(socket)) {
-      this._apart.add(id);
-    } else if (this._rooms.size !== 0 && this._index.has(id)) {
-      // it has joined rooms while its middleware held it back
-      this._forEachMirrored(id, (room) => this._enter(room, id));
-    }
+    if (this._isApart(socket)) this._apart.add(id);
+    else this._apart.delete(id);
+    this._move(id, this._handleOf(id));
   }
 
   /**
@@ -65,8 +63,8 @@ class RoomMirror {
    * @param {string} id
    */
   onRemove(id) {
-    this._expel(id);
     this._apart.delete(id);
+    this._move(id, NOBODY);
   }
 
   /**
@@ -79,13 +77,15 @@ class RoomMirror {
     // nobody is here, or somebody has to see every single message
     if (this._engine === undefined || this._engine._isWatched()) return undefined;
     const targets = [];
-    if (opts.rooms.size === 0) {
-      this._addTargets(EVERYBODY, targets);
-    } else {
-      for (const room of opts.rooms) this._addTargets(room, targets);
-    }
     const except = [];
-    if (opts.except) for (const room of opts.except) this._addTargets(room, except);
+    const isCurrent =
+      (opts.rooms.size === 0 ? this._addTarget(EVERYBODY, targets) : this._addTargets(opts.rooms, targets)) &&
+      (!opts.except || this._addTargets(opts.except, except));
+    if (!isCurrent) {
+      // the Maps were changed by hand
+      this.clear();
+      return this.aim(opts);
+    }
     return { targets, except };
   }
 
@@ -112,32 +112,33 @@ class RoomMirror {
     this._members.clear();
   }
 
-  /** Adds what a room is to the workers: its number, or its few members. */
-  _addTargets(name, targets) {
+  /** Adds what rooms are to the workers. @returns {boolean} false if what they know is no longer true */
+  _addTargets(names, targets) {
+    for (const name of names) if (!this._addTarget(name, targets)) return false;
+    return true;
+  }
+
+  /** Adds what a room is to the workers: its number, or its few members. @returns {boolean} as `_addTargets()` */
+  _addTarget(name, targets) {
     let room = this._rooms.get(name);
-    if (room !== undefined && !room.isCurrent(this._collectionOf(name))) {
-      // the Maps were changed by hand
-      this.clear();
-      room = undefined;
-    }
+    if (room !== undefined && !room.isCurrent(this._collectionOf(name))) return false;
     if (room === undefined && this._sizeOf(name) > SMALL_ROOM) room = this._mirror(name);
     if (room !== undefined) {
       targets.push(room.number);
-      return;
+      return true;
     }
-    const ids = this._idsIn(name);
-    if (ids === undefined) return;
-    for (const id of ids) {
+    for (const id of this._idsIn(name) ?? []) {
       const handle = this._handleOf(id);
-      if (handle !== -1) targets.push((handle | TARGET_CONNECTION) >>> 0);
+      if (handle !== NOBODY) targets.push((handle | TARGET_CONNECTION) >>> 0);
     }
+    return true;
   }
 
-  /** The number of a connected socket's connection, or -1 if it cannot be reached by it. */
+  /** The number of a connected socket's connection, if it is to be reached by that. */
   _handleOf(id) {
     const conn = this._nsp.sockets.get(id)?.client.conn;
-    if (conn === undefined || conn.readyState === "closed" || conn.server !== this._engine) return -1;
-    return this._apart.size !== 0 && this._apart.has(id) ? -1 : conn._handle;
+    if (conn === undefined || conn.readyState === "closed" || conn.server !== this._engine) return NOBODY;
+    return this._apart.size !== 0 && this._apart.has(id) ? NOBODY : conn._handle;
   }
 
   _collectionOf(name) {
@@ -163,10 +164,8 @@ class RoomMirror {
     this._rooms.set(name, room);
     const handles = [];
     for (const id of this._idsIn(name)) {
-      const member = this._memberOf(id);
-      if (member === undefined) continue;
-      member.rooms++;
-      handles.push(member.handle);
+      const handle = this._count(id);
+      if (handle !== NOBODY) handles.push(handle);
     }
     engine._bridge.commands.room(room.number, handles);
     return room;
@@ -180,50 +179,55 @@ class RoomMirror {
     this._engine._bridge.commands.dropRoom(room.number);
   }
 
-  /** The entry of a connected socket, which may have to be made: then it has to be put into a room. */
-  _memberOf(id) {
+  /** Notes that an id is in one more of the rooms. @returns {number} of the connection */
+  _count(id) {
     let member = this._members.get(id);
-    if (member === undefined) {
-      const handle = this._handleOf(id);
-      if (handle === -1) return undefined;
-      this._members.set(id, (member = new Member(handle)));
-    }
-    return member;
+    if (member === undefined) this._members.set(id, (member = new Member(this._handleOf(id))));
+    member.rooms++;
+    return member.handle;
   }
 
-  /** An id has come into a room. If nobody is behind it yet, `onConnect()` follows. */
+  /** An id has come into a room. */
   _enter(room, id) {
-    const member = this._memberOf(id);
-    if (member === undefined) return;
-    member.rooms++;
-    this._engine._bridge.commands.join(room.number, member.handle);
+    const handle = this._count(id);
+    if (handle !== NOBODY) this._engine._bridge.commands.join(room.number, handle);
   }
 
   /** An id has left a room. */
   _exit(room, id) {
     const member = this._members.get(id);
+    // somebody has got it in past the Set's own methods; its size tells
     if (member === undefined) return;
-    this._engine._bridge.commands.leave(room.number, member.handle);
     if (--member.rooms === 0) this._members.delete(id);
+    if (member.handle !== NOBODY) this._engine._bridge.commands.leave(room.number, member.handle);
   }
 
-  /** Takes whoever is behind an id out of all rooms: its connection's number is about to be another's. */
-  _expel(id) {
+  /** Another connection, or nobody, is behind an id from now on. The number of the one until now may become another's. */
+  _move(id, handle) {
     const member = this._members.get(id);
     if (member === undefined) return;
-    this._forEachMirrored(id, (room) => this._exit(room, id));
-    // the list of its rooms was changed by hand, and it is in some that are no longer listed
-    if (member.rooms !== 0) this.clear();
+    const { commands } = this._engine._bridge;
+    let count = 0;
+    for (const room of this._mirroredRoomsOf(id)) {
+      if (member.handle !== NOBODY) commands.leave(room.number, member.handle);
+      if (handle !== NOBODY) commands.join(room.number, handle);
+      count++;
+    }
+    member.handle = handle;
+    // the list of its rooms was changed by hand: it is in others as well
+    if (count !== member.rooms) this.clear();
   }
 
-  /** Calls back with the mirrored rooms that an id is in. */
-  _forEachMirrored(id, callback) {
+  /** The mirrored rooms that an id is in, as far as they are listed. */
+  _mirroredRoomsOf(id) {
+    const found = [];
     const everybody = this._rooms.get(EVERYBODY);
-    if (everybody !== undefined && this._index.has(id)) callback(everybody);
+    if (everybody !== undefined && this._index.has(id)) found.push(everybody);
     for (const name of this._index.listRooms(id)) {
       const room = this._rooms.get(name);
-      if (room !== undefined && room.collection.has(id)) callback(room);
+      if (room !== undefined && room.collection.has(id)) found.push(room);
     }
+    return found;
   }
 
   /** Whether broadcasts have to be written to a socket that has just connected apart from the others. */
@@ -290,8 +294,9 @@ class MirroredRoom {
   }
 }
 
-/** A connection that is in mirrored rooms. */
+/** An id that is in mirrored rooms. */
 class Member {
+  /** @param {number} handle - the number of the connection behind it, or NOBODY */
   constructor(handle) {
     this.handle = handle;
     this.rooms = 0;
