@@ -3,6 +3,7 @@
 const debug = require("debug")("socket.io:client");
 const { COMPRESS } = require("../native/commands");
 const { callApart } = require("../native/event-queue");
+const { detach } = require("../native/text");
 const packets = require("./packet");
 
 const { PacketType, parsePayload } = packets;
@@ -120,6 +121,7 @@ class Client {
       return;
     }
     auth ??= {};
+    name = detach(name);
     this.server._checkNamespace(name, auth, (namespace) => {
       if (namespace) {
         this.doConnect(name, auth);

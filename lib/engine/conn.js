@@ -4,6 +4,7 @@ const createDebug = require("debug");
 const codes = require("../native/codes");
 const { VOLATILE, COMPRESS, NOTIFY, toMessage, wholeText } = require("../native/commands");
 const { callApart } = require("../native/event-queue");
+const { detach } = require("../native/text");
 const { TEXT, forEachFrame } = require("./transports/frame");
 const { Listened } = require("./listened");
 const { Polling } = require("./transports/polling");
@@ -16,6 +17,9 @@ const debug = createDebug("engine:socket");
 
 /** Bits that ask for an event at each packet received, or sent, that is not a message. */
 const { WATCH_RECEIVED, WATCH_SENT } = codes.flags;
+
+/** A third one, for this side only: somebody listens to messages. */
+const WATCH_MESSAGES = 4;
 
 /** Names of packets by the digit that stands for them on the wire (Engine.IO protocol v4, "Packet encoding"). */
 const PACKET_NAMES = ["open", "close", "ping", "pong", "message", "upgrade", "noop"];
@@ -180,6 +184,9 @@ class Conn {
     if (events === undefined || this._readyState === "closed") return;
     let watched = 0;
     if (events.heartbeat !== undefined || events.packet !== undefined) watched |= WATCH_RECEIVED;
+    if (events.packet !== undefined || events.data !== undefined || events.message !== undefined) {
+      watched |= WATCH_MESSAGES;
+    }
     if (events.packetCreate !== undefined || events.flush !== undefined || events.drain !== undefined) {
       watched |= WATCH_SENT;
     }
@@ -193,8 +200,9 @@ class Conn {
     const { server } = this;
     this._watched = watched;
     server._watchedConns += ((watched & WATCH_SENT) - (before & WATCH_SENT)) / WATCH_SENT;
-    if (this._readyState === "closed") return;
-    server._bridge.commands.watch(this._handle, watched);
+    const reported = watched & ~WATCH_MESSAGES;
+    if (this._readyState === "closed" || reported === (before & ~WATCH_MESSAGES)) return;
+    server._bridge.commands.watch(this._handle, reported);
     // what the client sends from now on is to be seen
     server._bridge.commands.flush();
   }
@@ -277,8 +285,8 @@ class Conn {
   /** A Socket.IO packet whose header the worker has read. @private */
   _onPacket(text, start, end, body, type, namespace, id) {
     if (this._readyState !== "open") return;
-    if (this._eventsCount !== 0) {
-      callApart(this._emitMessage, this, text.slice(start, end), () =>
+    if ((this._watched & WATCH_MESSAGES) !== 0) {
+      callApart(this._emitMessage, this, detach(text.slice(start, end)), () =>
         this._client?._onText(type, namespace, id, text.slice(body, end)),
       );
     } else {
@@ -291,7 +299,12 @@ class Conn {
     if (this._readyState !== "open") return;
     // a packet that is nothing but its type has no data
     if (data === "") data = undefined;
-    this._emitMessage(data, () => this._client?._onRaw(data));
+    if ((this._watched & WATCH_MESSAGES) !== 0) {
+      if (typeof data === "string") data = detach(data);
+      this._emitMessage(data, () => this._client?._onRaw(data));
+    } else {
+      this._client?._onRaw(data);
+    }
   }
 
   /** Tells whoever listens of a message; the client comes when its own listener would. @private */

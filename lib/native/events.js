@@ -7,6 +7,7 @@
 
 const { events, words } = require("./codes");
 const queue = require("./event-queue");
+const { compact, detach } = require("./text");
 
 // taken before anybody can replace it by a fake timer
 const { setImmediate } = require("timers");
@@ -70,14 +71,19 @@ class Batch {
     return true;
   }
 
+  /** The next so many characters, as a part of the batch's text: see `detach()`. */
   takeText(length) {
     const from = this.textAt;
     this.textAt = from + length;
     return this.text.slice(from, this.textAt);
   }
 
+  /** The next buffer, which is no longer held from here. */
   takeBuffer() {
-    return this.buffers[this.bufferAt++];
+    const at = this.bufferAt++;
+    const buffer = this.buffers[at];
+    this.buffers[at] = undefined;
+    return buffer;
   }
 }
 
@@ -185,8 +191,8 @@ function take(bridge, batch) {
     }
     case CLOSED: {
       batch.at = at + 4;
-      const reason = batch.takeText(words[at + 2]);
-      const description = batch.takeText(words[at + 3]);
+      const reason = detach(batch.takeText(words[at + 2]));
+      const description = detach(batch.takeText(words[at + 3]));
       const conn = bridge.conns.get(subject);
       if (conn === undefined) break;
       try {
@@ -224,7 +230,7 @@ function take(bridge, batch) {
       break;
     case CONTROL: {
       batch.at = at + 3;
-      const data = batch.takeText(words[at + 2]);
+      const data = detach(batch.takeText(words[at + 2]));
       const type = String.fromCharCode((first >>> 8) & 0xff);
       bridge.conns.get(subject)?._onControl(type, data, first >>> 16 !== 0);
       break;
@@ -266,7 +272,7 @@ function take(bridge, batch) {
       break;
     case ARRIVED: {
       batch.at = at + 5;
-      const text = detach(batch.takeText(words[at + 4]));
+      const text = compact(batch.takeText(words[at + 4]));
       const ports = words[at + 2];
       const lengths = words[at + 3];
       const offersExtensions = (first & 0xff00) !== 0;
@@ -275,14 +281,9 @@ function take(bridge, batch) {
     }
     default: {
       batch.at = at + 2;
-      process.emitWarning(batch.takeText(subject), "SockeyeWarning");
+      process.emitWarning(detach(batch.takeText(subject)), "SockeyeWarning");
     }
   }
-}
-
-/** A copy of a text in ASCII: V8 would keep the whole text that it is a part of. */
-function detach(text) {
-  return Buffer.from(text, "latin1").toString("latin1");
 }
 
 /** Calls back after some turns of the event loop. */
