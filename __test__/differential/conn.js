@@ -481,4 +481,18 @@ module.exports = [
       stage.log("conn", "left", ...WATCHED.map((event) => conn.listenerCount(event)));
     }),
   ),
+  ...both("what the request leads to", async (stage, transport) => {
+    const { client, socket } = await stage.pair("client", "/", { transports: [transport] });
+    const { conn, request } = socket;
+    const { websocket } = request;
+    stage.log("request", "websocket", typeof websocket, Object.keys(request).includes("websocket"));
+    if (transport === "websocket") {
+      stage.log("request", "same", websocket === conn.transport.socket, websocket.readyState);
+      stage.log("request", "socket", request.socket.bytesRead > 200, request.socket.pending);
+    }
+    client.disconnect();
+    await stage.eventually(() => request.socket.destroyed, "the end");
+    stage.log("request", "later", websocket?.readyState);
+    if (transport === "websocket") stage.log("request", "socket", request.socket.pending);
+  }),
 ];

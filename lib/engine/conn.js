@@ -9,7 +9,8 @@ const { TEXT, forEachFrame } = require("./transports/frame");
 const { Listened } = require("./listened");
 const { Polling } = require("./transports/polling");
 const { parseQuery } = require("./query");
-const { remakeRequest } = require("../node/request");
+const { lengthOf, remakeRequest } = require("../node/request");
+const { setBytesRead } = require("../node/taken-socket");
 const { reportRefusal } = require("./takeover");
 const { WebSocket } = require("./transports/websocket");
 
@@ -30,8 +31,12 @@ const REQUEST = {
   enumerable: true,
   get() {
     if (this._request === undefined && this._rawRequest !== undefined) {
-      this._request = remakeRequest(this._rawRequest, this._stream.socket);
-      this._request._query = parseQuery(this._request.url);
+      const { socket } = this._stream;
+      const request = remakeRequest(this._rawRequest, socket);
+      request._query = parseQuery(request.url);
+      request.websocket = this.transport.socket;
+      setBytesRead(socket, lengthOf(request));
+      this._request = request;
       this._rawRequest = undefined;
     }
     return this._request;

@@ -48,17 +48,20 @@ function takeOver(attempt, conn) {
     return false;
   }
   markTaken(socket, stream);
+  // a session that has begun with polling keeps its first request
+  const isFirst = conn._request === req;
+  const isDropped = fd !== -1 && isUnseen(server, req, socket, head);
   if (fd === -1) {
     stream.start();
   } else {
     stream.remember(conn.remoteAddress, socket.remotePort, socket.localAddress, socket.localPort);
-    const isDropped = isUnseen(server, req, socket, head);
-    // a session that has begun with polling keeps its first request
-    if (isDropped && conn._request === req) {
-      conn._request = undefined;
-      conn._rawRequest = memorize(req);
-    }
     stream.start(isDropped);
+  }
+  if (isFirst && isDropped) {
+    conn._request = undefined;
+    conn._rawRequest = memorize(req);
+  } else if (isFirst) {
+    req.websocket = conn.transport.socket;
   }
   return true;
 }

@@ -196,7 +196,16 @@ function adapt(socket, onFinal) {
   socket._getsockname = knownName;
   // without a handle, Node takes the socket for one that is about to connect, and waits for that before it ends
   socket._final = onFinal;
+  Object.defineProperty(socket, "pending", PENDING);
 }
+
+/** Whether a socket has yet to be connected: without a handle, Node would say so of all. */
+const PENDING = {
+  configurable: true,
+  get() {
+    return this.destroyed;
+  },
+};
 
 /** The local address of a socket whose handle is gone. */
 function knownName() {

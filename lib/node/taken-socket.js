@@ -47,9 +47,14 @@ class TakenSocket extends Stream {
    */
   start(isDropped) {
     const socket = this._socket;
+    const { bytesRead } = socket;
     detach(socket);
-    if (isDropped) this._socket = undefined;
-    else watchSocket(socket);
+    if (isDropped) {
+      this._socket = undefined;
+    } else {
+      watchSocket(socket);
+      setBytesRead(socket, bytesRead);
+    }
   }
 
   /** The engine has closed its descriptor. */
@@ -98,6 +103,15 @@ function watchSocket(socket) {
   socket.on("close", onSocketClose);
 }
 
+/**
+ * Says how much Node has read of a connection. What has come since then is read by the workers.
+ * @param {net.Socket} socket
+ * @param {number} value
+ */
+function setBytesRead(socket, value) {
+  Object.defineProperty(socket, "bytesRead", { value, configurable: true, writable: true });
+}
+
 /** The application has ended the socket: what has been said is written, and the client hears that nothing follows. */
 function endOfSocket(callback) {
   this[kStream].confirmEnd();
@@ -111,4 +125,4 @@ function onSocketClose() {
 
 function noop() {}
 
-module.exports = { TakenSocket, isTaken, markTaken };
+module.exports = { TakenSocket, isTaken, markTaken, setBytesRead };
