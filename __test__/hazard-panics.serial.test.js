@@ -332,7 +332,6 @@ for (const [point, options] of [
 
 for (const [point, options, reply] of [
   ["timer Upgrade", { upgradeTimeout: 100 }],
-  ["timer FirstCheck", {}, "3probe"],
   ["timer Check", {}, "3probe"],
 ]) {
   test(`in "${point}", during an upgrade`, OURS, async (t) => {

@@ -5,7 +5,16 @@
 const test = require("node:test");
 const assert = require("node:assert/strict");
 const { createServer } = require("node:http");
-const { serve, sio, isStock, record, eventually, RawPolling, RawWebSocket } = require("./support/harness");
+const {
+  serve,
+  sio,
+  isStock,
+  once,
+  record,
+  eventually,
+  RawPolling,
+  RawWebSocket,
+} = require("./support/harness");
 const { startChild } = require("./support/child");
 
 const MB = 1024 * 1024;
@@ -45,6 +54,28 @@ for (const stream of ["http", "https", "duplex"]) {
     await eventually(() => server.io.engine.clientsCount === 1, "the session is gone");
   });
 }
+
+test("what it asks for counts as well, although it is nothing: the pongs of revision 3", OURS, async (t) => {
+  const server = await serve(t, { allowEIO3: true, maxOutboundBuffer: MB });
+  const slow = record(server.io.engine, "slow_consumer");
+  const handshake = await server.request({ path: "/socket.io/?EIO=3&transport=polling" });
+  const { sid } = JSON.parse(
+    handshake.body.slice(handshake.body.indexOf("{"), handshake.body.indexOf("}") + 1),
+  );
+  const closed = once(server.io.engine.clients[sid], "close");
+  const pings = "1:2".repeat(100_000);
+  await server.request({
+    method: "POST",
+    path: `/socket.io/?EIO=3&transport=polling&sid=${sid}`,
+    body: pings,
+  });
+  const [reason, description] = await closed;
+  assert.deepEqual(
+    [reason, description.message],
+    ["transport error", "the client does not read what it is sent"],
+  );
+  assert.ok(slow.list[0][1] > MB && slow.list[0][1] < 1.1 * MB, `${slow.list[0][1]} bytes`);
+});
 
 test("broadcasts count as well", OURS, async (t) => {
   const { server, ws, disconnected, slow } = await deafPair(t, { maxOutboundBuffer: MB });

@@ -2,6 +2,7 @@
 
 const test = require("node:test");
 const assert = require("node:assert/strict");
+const { setTimeout: sleep } = require("node:timers/promises");
 const { serve, once, record, eventually, connected, RawPolling, RawWebSocket } = require("./support/harness");
 
 const pollOpen = (conn) => eventually(() => conn.transport.writable, "a poll is open");
@@ -137,6 +138,20 @@ test("after the upgrade polling on the session is refused", async (t) => {
   assert.deepEqual(answer.json, { code: 3, message: "Bad request" });
   socket.emit("fine");
   assert.equal(await ws.next(), '42["fine"]');
+});
+
+test("however often a client probes, its polls are not answered more often", async (t) => {
+  const server = await serve(t);
+  const { polling } = await server.pollingPair();
+  const ws = await upgradeOf(polling, server);
+  for (let probes = 0; probes < 20; probes++) {
+    ws.text("2probe");
+    assert.equal(await ws.next(), "3probe");
+    await sleep(5);
+  }
+  const start = Date.now();
+  for (let polls = 0; polls < 5; polls++) assert.deepEqual((await polling.poll()).packets, ["6"]);
+  assert.ok(Date.now() - start >= 300, `five polls in ${Date.now() - start} ms`);
 });
 
 test("an upgrade packet without a probe is accepted", async (t) => {

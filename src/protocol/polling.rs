@@ -18,10 +18,10 @@ pub enum Packet {
 }
 
 impl Packet {
-    fn len(&self) -> usize {
-        match self {
-            Packet::Text(_, data) | Packet::Binary(data) => data.len(),
-        }
+    /// Bytes that it takes while it waits: also one without data takes some.
+    fn weight(&self) -> usize {
+        let (Packet::Text(_, data) | Packet::Binary(data)) = self;
+        size_of::<Packet>() + data.len()
     }
 }
 
@@ -53,15 +53,15 @@ impl Polling {
         !self.queue.is_empty()
     }
 
-    /// Bytes that wait.
-    pub fn len(&self) -> usize {
+    /// Bytes that what waits takes.
+    pub fn bytes(&self) -> usize {
         self.queued
     }
 
     /// Queues a packet. `compress`: whether the application allows the answer that carries it to be compressed.
     pub fn push(&mut self, packet: Packet, compress: bool) {
         self.compress |= compress;
-        self.queued += packet.len();
+        self.queued += packet.weight();
         self.queue.push(packet);
     }
 
@@ -136,12 +136,12 @@ mod tests {
         polling.push(Packet::Binary(Bytes::from_static(&[1, 2, 3])), true);
         polling.push(Packet::Text(Type::Ping, Bytes::new()), false);
         assert!(!polling.is_writable());
-        assert_eq!(polling.len(), 9);
+        assert_eq!(polling.bytes(), 9 + 3 * size_of::<Packet>());
         let (payload, compress) = polling.take_payload(Protocol::V4 { base64: false });
         assert_eq!(payload, Payload::Text("42[\"a\"]\u{1e}bAQID\u{1e}2".to_string()));
         assert!(compress);
         assert!(!polling.has_packets());
-        assert_eq!(polling.len(), 0);
+        assert_eq!(polling.bytes(), 0);
         polling.push(Packet::Text(Type::Message, Bytes::from_static(b"a")), false);
         polling.push(Packet::Binary(Bytes::from_static(&[1])), false);
         let (payload, _) = polling.take_payload(Protocol::V3 { base64: true });

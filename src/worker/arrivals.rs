@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use tokio::task::AbortHandle;
 
+use super::deadlines::Holder;
 use super::recovery::{take_turn, Subject};
 use super::{Shared, Worker};
 use crate::os::fd::FdStream;
 use crate::panics::panic_point;
 use crate::protocol::engine_io::packet::Handshake;
 use crate::protocol::engine_io::Protocol;
-use crate::protocol::ids::{ConnectionId, Id, StreamId};
-use crate::protocol::session::Timer;
+use crate::protocol::ids::{ConnectionId, StreamId};
 use crate::protocol::websocket::upgrade_request::{self, Reading, UpgradeRequest, LONGEST};
 
 use std::io::ErrorKind;
@@ -30,8 +30,6 @@ pub(super) struct Arrival {
     fd: Rc<FdStream>,
     /// The task that waits for its first bytes.
     task: Option<AbortHandle>,
-    /// When it is released if it has said nothing.
-    deadline: Instant,
     /// What JavaScript has been told of.
     request: Option<Request>,
 }
@@ -78,9 +76,8 @@ impl Worker {
         };
         let fd = Rc::new(fd);
         let task = tokio::task::spawn_local(wait(this, id, fd.clone()));
-        let deadline = self.now + PATIENCE;
-        self.deadlines.arm(Timer::Arrival, deadline, id.word());
-        self.arrivals.insert(id, Arrival { fd, task: Some(task.abort_handle()), deadline, request: None });
+        self.deadlines.arm(Holder::Stream(id), self.now + PATIENCE);
+        self.arrivals.insert(id, Arrival { fd, task: Some(task.abort_handle()), request: None });
     }
 
     /// There is something to look at. `is_over`: nothing more will come.
@@ -134,8 +131,8 @@ impl Worker {
     }
 
     /// It has said nothing, or not enough.
-    pub(super) fn on_arrival_due(&mut self, id: StreamId, at: Instant) {
-        if self.arrivals.get(&id).is_some_and(|it| it.request.is_none() && it.deadline == at) {
+    pub(super) fn on_arrival_due(&mut self, id: StreamId) {
+        if self.arrivals.get(&id).is_some_and(|it| it.request.is_none()) {
             self.release(id);
         }
     }
@@ -150,6 +147,7 @@ impl Worker {
         headers: &str,
     ) {
         let arrival = self.arrivals.remove(&id);
+        self.deadlines.cancel(Holder::Stream(id));
         let Some((fd, request)) = arrival.and_then(|mut it| Some((it.fd.clone(), it.request.take()?))) else {
             // this worker has failed, and started afresh, since it was announced
             return self.refuse_connection(connection);

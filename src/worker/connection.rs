@@ -1,7 +1,5 @@
 //! The engine's side of one client: its session and what its transport needs.
 
-use std::time::Instant;
-
 use crate::protocol::polling::Polling;
 use crate::protocol::session::Session;
 
@@ -23,16 +21,24 @@ pub struct Connection {
     /// A mask of [`watch`] bits.
     pub watch: u8,
     /// The last broadcast that reached, or was to spare, this client.
-    pub mark: u32,
+    pub mark: u64,
     /// Sends whose completion JavaScript waits for.
     pub notify: u32,
-    /// The overdue pong that JavaScript has been asked about.
-    pub suspect: Option<Instant>,
 }
 
 impl Connection {
     /// A client with its new session.
     pub fn new(session: Session, polling: Option<Box<Polling>>) -> Connection {
-        Connection { session, polling, watch: 0, mark: 0, notify: 0, suspect: None }
+        Connection { session, polling, watch: 0, mark: 0, notify: 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_client_costs_little() {
+        assert!(size_of::<Connection>() <= 96, "{} bytes", size_of::<Connection>());
     }
 }

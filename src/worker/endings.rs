@@ -1,6 +1,7 @@
 //! How connections and streams are taken off the books, and JavaScript is told of it: the one and the other happen here
 //! and nowhere else, so that each end is told once.
 
+use super::deadlines::Holder;
 use super::event::Kind;
 use super::Worker;
 use crate::protocol::error::Ending;
@@ -13,6 +14,7 @@ impl Worker {
             return false;
         }
         self.rooms.leave_all(id);
+        self.deadlines.cancel(Holder::Connection(id));
         self.tell_closed(id, ending);
         true
     }
@@ -33,6 +35,7 @@ impl Worker {
             #[cfg(not(unix))]
             None => return None,
         };
+        self.deadlines.cancel(Holder::Stream(id));
         self.tell_released(id);
         Some(owner)
     }

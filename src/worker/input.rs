@@ -13,7 +13,7 @@ use crate::protocol::engine_io::payload::{self, Part};
 use crate::protocol::engine_io::{v3, Protocol};
 use crate::protocol::error::{Ending, Violation};
 use crate::protocol::ids::{ConnectionId, StreamId};
-use crate::protocol::session::{ProbeStep, State, Timer, Verdict};
+use crate::protocol::session::{ProbeStep, State, Verdict};
 use crate::protocol::websocket::frame::{self, Flow, Incoming};
 
 #[cfg(unix)]
@@ -224,19 +224,20 @@ impl Worker {
     }
 
     fn on_probe(&mut self, id: StreamId, owner: ConnectionId, text: &str) {
-        let Some((connection, mut turn)) = self.connection_turn(owner) else { return };
-        match connection.session.on_probe_packet(text) {
-            ProbeStep::Confirm => {
-                connection.session.arm_check(Timer::FirstCheck, &mut turn);
+        let step =
+            self.with_session(owner, |connection, turn| connection.session.on_probe_packet(text, turn));
+        match step {
+            None => {}
+            Some(ProbeStep::Confirm) => {
                 self.append(id, |out| frame::write_text(b"3", b"probe", out));
                 self.events.simple(Kind::Upgrading, owner);
             }
-            ProbeStep::Complete => self.complete_upgrade(owner),
-            ProbeStep::CompleteToClose => {
+            Some(ProbeStep::Complete) => self.complete_upgrade(owner),
+            Some(ProbeStep::CompleteToClose) => {
                 self.complete_upgrade(owner);
                 self.close(owner, false);
             }
-            ProbeStep::Abort => self.abort_upgrade(owner, id),
+            Some(ProbeStep::Abort) => self.abort_upgrade(owner, id),
         }
     }
 
@@ -245,8 +246,9 @@ impl Worker {
         let Some((kind, data)) = packet::decode(text) else {
             return self.on_odd_packet(id, text);
         };
-        let Some((connection, mut turn)) = self.connection_turn(id) else { return Flow::Stop };
-        match connection.session.on_packet(kind, &mut turn) {
+        let verdict = self.with_session(id, |connection, turn| connection.session.on_packet(kind, turn));
+        let Some(verdict) = verdict else { return Flow::Stop };
+        match verdict {
             Verdict::Message => {
                 let parse = self.options.parse_packets;
                 self.events.text(id, data, parse);
@@ -284,8 +286,10 @@ impl Worker {
     }
 
     fn on_binary(&mut self, id: ConnectionId, data: Vec<u8>) -> Flow {
-        let Some((connection, mut turn)) = self.connection_turn(id) else { return Flow::Stop };
-        if connection.session.on_packet(Type::Message, &mut turn) == Verdict::Message {
+        let verdict =
+            self.with_session(id, |connection, turn| connection.session.on_packet(Type::Message, turn));
+        let Some(verdict) = verdict else { return Flow::Stop };
+        if verdict == Verdict::Message {
             self.events.binary(id, data);
         }
         Flow::Continue

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::command::{Open, Takeover};
 use super::connection::{watch, Connection};
+use super::deadlines::Holder;
 use super::event::Kind;
 use super::recovery::Subject;
 use super::stream::{Pipe, Stream};
@@ -14,10 +15,9 @@ use crate::protocol::engine_io::packet::Type;
 #[cfg(unix)]
 use crate::protocol::engine_io::Protocol;
 use crate::protocol::error::Ending;
-use crate::protocol::ids::{ConnectionId, Id, StreamId};
+use crate::protocol::ids::{ConnectionId, StreamId};
 use crate::protocol::polling::{self, Payload, Polling};
-use crate::protocol::session::timers::CLOSE_TIMEOUT;
-use crate::protocol::session::{CloseStep, Session, State, Timer, Turn};
+use crate::protocol::session::{CloseStep, Due, Session, State, Turn, CLOSE_TIMEOUT};
 use crate::protocol::websocket::deflate::Deflate;
 
 #[cfg(unix)]
@@ -31,12 +31,12 @@ impl Worker {
     /// A session begins, with a GET or with a WebSocket.
     pub(super) fn open(&mut self, open: Open) {
         let id = open.connection;
-        let mut turn = Turn { options: &self.options, now: self.now, deadlines: &mut self.deadlines };
+        let turn = Turn { options: &self.options, now: self.now };
         let handshake = &open.handshake.as_bytes()[1..];
         match open.takeover {
             None => {
-                let session = Session::polling(id, open.protocol, &mut turn);
-                self.connections.insert(id, Connection::new(session, Some(Box::default())));
+                let session = Session::polling(open.protocol, turn);
+                self.enter(id, Connection::new(session, Some(Box::default())));
                 self.send_packet(id, Type::Open, handshake);
                 self.greet(id, open.initial);
                 // both answer the GET that brought the session, and nothing else does
@@ -44,8 +44,8 @@ impl Worker {
             }
             Some(takeover) => {
                 let stream = takeover.stream;
-                let session = Session::websocket(id, open.protocol, stream, &mut turn);
-                self.connections.insert(id, Connection::new(session, None));
+                let session = Session::websocket(open.protocol, stream, turn);
+                self.enter(id, Connection::new(session, None));
                 let head = self.adopt(id, takeover);
                 self.send_packet(id, Type::Open, handshake);
                 self.greet(id, open.initial);
@@ -65,13 +65,18 @@ impl Worker {
         response: &str,
         handshake: &str,
     ) {
-        let mut turn = Turn { options: &self.options, now: self.now, deadlines: &mut self.deadlines };
-        let session = Session::websocket(id, protocol, stream, &mut turn);
-        self.connections.insert(id, Connection::new(session, None));
+        let turn = Turn { options: &self.options, now: self.now };
+        let session = Session::websocket(protocol, stream, turn);
+        self.enter(id, Connection::new(session, None));
         self.websockets.insert(stream, WebSocket::new(id, protocol, Stream::Fd(fd)));
         self.start_reading(stream);
         self.append(stream, |out| out.extend_from_slice(response.as_bytes()));
         self.send_packet(id, Type::Open, &handshake.as_bytes()[1..]);
+    }
+
+    fn enter(&mut self, id: ConnectionId, connection: Connection) {
+        self.connections.insert(id, connection);
+        self.watch_session(id);
     }
 
     fn greet(&mut self, id: ConnectionId, initial: Option<polling::Packet>) {
@@ -83,11 +88,10 @@ impl Worker {
     /// A WebSocket wants to take over from polling.
     pub(super) fn upgrade(&mut self, id: ConnectionId, takeover: Takeover) {
         let stream = takeover.stream;
-        let allowed = self
-            .connection_turn(id)
-            .is_some_and(|(connection, mut turn)| connection.session.begin_upgrade(stream, &mut turn));
+        let allowed =
+            self.with_session(id, |connection, turn| connection.session.begin_upgrade(stream, turn));
         let head = self.adopt(id, takeover);
-        if allowed {
+        if allowed == Some(true) {
             self.on_head(stream, head);
         } else {
             self.detach(stream, None);
@@ -169,10 +173,12 @@ impl Worker {
 
     /// The application closes a session.
     pub(super) fn close(&mut self, id: ConnectionId, discard: bool) {
-        let Some((connection, mut turn)) = self.connection_turn(id) else { return };
-        let get_waits = connection.polling.as_ref().is_some_and(|polling| polling.is_writable());
-        let probe = connection.session.probe();
-        let step = connection.session.close(get_waits, discard, &mut turn);
+        let step = self.with_session(id, |connection, turn| {
+            let get_waits = connection.polling.as_ref().is_some_and(|polling| polling.is_writable());
+            let probe = connection.session.probe();
+            (probe, connection.session.close(get_waits, discard, turn))
+        });
+        let Some((probe, step)) = step else { return };
         if let (Some(stream), CloseStep::AnswerPoll | CloseStep::Forget) = (probe, step) {
             self.detach(stream, None);
         }
@@ -211,9 +217,10 @@ impl Worker {
 
     /// The session is over for a reason that arose here: the client is told as far as the transport allows.
     pub(super) fn end_session(&mut self, id: ConnectionId, ending: Ending) {
-        let Some((connection, turn)) = self.connection_turn(id) else { return };
+        let now = self.now;
+        let Some(connection) = self.connection(id) else { return };
         let websocket = connection.session.stream();
-        let ending = connection.session.ending_at(turn.now, ending);
+        let ending = connection.session.ending_at(now, ending);
         if !connection.session.end() {
             return;
         }
@@ -266,7 +273,7 @@ impl Worker {
         let at = self.now + CLOSE_TIMEOUT;
         if let Some(websocket) = self.websocket(stream) {
             websocket.owner = None;
-            self.deadlines.arm(Timer::Linger, at, stream.word());
+            self.deadlines.arm(Holder::Stream(stream), at);
             self.mark_dirty(stream);
         }
     }
@@ -295,46 +302,53 @@ impl Worker {
         }
     }
 
-    /// Looks at the timers that are due.
+    /// Looks at whose deadlines have come.
     pub(super) fn timer_turn(&mut self) {
         panic_point!("timer turn");
         self.now = Instant::now();
-        while let Some((timer, id, at)) = self.deadlines.pop_due(self.now) {
-            let subject = if matches!(timer, Timer::Linger | Timer::Arrival) {
-                Subject::Stream(StreamId::from_word(id))
-            } else {
-                Subject::Connection(ConnectionId::from_word(id))
-            };
-            self.contained(subject, |worker| worker.on_due(timer, id, at));
+        while let Some(holder) = self.deadlines.pop_due(self.now) {
+            match holder {
+                Holder::Connection(id) => {
+                    self.contained(Subject::Connection(id), |worker| worker.on_session_due(id));
+                    self.watch_session(id);
+                }
+                Holder::Stream(id) => {
+                    self.contained(Subject::Stream(id), |worker| worker.on_stream_due(id));
+                }
+            }
         }
         self.finish_turn();
     }
 
-    fn on_due(&mut self, timer: Timer, id: u32, at: Instant) {
-        panic_point!("timer {timer:?}");
-        let (id, stream) = (ConnectionId::from_word(id), StreamId::from_word(id));
-        match timer {
-            Timer::Ping => self.on_ping_due(id, at),
-            Timer::Pong | Timer::Expect => self.on_heartbeat_due(id, at),
-            Timer::Upgrade => self.on_upgrade_due(id, at),
-            Timer::FirstCheck | Timer::Check => self.on_check_due(id),
-            Timer::Close => {
-                if self.connection(id).is_some_and(|connection| connection.session.is_close_overdue(at)) {
-                    self.end_session(id, Ending::ForcedClose);
-                }
+    fn on_session_due(&mut self, id: ConnectionId) {
+        let Some(Some(due)) = self.with_session(id, |connection, turn| connection.session.take_due(turn))
+        else {
+            return;
+        };
+        panic_point!("timer {due:?}");
+        match due {
+            Due::Ping => {
+                self.send_packet(id, Type::Ping, &[]);
+                self.note_control(id, Type::Ping, "", watch::SENT);
             }
-            Timer::Linger => self.on_linger_due(stream),
-            #[cfg(unix)]
-            Timer::Arrival => self.on_arrival_due(stream, at),
-            #[cfg(not(unix))]
-            Timer::Arrival => {}
+            Due::Pong | Due::Expect => self.on_heartbeat_due(id),
+            Due::Upgrade(stream) => self.abort_upgrade(id, stream),
+            Due::Check => self.on_check_due(id),
+            Due::Close => self.end_session(id, Ending::ForcedClose),
         }
     }
 
-    /// When the main task has to look at the timers again.
-    pub(super) fn arm_timer(&mut self) -> Option<Instant> {
-        self.armed = self.deadlines.next();
-        self.armed
+    fn on_stream_due(&mut self, id: StreamId) {
+        #[cfg(unix)]
+        if self.arrivals.contains_key(&id) {
+            panic_point!("timer Arrival");
+            return self.on_arrival_due(id);
+        }
+        panic_point!("timer Linger");
+        let is_over = |websocket: &mut WebSocket| websocket.owner.is_none() && websocket.phase != Phase::Open;
+        if self.websocket(id).is_some_and(is_over) {
+            self.on_end_of_stream(id);
+        }
     }
 
     /// Whether there is a timer to look at, as of the last turn.
@@ -342,26 +356,11 @@ impl Worker {
         self.deadlines.next().is_some_and(|next| next <= self.now)
     }
 
-    fn on_ping_due(&mut self, id: ConnectionId, at: Instant) {
-        let send = self
-            .connection_turn(id)
-            .is_some_and(|(connection, mut turn)| connection.session.on_ping_due(at, &mut turn));
-        if send {
-            self.send_packet(id, Type::Ping, &[]);
-            self.note_control(id, Type::Ping, "", watch::SENT);
-        }
-    }
-
     /// The pong, or the ping of revision 3, is overdue, but it may wait to be read: in the buffer of the descriptor, in a
     /// queue of ours that is full, or in JavaScript, which may be busy.
-    fn on_heartbeat_due(&mut self, id: ConnectionId, at: Instant) {
-        if !self.is_heartbeat_overdue(id, at) {
-            return;
-        }
+    fn on_heartbeat_due(&mut self, id: ConnectionId) {
         if self.events.is_full() {
-            if let Some((connection, mut turn)) = self.connection_turn(id) {
-                connection.session.postpone_heartbeat(&mut turn);
-            }
+            self.with_session(id, |connection, turn| connection.session.postpone_heartbeat(turn));
             return;
         }
         #[cfg(unix)]
@@ -370,56 +369,25 @@ impl Worker {
         {
             if matches!(self.websocket(stream), Some(WebSocket { stream: Stream::Fd(_), .. })) {
                 self.read_stream(stream);
-                if self.is_heartbeat_overdue(id, at) {
-                    self.end_session(id, Ending::PingTimeout);
-                }
+                self.end_if_overdue(id);
                 return;
             }
         }
-        if let Some(connection) = self.connection(id) {
-            connection.suspect = Some(at);
-            self.events.simple(Kind::CheckAlive, id);
-        }
+        self.events.simple(Kind::CheckAlive, id);
     }
 
-    /// JavaScript has handed over everything that it had of a client whose pong is overdue.
-    pub(super) fn on_alive(&mut self, id: ConnectionId) {
-        let Some(at) = self.connection(id).and_then(|connection| connection.suspect.take()) else { return };
-        if self.is_heartbeat_overdue(id, at) {
+    /// Everything that had come of a client whose pong was overdue has been handed over.
+    pub(super) fn end_if_overdue(&mut self, id: ConnectionId) {
+        if self.connection(id).is_some_and(|connection| connection.session.is_heartbeat_overdue()) {
             self.end_session(id, Ending::PingTimeout);
-        }
-    }
-
-    fn is_heartbeat_overdue(&mut self, id: ConnectionId, at: Instant) -> bool {
-        self.connection(id).is_some_and(|connection| connection.session.is_heartbeat_overdue(at))
-    }
-
-    fn on_upgrade_due(&mut self, id: ConnectionId, at: Instant) {
-        let Some(connection) = self.connection(id) else { return };
-        if let (true, State::Probing { stream, .. }) =
-            (connection.session.is_upgrade_overdue(at), connection.session.state())
-        {
-            self.abort_upgrade(id, stream);
         }
     }
 
     /// Answers the GET that waits while the client wants to switch, so that it can.
     fn on_check_due(&mut self, id: ConnectionId) {
-        let Some((connection, mut turn)) = self.connection_turn(id) else { return };
-        if !connection.session.arm_check(Timer::Check, &mut turn) {
-            return;
-        }
+        let Some(connection) = self.connection(id) else { return };
         if connection.polling.as_ref().is_some_and(|polling| polling.is_writable()) {
             self.send_packet(id, Type::Noop, &[]);
-        }
-    }
-
-    fn on_linger_due(&mut self, stream: StreamId) {
-        if self
-            .websocket(stream)
-            .is_some_and(|websocket| websocket.owner.is_none() && websocket.phase != Phase::Open)
-        {
-            self.on_end_of_stream(stream);
         }
     }
 

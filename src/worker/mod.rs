@@ -9,6 +9,7 @@
 mod arrivals;
 pub mod command;
 pub mod connection;
+mod deadlines;
 mod endings;
 pub mod event;
 mod input;
@@ -44,11 +45,12 @@ use crate::panics::panic_point;
 use crate::protocol::ids::{ConnectionId, StreamId};
 use crate::protocol::options::Options;
 use crate::protocol::polling::Polling;
-use crate::protocol::session::{Deadlines, Turn};
+use crate::protocol::session::{Session, Turn};
 #[cfg(unix)]
 use arrivals::Arrival;
 use command::{Command, Op, OpBatch};
 use connection::Connection;
+use deadlines::{Deadlines, Holder};
 use event::{EventSink, Inbox};
 use outbox::Pool;
 use outgoing::Outgoing;
@@ -158,12 +160,10 @@ struct Worker {
     outgoing: Outgoing,
     read_buffer: Vec<u8>,
     /// The number of the last broadcast, to tell marks of connections apart.
-    broadcast: u32,
+    broadcast: u64,
     /// Counts the ends of connections and streams, so that it can be told whether there has been one.
     endings: u32,
     now: Instant,
-    /// When the main task will look at the timers.
-    armed: Option<Instant>,
     signals: Signals,
     /// Whether the worker has fallen behind JavaScript: volatile messages are dropped.
     is_behind: bool,
@@ -249,7 +249,7 @@ async fn serve(shared: &Shared, queue: &CommandQueue) {
                 tokio::task::yield_now().await;
             }
         }
-        let next = shared.borrow_mut().arm_timer();
+        let next = shared.borrow_mut().deadlines.plan();
         match next {
             Some(at) => tokio::select! {
                 () = queue.wait() => {}
@@ -290,14 +290,13 @@ impl Worker {
             #[cfg(unix)]
             arrivals: HashMap::new(),
             rooms: Rooms::default(),
-            deadlines: Deadlines::default(),
+            deadlines: Deadlines::new(lanes),
             events,
             outgoing: Outgoing::default(),
             read_buffer: vec![0; READ_BUFFER],
             broadcast: 0,
             endings: 0,
             now: Instant::now(),
-            armed: None,
             signals: Signals::default(),
             is_behind: false,
         }
@@ -307,7 +306,7 @@ impl Worker {
     fn waiting_bytes(&self) -> usize {
         let polling = self.connections.iter().filter_map(|(_, it)| it.polling.as_ref());
         let websockets = self.websockets.iter().map(|(_, it)| it.outbox.len());
-        websockets.chain(polling.map(|it| it.len())).sum()
+        websockets.chain(polling.map(|it| it.bytes())).sum()
     }
 
     fn command_turn(&mut self, queue: &CommandQueue) -> After {
@@ -403,7 +402,7 @@ impl Worker {
             Op::Close { connection, flags } => self.close(connection, flags.discard()),
             Op::Poll { connection } => self.on_poll(connection),
             Op::Drop { connection } => self.forget(connection),
-            Op::Alive { connection } => self.on_alive(connection),
+            Op::Alive { connection } => self.end_if_overdue(connection),
             Op::Watch { connection, flags } => {
                 if let Some(connection) = self.connection(connection) {
                     connection.watch = flags.mask();
@@ -439,10 +438,29 @@ impl Worker {
         self.websockets.get_mut(id)
     }
 
-    /// A connection together with what its session needs to act.
-    fn connection_turn(&mut self, id: ConnectionId) -> Option<(&mut Connection, Turn<'_>)> {
+    /// Has a session act. Only here does it get what it needs to set deadlines, so that none is missed.
+    fn with_session<T>(
+        &mut self,
+        id: ConnectionId,
+        act: impl FnOnce(&mut Connection, Turn<'_>) -> T,
+    ) -> Option<T> {
         let connection = self.connections.get_mut(id)?;
-        Some((connection, Turn { options: &self.options, now: self.now, deadlines: &mut self.deadlines }))
+        let before = connection.session.next_deadline();
+        let result = act(connection, Turn { options: &self.options, now: self.now });
+        let after = connection.session.next_deadline();
+        // most deadlines are put off
+        if after.is_some_and(|after| before.is_none_or(|before| after < before)) {
+            self.watch_session(id);
+        }
+        Some(result)
+    }
+
+    /// Sees to it that a session is looked at when something of it is due.
+    fn watch_session(&mut self, id: ConnectionId) {
+        let session = self.connections.get(id).map(|connection| &connection.session);
+        if let Some(next) = session.and_then(Session::next_deadline) {
+            self.deadlines.arm(Holder::Connection(id), next);
+        }
     }
 
     /// A WebSocket together with the pool that its outbox draws from.

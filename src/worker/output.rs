@@ -161,10 +161,15 @@ impl Worker {
         match (connection.session.state(), connection.polling.as_mut()) {
             (State::WebSocket { stream }, _) => {
                 self.append(stream, |out| frame::write_text(&[kind as u8], data, out));
+                // clients of revision 3 ask for as many as they like
+                if self.waiting_for(stream) > self.options.max_outbound {
+                    self.on_much_waiting(id, stream);
+                }
             }
             (_, Some(polling)) => {
                 polling.push(polling::Packet::Text(kind, Bytes::copy_from_slice(data)), true);
                 self.answer_poll(id);
+                self.check_polling(id);
             }
             _ => {}
         }
@@ -259,7 +264,7 @@ impl Worker {
         if flags.volatile() && self.is_behind {
             return;
         }
-        self.broadcast = self.broadcast.wrapping_add(1);
+        self.broadcast += 1;
         let mark = self.broadcast;
         for target in except {
             self.for_each(target, |worker, id| {
@@ -347,6 +352,10 @@ impl Worker {
         }
     }
 
+    fn waiting_for(&self, stream: StreamId) -> usize {
+        self.websockets.get(stream).map_or(0, |websocket| websocket.outbox.len())
+    }
+
     /// Much waits for a WebSocket: either it has not been tried to write it yet, or the client does not read.
     #[cold]
     fn on_much_waiting(&mut self, id: ConnectionId, stream: StreamId) {
@@ -355,7 +364,7 @@ impl Worker {
         if websocket.outbox.len() > limit || matches!(websocket.queued, Queued::Backlog { .. }) {
             self.flush(stream);
         }
-        let waiting = self.websocket(stream).map_or(0, |websocket| websocket.outbox.len());
+        let waiting = self.waiting_for(stream);
         if waiting > limit {
             self.events.slow_consumer(id, waiting);
             self.sever(stream, Ending::SlowConsumer);
@@ -364,7 +373,7 @@ impl Worker {
 
     /// The same for a client that polls.
     fn check_polling(&mut self, id: ConnectionId) {
-        let waiting = self.polling(id).map_or(0, |polling| polling.len());
+        let waiting = self.polling(id).map_or(0, |polling| polling.bytes());
         if waiting >= MUCH {
             self.signals.ebb.notify_one();
         }

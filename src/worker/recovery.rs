@@ -106,7 +106,7 @@ impl Worker {
     pub(super) fn start_afresh(&mut self) {
         panic_point!("start afresh");
         self.rooms = Default::default();
-        self.deadlines = Default::default();
+        self.deadlines.clear();
         self.outgoing = Default::default();
         self.drop_everything();
         self.endings = self.endings.wrapping_add(1);

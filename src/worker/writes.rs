@@ -116,7 +116,7 @@ impl Worker {
         }
         self.outgoing.end_turn();
         // the turn may have armed a timer that is due before the one that the main task waits for
-        if self.deadlines.next().is_some_and(|next| self.armed.is_none_or(|armed| next < armed)) {
+        if self.deadlines.is_ahead_of_plan() {
             self.signals.rearm.notify_one();
         }
     }

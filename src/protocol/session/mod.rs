@@ -17,7 +17,6 @@
 //!      Closed ◀── close with a GET at hand, end, from any state
 //! ```
 
-pub mod timers;
 mod upgrade;
 
 use std::time::{Duration, Instant};
@@ -25,19 +24,23 @@ use std::time::{Duration, Instant};
 use crate::protocol::engine_io::packet::Type;
 use crate::protocol::engine_io::Protocol;
 use crate::protocol::error::Ending;
-use crate::protocol::ids::{ConnectionId, Id, StreamId};
+use crate::protocol::ids::StreamId;
 use crate::protocol::options::Options;
 
-pub use timers::{Deadlines, Timer};
 pub use upgrade::ProbeStep;
+
+/// How long a polling session that the server closed waits for the client's next GET, and a WebSocket for the
+/// client's Close frame or the end of its bytes.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where a session is; see the diagram of the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// Packets leave through GET answers.
     Polling,
-    /// As `Polling`, while a WebSocket asks to take over until `until`.
-    Probing { stream: StreamId, until: Instant },
+    /// As `Polling`, while a WebSocket asks to take over until `until`. `check`: when a waiting GET is answered next, so
+    /// that the client can switch.
+    Probing { stream: StreamId, until: Instant, check: Option<Instant> },
     /// Packets leave through a WebSocket.
     WebSocket { stream: StreamId },
     /// The session ends with the next GET, when the WebSocket that probes takes over, or at `until`.
@@ -51,17 +54,61 @@ pub enum State {
 enum Heartbeat {
     /// We send a ping at this time.
     PingDue(Instant),
-    /// Revision 3: the client sends the pings, the next of them until then.
-    PingExpected(Instant),
-    /// The client has until then to answer; `extended` once another packet has shown it to be alive.
-    PongDue { at: Instant, extended: bool },
+    /// The client has until then to answer; in revision 3, which has the clients send the pings, to send the next.
+    Awaited {
+        until: Instant,
+        /// Another packet has shown the client to be alive, which counts once. (Not in revision 3.)
+        extended: bool,
+        /// The packet was found missing, and it is being made sure that it does not wait somewhere to be read.
+        overdue: bool,
+    },
 }
 
 impl Heartbeat {
-    fn expect_ping(id: ConnectionId, turn: &mut Turn<'_>) -> Heartbeat {
-        let patience = turn.options.ping_interval + turn.options.ping_timeout;
-        Heartbeat::PingExpected(turn.arm(Timer::Expect, patience, id))
+    fn first(protocol: Protocol, turn: Turn<'_>) -> Heartbeat {
+        match protocol {
+            Protocol::V4 { .. } => Heartbeat::PingDue(turn.now + turn.options.ping_interval),
+            Protocol::V3 { .. } => Heartbeat::await_ping(turn),
+        }
     }
+
+    /// The pong to a ping that is sent now, and was due at `due`, counts from then: turns that come late do not add up.
+    /// But the client has most of its time in any case.
+    fn await_pong(due: Instant, turn: Turn<'_>) -> Heartbeat {
+        let timeout = turn.options.ping_timeout;
+        let late = turn.now.saturating_duration_since(due).min(timeout / 8);
+        Heartbeat::Awaited { until: turn.now + timeout - late, extended: false, overdue: false }
+    }
+
+    fn await_ping(turn: Turn<'_>) -> Heartbeat {
+        let patience = turn.options.ping_interval + turn.options.ping_timeout;
+        Heartbeat::Awaited { until: turn.now + patience, extended: true, overdue: false }
+    }
+
+    /// When there is something to do about it.
+    fn deadline(self) -> Option<Instant> {
+        match self {
+            Heartbeat::PingDue(at) | Heartbeat::Awaited { until: at, overdue: false, .. } => Some(at),
+            Heartbeat::Awaited { .. } => None,
+        }
+    }
+}
+
+/// What has become due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// Send a ping.
+    Ping,
+    /// The client's pong is missing: see [`Session::is_heartbeat_overdue`].
+    Pong,
+    /// In revision 3, the client's ping is missing.
+    Expect,
+    /// The upgrade took too long: close this WebSocket. The session goes on polling.
+    Upgrade(StreamId),
+    /// Answer the GET that waits.
+    Check,
+    /// The client of a closing session does not poll any more: end it.
+    Close,
 }
 
 /// What a packet of the client means for the session.
@@ -94,27 +141,19 @@ pub enum CloseStep {
     Nothing,
 }
 
-/// What a session needs of its worker to act: the options, the time, and a place for its timers.
-#[derive(Debug)]
+/// What a session needs to act: the options, and the time.
+#[derive(Debug, Clone, Copy)]
 pub struct Turn<'a> {
     pub options: &'a Options,
     pub now: Instant,
-    pub deadlines: &'a mut Deadlines,
-}
-
-impl Turn<'_> {
-    /// Arms a timer and returns when it will go off.
-    pub fn arm(&mut self, timer: Timer, after: Duration, id: ConnectionId) -> Instant {
-        let at = self.now + after;
-        self.deadlines.arm(timer, at, id.word());
-        at
-    }
 }
 
 /// One session.
+///
+/// Its deadlines are its own: whoever calls a method that takes a [`Turn`] has to look at
+/// [`Session::next_deadline`] afterwards, and to ask [`Session::take_due`] when that has come.
 #[derive(Debug)]
 pub struct Session {
-    id: ConnectionId,
     protocol: Protocol,
     state: State,
     heartbeat: Heartbeat,
@@ -122,21 +161,13 @@ pub struct Session {
 
 impl Session {
     /// A session that begins with a GET.
-    pub fn polling(id: ConnectionId, protocol: Protocol, turn: &mut Turn<'_>) -> Session {
-        Session::open(State::Polling, id, protocol, turn)
+    pub fn polling(protocol: Protocol, turn: Turn<'_>) -> Session {
+        Session { protocol, state: State::Polling, heartbeat: Heartbeat::first(protocol, turn) }
     }
 
     /// A session that begins with a WebSocket.
-    pub fn websocket(id: ConnectionId, protocol: Protocol, stream: StreamId, turn: &mut Turn<'_>) -> Session {
-        Session::open(State::WebSocket { stream }, id, protocol, turn)
-    }
-
-    fn open(state: State, id: ConnectionId, protocol: Protocol, turn: &mut Turn<'_>) -> Session {
-        let heartbeat = match protocol {
-            Protocol::V4 { .. } => Heartbeat::PingDue(turn.arm(Timer::Ping, turn.options.ping_interval, id)),
-            Protocol::V3 { .. } => Heartbeat::expect_ping(id, turn),
-        };
-        Session { id, protocol, state, heartbeat }
+    pub fn websocket(protocol: Protocol, stream: StreamId, turn: Turn<'_>) -> Session {
+        Session { protocol, state: State::WebSocket { stream }, heartbeat: Heartbeat::first(protocol, turn) }
     }
 
     /// The revision of the protocol that the client speaks, over the transport of the session.
@@ -160,24 +191,25 @@ impl Session {
     }
 
     /// Judges a packet that came over the session's own transport (not over a probing one).
-    pub fn on_packet(&mut self, kind: Type, turn: &mut Turn<'_>) -> Verdict {
+    pub fn on_packet(&mut self, kind: Type, turn: Turn<'_>) -> Verdict {
         if !self.is_open() {
             return Verdict::Ignore;
         }
-        match self.heartbeat {
-            Heartbeat::PongDue { .. } if kind == Type::Pong => {
-                let at = turn.arm(Timer::Ping, turn.options.ping_interval, self.id);
-                self.heartbeat = Heartbeat::PingDue(at);
+        if self.protocol.is_legacy() {
+            match kind {
+                Type::Ping => {
+                    self.heartbeat = Heartbeat::await_ping(turn);
+                    return Verdict::Pong;
+                }
+                Type::Pong => return Verdict::End(Ending::HeartbeatDirection),
+                _ => {}
             }
-            Heartbeat::PongDue { extended: false, .. } => self.postpone_heartbeat(turn),
-            _ => {}
         }
-        match (kind, self.heartbeat) {
-            (Type::Ping, Heartbeat::PingExpected(_)) => {
-                self.heartbeat = Heartbeat::expect_ping(self.id, turn);
-                return Verdict::Pong;
+        match self.heartbeat {
+            Heartbeat::Awaited { .. } if kind == Type::Pong => {
+                self.heartbeat = Heartbeat::PingDue(turn.now + turn.options.ping_interval);
             }
-            (Type::Pong, Heartbeat::PingExpected(_)) => return Verdict::End(Ending::HeartbeatDirection),
+            Heartbeat::Awaited { extended: false, .. } => self.postpone_heartbeat(turn),
             _ => {}
         }
         match kind {
@@ -197,62 +229,87 @@ impl Session {
         }
     }
 
-    /// Whether the session is closing since the timer for `at` was armed.
-    pub fn is_close_overdue(&self, at: Instant) -> bool {
-        matches!(self.state, State::Closing { until, .. } if until == at)
-    }
-
     /// Whether packets leave through GET answers.
     pub fn is_polling(&self) -> bool {
         matches!(self.state, State::Polling | State::Probing { .. } | State::Closing { .. })
     }
 
-    /// The ping timer went off for `at`. `true`: send a ping now. A session that is closing sends none, but waits for the
-    /// pong all the same: so it ends in the time that any session takes to find its client gone.
-    pub fn on_ping_due(&mut self, at: Instant, turn: &mut Turn<'_>) -> bool {
-        if self.state == State::Closed || self.heartbeat != Heartbeat::PingDue(at) {
-            return false;
+    /// When something of the session is due next.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let of_state = match self.state {
+            State::Polling | State::WebSocket { .. } => None,
+            State::Probing { until, check, .. } => Some(check.map_or(until, |check| check.min(until))),
+            State::Closing { until, .. } => Some(until),
+            State::Closed => return None,
+        };
+        match (self.heartbeat.deadline(), of_state) {
+            (Some(heartbeat), Some(of_state)) => Some(heartbeat.min(of_state)),
+            (heartbeat, of_state) => heartbeat.or(of_state),
         }
-        let due = turn.arm(Timer::Pong, turn.options.ping_timeout, self.id);
-        self.heartbeat = Heartbeat::PongDue { at: due, extended: false };
-        self.is_open()
     }
 
-    /// The timer for the client's part of the heartbeat went off for `at`. `true`: it has not done it in time.
-    pub fn is_heartbeat_overdue(&self, at: Instant) -> bool {
-        self.state != State::Closed && self.heartbeat_due() == Some(at)
+    /// Takes something that is due by now, if there is anything. A session that is closing sends no ping, but waits for
+    /// the pong all the same: so it ends in the time that any session takes to find its client gone.
+    pub fn take_due(&mut self, turn: Turn<'_>) -> Option<Due> {
+        if self.state == State::Closed {
+            return None;
+        }
+        match &mut self.heartbeat {
+            Heartbeat::PingDue(due) if *due <= turn.now => {
+                self.heartbeat = Heartbeat::await_pong(*due, turn);
+                if self.is_open() {
+                    return Some(Due::Ping);
+                }
+            }
+            Heartbeat::Awaited { until, overdue, .. } if !*overdue && *until <= turn.now => {
+                *overdue = true;
+                return Some(if self.protocol.is_legacy() { Due::Expect } else { Due::Pong });
+            }
+            _ => {}
+        }
+        match &mut self.state {
+            &mut State::Probing { until, stream, .. } if until <= turn.now => {
+                self.state = State::Polling;
+                Some(Due::Upgrade(stream))
+            }
+            State::Probing { check: Some(check), .. } if *check <= turn.now => {
+                *check = turn.now + upgrade::CHECK_INTERVAL;
+                Some(Due::Check)
+            }
+            State::Closing { until, .. } if *until <= turn.now => Some(Due::Close),
+            _ => None,
+        }
     }
 
-    /// Until when the client has to do its part of the heartbeat, if it is its turn.
-    fn heartbeat_due(&self) -> Option<Instant> {
-        match self.heartbeat {
-            Heartbeat::PongDue { at, .. } | Heartbeat::PingExpected(at) => Some(at),
-            Heartbeat::PingDue(_) => None,
-        }
+    /// Whether the client's part of the heartbeat was found missing, and has not come since.
+    pub fn is_heartbeat_overdue(&self) -> bool {
+        self.state != State::Closed && matches!(self.heartbeat, Heartbeat::Awaited { overdue: true, .. })
     }
 
     /// What to say of an end that comes now: a client that hangs up when it has missed its part of the heartbeat has been
     /// silent for too long, though nobody may have looked at the timer yet, or JavaScript still be looking for its packet.
     pub fn ending_at(&self, now: Instant, ending: Ending) -> Ending {
-        if ending == Ending::TransportClose && self.heartbeat_due().is_some_and(|due| due <= now) {
-            return Ending::PingTimeout;
+        match self.heartbeat {
+            Heartbeat::Awaited { until, .. } if ending == Ending::TransportClose && until <= now => {
+                Ending::PingTimeout
+            }
+            _ => ending,
         }
-        ending
     }
 
-    /// Gives the client more time, because what it sent may not have been read yet.
-    pub fn postpone_heartbeat(&mut self, turn: &mut Turn<'_>) {
-        if let Heartbeat::PingExpected(_) = self.heartbeat {
-            self.heartbeat = Heartbeat::expect_ping(self.id, turn);
-            return;
-        }
-        let at = turn.arm(Timer::Pong, turn.options.ping_timeout, self.id);
-        self.heartbeat = Heartbeat::PongDue { at, extended: true };
+    /// Gives the client more time, because it is alive, or what it sent may not have been read yet.
+    pub fn postpone_heartbeat(&mut self, turn: Turn<'_>) {
+        self.heartbeat = if self.protocol.is_legacy() {
+            Heartbeat::await_ping(turn)
+        } else {
+            let until = turn.now + turn.options.ping_timeout;
+            Heartbeat::Awaited { until, extended: true, overdue: false }
+        };
     }
 
     /// The application closes the session. `get_waits`: whether a GET of the client is at hand. `discard`: the
     /// session must end now, whether or not the client can be told.
-    pub fn close(&mut self, get_waits: bool, discard: bool, turn: &mut Turn<'_>) -> CloseStep {
+    pub fn close(&mut self, get_waits: bool, discard: bool, turn: Turn<'_>) -> CloseStep {
         match self.state {
             State::WebSocket { stream } => {
                 self.state = State::Closed;
@@ -267,7 +324,7 @@ impl Session {
                 CloseStep::Forget
             }
             State::Polling | State::Probing { .. } => {
-                let until = turn.arm(Timer::Close, timers::CLOSE_TIMEOUT, self.id);
+                let until = turn.now + CLOSE_TIMEOUT;
                 // a client in the middle of an upgrade may not poll again before that is completed
                 self.state = State::Closing { until, probe: self.probe() };
                 CloseStep::Wait
@@ -286,24 +343,24 @@ impl Session {
 mod tests {
     use super::*;
 
-    const ID: ConnectionId = ConnectionId::from_word(7);
+    const V4: Protocol = Protocol::V4 { base64: false };
+    const V3: Protocol = Protocol::V3 { base64: false };
     const FIRST: StreamId = StreamId::from_word(1);
     const SECOND: StreamId = StreamId::from_word(9);
 
     struct Simulation {
         options: Options,
         now: Instant,
-        deadlines: Deadlines,
         session: Session,
         log: Vec<&'static str>,
     }
 
     impl Simulation {
-        fn new(open: fn(&mut Turn<'_>) -> Session) -> Simulation {
+        fn new(open: fn(Turn<'_>) -> Session) -> Simulation {
             Simulation::pinging_after(300, open)
         }
 
-        fn pinging_after(milliseconds: u64, open: fn(&mut Turn<'_>) -> Session) -> Simulation {
+        fn pinging_after(milliseconds: u64, open: fn(Turn<'_>) -> Session) -> Simulation {
             let options = Options {
                 ping_interval: Duration::from_millis(milliseconds),
                 ping_timeout: Duration::from_millis(200),
@@ -311,64 +368,67 @@ mod tests {
                 ..Options::default()
             };
             let now = Instant::now();
-            let mut deadlines = Deadlines::default();
-            let session = open(&mut Turn { options: &options, now, deadlines: &mut deadlines });
-            Simulation { options, now, deadlines, session, log: Vec::new() }
+            let session = open(Turn { options: &options, now });
+            Simulation { options, now, session, log: Vec::new() }
         }
 
         fn websocket() -> Simulation {
-            Simulation::new(|turn| Session::websocket(ID, Protocol::V4 { base64: false }, FIRST, turn))
+            Simulation::new(|turn| Session::websocket(V4, FIRST, turn))
         }
 
         fn polling() -> Simulation {
-            Simulation::new(|turn| Session::polling(ID, Protocol::V4 { base64: false }, turn))
+            Simulation::new(|turn| Session::polling(V4, turn))
         }
 
         /// The session and its surroundings, apart.
         fn parts(&mut self) -> (&mut Session, Turn<'_>) {
-            let turn = Turn { options: &self.options, now: self.now, deadlines: &mut self.deadlines };
+            let turn = Turn { options: &self.options, now: self.now };
             (&mut self.session, turn)
         }
 
         fn close(&mut self, get_waits: bool, discard: bool) -> CloseStep {
-            let (session, mut turn) = self.parts();
-            session.close(get_waits, discard, &mut turn)
+            let (session, turn) = self.parts();
+            session.close(get_waits, discard, turn)
         }
 
         fn begin_upgrade(&mut self, stream: StreamId) {
-            let (session, mut turn) = self.parts();
-            assert!(session.begin_upgrade(stream, &mut turn));
+            let (session, turn) = self.parts();
+            assert!(session.begin_upgrade(stream, turn));
         }
 
-        /// Lets time pass and plays the worker's part for every timer that goes off.
+        fn probe(&mut self, packet: &str) -> ProbeStep {
+            let (session, turn) = self.parts();
+            session.on_probe_packet(packet, turn)
+        }
+
+        /// Lets time pass and plays the worker's part for everything that is due.
         fn pass(&mut self, milliseconds: u64) {
             let end = self.now + Duration::from_millis(milliseconds);
-            while let Some(at) = self.deadlines.next().filter(|&at| at <= end) {
-                self.now = at;
-                while let Some((timer, id, at)) = self.deadlines.pop_due(self.now) {
-                    assert_eq!(id, ID.word());
-                    let what = match timer {
-                        Timer::Ping => {
-                            let (session, mut turn) = self.parts();
-                            session.on_ping_due(at, &mut turn).then_some("ping")
-                        }
-                        Timer::Pong | Timer::Expect => self.session.is_heartbeat_overdue(at).then(|| {
-                            self.session.end();
-                            "timeout"
-                        }),
-                        Timer::Upgrade => self.session.is_upgrade_overdue(at).then_some("upgrade timeout"),
-                        Timer::Close => self.session.is_close_overdue(at).then_some("close timeout"),
-                        Timer::FirstCheck | Timer::Check | Timer::Linger | Timer::Arrival => None,
-                    };
-                    self.log.extend(what);
-                }
+            while let Some(at) = self.session.next_deadline().filter(|&at| at <= end) {
+                self.now = self.now.max(at);
+                let (session, turn) = self.parts();
+                let Some(due) = session.take_due(turn) else { continue };
+                self.log.push(match due {
+                    Due::Ping => "ping",
+                    Due::Pong | Due::Expect => {
+                        assert!(self.session.is_heartbeat_overdue());
+                        self.session.end();
+                        "timeout"
+                    }
+                    Due::Upgrade(_) => "upgrade timeout",
+                    Due::Check => "check",
+                    Due::Close => {
+                        self.session.end();
+                        "close timeout"
+                    }
+                });
             }
             self.now = end;
         }
 
         fn receive(&mut self, kind: Type) -> Verdict {
-            let (session, mut turn) = self.parts();
-            session.on_packet(kind, &mut turn)
+            let (session, turn) = self.parts();
+            session.on_packet(kind, turn)
         }
     }
 
@@ -414,8 +474,8 @@ mod tests {
     fn a_postponed_pong_is_waited_for_again() {
         let mut simulation = Simulation::websocket();
         simulation.pass(300 + 199);
-        let (session, mut turn) = simulation.parts();
-        session.postpone_heartbeat(&mut turn);
+        let (session, turn) = simulation.parts();
+        session.postpone_heartbeat(turn);
         simulation.pass(199);
         assert_eq!(simulation.log, ["ping"]);
         simulation.pass(1);
@@ -425,8 +485,7 @@ mod tests {
     #[test]
     fn a_client_of_revision_3_sends_the_pings() {
         let protocol = Protocol::V3 { base64: false };
-        let mut simulation =
-            Simulation::new(|turn| Session::websocket(ID, Protocol::V3 { base64: false }, FIRST, turn));
+        let mut simulation = Simulation::new(|turn| Session::websocket(V3, FIRST, turn));
         assert_eq!(simulation.session.protocol(), protocol);
         for _ in 0..5 {
             simulation.pass(499);
@@ -462,9 +521,7 @@ mod tests {
 
     #[test]
     fn closing_while_polling_waits_for_a_get() {
-        let mut simulation = Simulation::pinging_after(60_000, |turn| {
-            Session::polling(ID, Protocol::V4 { base64: false }, turn)
-        });
+        let mut simulation = Simulation::pinging_after(60_000, |turn| Session::polling(V4, turn));
         assert_eq!(simulation.close(false, false), CloseStep::Wait);
         assert_eq!(simulation.close(false, false), CloseStep::Nothing);
         assert_eq!(simulation.receive(Type::Message), Verdict::Ignore);
@@ -472,8 +529,10 @@ mod tests {
         assert!(simulation.log.is_empty());
         simulation.pass(1);
         assert_eq!(simulation.log, ["close timeout"]);
-        assert_eq!(simulation.close(true, false), CloseStep::AnswerPoll);
 
+        let mut simulation = Simulation::polling();
+        assert_eq!(simulation.close(false, false), CloseStep::Wait);
+        assert_eq!(simulation.close(true, false), CloseStep::AnswerPoll);
         assert_eq!(Simulation::polling().close(true, false), CloseStep::AnswerPoll);
         assert_eq!(Simulation::polling().close(false, true), CloseStep::Forget);
     }
@@ -495,8 +554,7 @@ mod tests {
         simulation.pass(200);
         assert_eq!(simulation.log, ["ping", "timeout"]);
 
-        let mut simulation =
-            Simulation::new(|turn| Session::polling(ID, Protocol::V3 { base64: false }, turn));
+        let mut simulation = Simulation::new(|turn| Session::polling(V3, turn));
         simulation.pass(400);
         assert_eq!(simulation.close(false, false), CloseStep::Wait);
         assert_eq!(simulation.receive(Type::Ping), Verdict::Ignore);
@@ -524,12 +582,44 @@ mod tests {
     fn an_upgrade_replaces_polling() {
         let mut simulation = Simulation::polling();
         simulation.begin_upgrade(SECOND);
-        assert_eq!(simulation.session.on_probe_packet("2probe"), ProbeStep::Confirm);
+        assert_eq!(simulation.probe("2probe"), ProbeStep::Confirm);
         assert!(simulation.session.is_polling());
-        assert_eq!(simulation.session.on_probe_packet("5"), ProbeStep::Complete);
+        assert_eq!(simulation.probe("5"), ProbeStep::Complete);
         assert_eq!(simulation.session.state(), State::WebSocket { stream: SECOND });
         simulation.pass(200);
         assert!(simulation.log.is_empty());
+    }
+
+    #[test]
+    fn there_is_one_check_however_often_the_client_probes() {
+        let mut simulation = Simulation::pinging_after(60_000, |turn| Session::polling(V4, turn));
+        simulation.options.upgrade_timeout = Duration::from_millis(500);
+        simulation.begin_upgrade(SECOND);
+        for _ in 0..50 {
+            assert_eq!(simulation.probe("2probe"), ProbeStep::Confirm);
+            simulation.pass(1);
+        }
+        assert_eq!(simulation.log, ["check"]);
+        simulation.pass(200);
+        assert_eq!(simulation.log, ["check"; 3]);
+        simulation.pass(300);
+        assert_eq!(simulation.log[3..], ["check", "check", "upgrade timeout"]);
+    }
+
+    #[test]
+    fn a_pong_counts_from_when_its_ping_was_due() {
+        let mut simulation = Simulation::websocket();
+        let start = simulation.now;
+        let pong_due_after = |simulation: &mut Simulation, milliseconds| {
+            simulation.now = start + Duration::from_millis(milliseconds);
+            let (session, turn) = simulation.parts();
+            assert_eq!(session.take_due(turn), Some(Due::Ping));
+            session.next_deadline().unwrap() - start
+        };
+        assert_eq!(pong_due_after(&mut simulation, 310), Duration::from_millis(500));
+        // not if the client would have no time left: this process may have been stopped
+        let mut simulation = Simulation::websocket();
+        assert_eq!(pong_due_after(&mut simulation, 5_000), Duration::from_millis(5_175));
     }
 
     #[test]
@@ -538,8 +628,8 @@ mod tests {
         simulation.begin_upgrade(SECOND);
         assert_eq!(simulation.close(false, false), CloseStep::Wait);
         assert_eq!(simulation.session.probe(), Some(SECOND));
-        assert_eq!(simulation.session.on_probe_packet("2probe"), ProbeStep::Confirm);
-        assert_eq!(simulation.session.on_probe_packet("5"), ProbeStep::CompleteToClose);
+        assert_eq!(simulation.probe("2probe"), ProbeStep::Confirm);
+        assert_eq!(simulation.probe("5"), ProbeStep::CompleteToClose);
         assert_eq!(simulation.session.state(), State::WebSocket { stream: SECOND });
     }
 
@@ -548,7 +638,7 @@ mod tests {
         let mut simulation = Simulation::polling();
         for packet in ["", "4hello", "2", "3probe", "9"] {
             simulation.begin_upgrade(SECOND);
-            assert_eq!(simulation.session.on_probe_packet(packet), ProbeStep::Abort, "{packet:?}");
+            assert_eq!(simulation.probe(packet), ProbeStep::Abort, "{packet:?}");
             assert_eq!(simulation.session.state(), State::Polling);
             simulation.pass(1);
         }

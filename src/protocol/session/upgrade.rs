@@ -1,11 +1,17 @@
 //! The upgrade from polling to WebSocket (Engine.IO protocol v4, "Upgrade"): the client probes the new transport,
 //! and polling goes on until it says that it has switched.
 
-use std::time::Instant;
+use std::time::Duration;
 
-use super::timers::{Timer, CHECK_INTERVAL, FIRST_CHECK};
 use super::{Session, State, Turn};
 use crate::protocol::ids::StreamId;
+
+/// How long after the probe a waiting GET is answered for the first time: the client, which stops polling when it has
+/// the answer to its probe, should have that first.
+const FIRST_CHECK: Duration = Duration::from_millis(10);
+
+/// How often a waiting GET is answered from then on, until the client has switched.
+pub(super) const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What a packet on a probing WebSocket asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,12 +28,12 @@ pub enum ProbeStep {
 
 impl Session {
     /// A WebSocket wants to take over. `false` if the session's state does not allow that.
-    pub fn begin_upgrade(&mut self, stream: StreamId, turn: &mut Turn<'_>) -> bool {
+    pub fn begin_upgrade(&mut self, stream: StreamId, turn: Turn<'_>) -> bool {
         if self.state != State::Polling {
             return false;
         }
-        let until = turn.arm(Timer::Upgrade, turn.options.upgrade_timeout, self.id);
-        self.state = State::Probing { stream, until };
+        let until = turn.now + turn.options.upgrade_timeout;
+        self.state = State::Probing { stream, until, check: None };
         true
     }
 
@@ -41,10 +47,16 @@ impl Session {
     }
 
     /// Judges a text packet that came over the probing WebSocket.
-    pub fn on_probe_packet(&mut self, packet: &str) -> ProbeStep {
+    pub fn on_probe_packet(&mut self, packet: &str, turn: Turn<'_>) -> ProbeStep {
         let Some(stream) = self.probe() else { return ProbeStep::Abort };
         match packet.as_bytes() {
-            b"2probe" => ProbeStep::Confirm,
+            b"2probe" => {
+                // there is one check, however often the client probes
+                if let State::Probing { check: check @ None, .. } = &mut self.state {
+                    *check = Some(turn.now + FIRST_CHECK);
+                }
+                ProbeStep::Confirm
+            }
             [b'5', ..] => {
                 let closing = !self.is_open();
                 self.state = State::WebSocket { stream };
@@ -68,21 +80,5 @@ impl Session {
             State::Closing { probe, .. } => *probe = None,
             _ => {}
         }
-    }
-
-    /// Whether the upgrade that was to be completed by `at` is still going on.
-    pub fn is_upgrade_overdue(&self, at: Instant) -> bool {
-        matches!(self.state, State::Probing { until, .. } if until == at)
-    }
-
-    /// Arms the timer at which a waiting GET is answered, so that the client can switch: `Timer::FirstCheck` when the
-    /// probe has been answered, `Timer::Check` from then on. `false` if there is no upgrade under way.
-    pub fn arm_check(&self, timer: Timer, turn: &mut Turn<'_>) -> bool {
-        let probing = matches!(self.state, State::Probing { .. });
-        if probing {
-            let after = if timer == Timer::FirstCheck { FIRST_CHECK } else { CHECK_INTERVAL };
-            turn.arm(timer, after, self.id);
-        }
-        probing
     }
 }
