@@ -220,4 +220,26 @@ module.exports = [
       log("util", Object.keys(socket.handshake));
     },
   },
+  {
+    name: "a copy of a socket, and what may be replaced in one",
+    async run(stage) {
+      const { client, socket } = await stage.pair("client", "/", { auth: { token: "t" } });
+      const copy = { ...socket };
+      for (const name of ["nsp", "client", "server", "adapter", "id", "connected", "data", "handshake"]) {
+        stage.log("copy", name, name in copy, copy[name] === socket[name]);
+      }
+      stage.log("data", Object.getPrototypeOf(copy.data) === Object.prototype, copy.data);
+      copy.data.of = "both";
+      stage.log("data", socket.data);
+      stage.log("handshake", copy.handshake.auth, Object.keys(copy.handshake));
+      for (const name of ["server", "data", "handshake", "adapter"]) {
+        const { [name]: before } = socket;
+        socket[name] = undefined;
+        stage.log("replaced", name, socket[name]);
+        socket[name] = before;
+      }
+      client.on("question", (answer) => answer("still there"));
+      stage.log("client", "answer", await socket.emitWithAck("question"));
+    },
+  },
 ];

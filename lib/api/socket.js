@@ -25,11 +25,35 @@ const RECOVERABLE_REASONS = new Set([
 function Listeners() {}
 Listeners.prototype = Object.create(null);
 
+/** An object like `{}`, without the room that V8 leaves in those for a few properties: most stay empty. */
+function Data() {}
+Data.prototype = Object.prototype;
+
+/**
+ * What is known of the request that opened the connection:
+ * `{ headers, time, address, xdomain, secure, issued, url, query, auth }`. An own property, made when it is first asked for.
+ */
+const HANDSHAKE = {
+  configurable: true,
+  enumerable: true,
+  get() {
+    return this._keepHandshake();
+  },
+  set(value) {
+    Object.defineProperty(this, "handshake", {
+      value,
+      configurable: true,
+      enumerable: true,
+      writable: true,
+    });
+  },
+};
+
 /**
  * A client in a namespace.
  *
- * There may be very many of these, most of them idle. What few applications use (acks, flags, middleware, data, the
- * handshake) is therefore made when it is first asked for, behind accessors; its place is declared here so that all
+ * There may be very many of these, most of them idle. What few applications use (acks, flags, middleware, the handshake)
+ * is therefore made when it is first asked for, behind accessors; its place is declared here so that all
  * sockets keep the same shape and the two journeys stay monomorphic.
  *
  * Both journeys have a short cut: `emit()` encodes and writes without a packet object, `_receiveEvent()` and
@@ -57,6 +81,12 @@ class Socket extends StrictEventEmitter {
     super();
     this._events = new Listeners();
     this.nsp = nsp;
+    /**
+     * The server that the socket is connected to.
+     *
+     * @public
+     */
+    this.server = nsp.server;
     this.client = client;
     // a later io.adapter() gives the namespace another one, but does not move the sockets
     this.adapter = nsp.adapter;
@@ -66,16 +96,24 @@ class Socket extends StrictEventEmitter {
     this._createdAt = Date.now();
     this._auth = auth;
     this._handshake = undefined;
-    this._data = undefined;
+    /**
+     * For the application's own use; `fetchSockets()` carries it to other servers of the cluster.
+     *
+     * @public
+     * @type {any}
+     */
+    this.data = undefined;
     this._acks = undefined;
     this._fns = undefined;
     this._flags = undefined;
     this._anyListeners = undefined;
     this._anyOutgoingListeners = undefined;
+    Object.defineProperty(this, "handshake", HANDSHAKE);
 
     if (previousSession) {
       this._resume(previousSession);
     } else {
+      this.data = new Data();
       this._identify();
     }
     if (!client._isDirect) {
@@ -106,36 +144,11 @@ class Socket extends StrictEventEmitter {
     for (const room of session.rooms) {
       this.join(room);
     }
-    this._data = session.data;
+    this.data = session.data;
     for (const data of session.missedPackets) {
       this.packet({ type: PacketType.EVENT, data });
     }
     this.recovered = true;
-  }
-
-  /**
-   * The server that the socket is connected to.
-   *
-   * @public
-   * @type {import("./server").Server}
-   */
-  get server() {
-    return this.nsp.server;
-  }
-
-  /**
-   * What is known of the request that opened the connection.
-   *
-   * @public
-   * @type {{headers: object, time: string, address: string, xdomain: boolean, secure: boolean, issued: number,
-   *   url: string, query: object, auth: object}}
-   */
-  get handshake() {
-    return this._keepHandshake();
-  }
-
-  set handshake(handshake) {
-    this._handshake = handshake;
   }
 
   /**
@@ -165,23 +178,6 @@ class Socket extends StrictEventEmitter {
       query: request?._query || {},
       auth,
     };
-  }
-
-  /**
-   * For the application's own use; `fetchSockets()` carries it to other servers of the cluster.
-   *
-   * @public
-   * @type {any}
-   */
-  get data() {
-    if (this._data === undefined) {
-      this._data = {};
-    }
-    return this._data;
-  }
-
-  set data(data) {
-    this._data = data;
   }
 
   /**
