@@ -3,7 +3,20 @@
 const test = require("node:test");
 const assert = require("node:assert/strict");
 const { setTimeout: sleep } = require("node:timers/promises");
-const { serve, once, record, eventually, connected, RawPolling, RawWebSocket } = require("./support/harness");
+const { ServerResponse } = require("node:http");
+const {
+  serve,
+  once,
+  record,
+  eventually,
+  connected,
+  isStock,
+  frame,
+  upgradeRequest,
+  RawConnection,
+  RawPolling,
+  RawWebSocket,
+} = require("./support/harness");
 
 const pollOpen = (conn) => eventually(() => conn.transport.writable, "a poll is open");
 
@@ -342,4 +355,101 @@ test("polling after a failed WebSocket", async (t) => {
   assert.equal(ws.status, 400);
   server.io.emit("hello");
   assert.equal(await polling.next(), '42["hello"]');
+});
+
+/** A GET of the application, and an upgrade request right behind it. */
+const pipelined = (headers = "") =>
+  `GET /slow HTTP/1.1\r\nHost: localhost\r\n${headers}\r\n` +
+  upgradeRequest("/socket.io/?EIO=4&transport=websocket");
+
+test(
+  "a request in front of an upgrade is answered first",
+  { skip: isStock && "it answers inside the WebSocket" },
+  async (t) => {
+    let answer;
+    const requestListener = (req, res) => (answer = () => res.end("slow"));
+    const server = await serve(t, {}, { requestListener });
+    const connection = server.keep(new RawConnection(server));
+    connection.write(pipelined());
+    await eventually(() => answer, "the request");
+    await server.request({ path: "/socket.io/?EIO=4&transport=nope" });
+    assert.equal(connection.received.length, 0);
+    answer();
+    await connection.changes.until(() => connection.received.includes('0{"sid"'));
+    const [first, second] = connection.received.toString("latin1").split("HTTP/1.1 ").slice(1);
+    assert.match(first, /^200 OK\r\n[^]*\r\n\r\n(4\r\n)?slow/);
+    assert.match(second, /^101 Switching Protocols\r\n/);
+    const connected = once(server.io, "connection");
+    connection.write(frame({ payload: "40" }));
+    const [socket] = await connected;
+    const got = once(socket, "ev");
+    connection.write(frame({ payload: '42["ev",1]' }));
+    assert.deepEqual(await got, [1]);
+  },
+);
+
+test(
+  "several requests in front of an upgrade are answered first, in their order",
+  { skip: isStock },
+  async (t) => {
+    const answers = [];
+    const requestListener = (req, res) => answers.push(() => res.end(req.url));
+    const server = await serve(t, {}, { requestListener });
+    const connection = server.keep(new RawConnection(server));
+    const get = (url) => `GET ${url} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
+    connection.write(
+      get("/first") + get("/second") + upgradeRequest("/socket.io/?EIO=4&transport=websocket"),
+    );
+    await eventually(() => answers.length === 2, "both requests");
+    answers[1]();
+    answers[0]();
+    await connection.changes.until(() => connection.received.includes('0{"sid"'));
+    const bodies = connection.received.toString("latin1").match(/\/first|\/second|101 Switching/g);
+    assert.deepEqual(bodies, ["/first", "/second", "101 Switching"]);
+  },
+);
+
+test(
+  "a request in front of an upgrade that closes the connection leaves nothing behind",
+  { skip: isStock },
+  async (t) => {
+    const server = await serve(t, {}, { requestListener: (req, res) => res.end("last") });
+    const connection = server.keep(new RawConnection(server));
+    connection.write(pipelined("Connection: close\r\n"));
+    assert.equal(await connection.ended(), "FIN");
+    assert.match(connection.received.toString("latin1"), /^HTTP\/1\.1 200 OK\r\n/);
+    assert.equal(server.io.engine.clientsCount, 0);
+  },
+);
+
+test(
+  "a client that goes while a request in front of its upgrade waits leaves nothing behind",
+  { skip: isStock },
+  async (t) => {
+    let waiting;
+    const requestListener = (req, res) => (waiting = res);
+    const server = await serve(t, {}, { requestListener });
+    const connection = server.keep(new RawConnection(server));
+    connection.write(pipelined());
+    await eventually(() => waiting, "the request");
+    const closed = once(waiting, "close");
+    connection.reset();
+    await closed;
+    await new Promise(setImmediate);
+    assert.equal(server.io.engine.clientsCount, 0);
+  },
+);
+
+test("an answer that somebody makes to the upgrade request itself is not waited for", async (t) => {
+  const server = await serve(t);
+  const { io, httpServer } = server;
+  const [upgrade] = httpServer.listeners("upgrade");
+  httpServer.removeAllListeners("upgrade");
+  httpServer.on("upgrade", (req, socket, head) => {
+    const res = new ServerResponse(req);
+    res.assignSocket(socket);
+    upgrade.call(httpServer, req, socket, head);
+  });
+  const ws = await RawWebSocket.connect(server);
+  assert.ok(io.sockets.sockets.has(ws.id));
 });

@@ -107,6 +107,31 @@ module.exports = [
       stage.log("engine", "clients", stage.io.engine.clientsCount);
     },
   },
+  ...[
+    ["transport=polling", "EIO=4&transport=polling"],
+    ["two transports, of which the last is polling", "EIO=4&transport=websocket&transport=polling"],
+    ["a session that is upgrading to another WebSocket", `${WEBSOCKET}&sid=`],
+  ].map(([name, query]) => ({
+    name: `${name}: closed, and the connection kept until the client has closed it too`,
+    async run(stage) {
+      watchErrors(stage);
+      let sid = "";
+      if (query.endsWith("=")) {
+        ({ sid } = await stage.polling("session"));
+        const first = await stage.upgrade("first", { query: query + sid });
+        first.text("2probe");
+        await first.count(1);
+      }
+      const ws = await stage.upgrade("client", { query: query + sid });
+      await ws.changes.until(() => ws.closeFrame !== null);
+      // what is no goodbye changes nothing
+      ws.text("2");
+      await stage.server.request({ path: "/socket.io/?EIO=4&transport=nope" });
+      stage.log("client", "open", ws.end);
+      ws.frame({ opcode: 8 });
+      stage.log("client", "closed", await ws.ended());
+    },
+  })),
   {
     name: "on another path: silent, and ended",
     options: { destroyUpgradeTimeout: 30 },

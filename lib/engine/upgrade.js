@@ -14,6 +14,7 @@ const {
   protocolOf,
   reportError,
 } = require("./handshake");
+const { answerBefore } = require("../node/internals");
 const { isTaken } = require("../node/taken-socket");
 const { warnOnce } = require("../node/warning");
 const { takeOver } = require("./takeover");
@@ -42,6 +43,13 @@ const TOKEN_LIST = /^[\t ]*[!#$%&'*+\-.^_`|~0-9A-Za-z]+[\t ]*$/;
  * @param {Buffer} head - what came behind the request
  */
 function handleUpgrade(server, req, socket, head) {
+  const earlier = answerBefore(req, socket);
+  if (earlier !== undefined) {
+    debug("an earlier request of the connection is answered first");
+    socket.on("error", noop);
+    earlier.once("close", () => handleUpgrade(server, req, socket, head));
+    return;
+  }
   prepare(server, req);
   const attempt = new UpgradeAttempt(server, req, socket, head);
   check(server, req, attempt);
@@ -100,11 +108,20 @@ class UpgradeAttempt {
       return;
     }
     this.headers = this._res?.complete();
-    if (server.opts.wsEngine) {
+    if (server.opts.wsEngine || !this.leadsToSession()) {
       acceptUpgrade(this);
     } else if (switchProtocols(this)) {
       this.joinSession();
     }
+  }
+
+  /**
+   * Whether there will be a session, as far as is known. If not, the WebSocket has to be closed as properly as it is
+   * opened, which is nothing for the native engine to bother with.
+   */
+  leadsToSession() {
+    const { transport, sid } = this.req._query;
+    return transport === "websocket" && (!sid || this.server.clients[sid]?._canUpgrade() === true);
   }
 
   /** A WebSocket of another implementation has answered the request. */

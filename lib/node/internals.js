@@ -238,6 +238,19 @@ function nameOf({ address, port }) {
   return address === undefined ? {} : { address, family: address.includes(":") ? "IPv6" : "IPv4", port };
 }
 
+/**
+ * The answer that a connection waits for before that to a given request may be written: clients may send requests without
+ * waiting for answers.
+ * @param {IncomingMessage} req
+ * @param {Duplex} socket
+ * @returns {ServerResponse|undefined}
+ */
+function answerBefore(req, socket) {
+  const res = socket._httpMessage;
+  // whoever passes an upgrade request through middlewares of their own makes an answer to it
+  return res instanceof http.ServerResponse && res.req !== undefined && res.req !== req ? res : undefined;
+}
+
 /** Gives a request its headers, as Node's parser does it: `req.headers` is made of them when it is asked for. */
 function giveHeaders(req, rawHeaders) {
   req._addHeaderLines(rawHeaders, rawHeaders.length);
@@ -261,6 +274,7 @@ function countOut(httpServer) {
 
 module.exports = {
   adapt,
+  answerBefore,
   countIn,
   countOut,
   debug,
