@@ -33,6 +33,12 @@ const OFFERS = [
   "permessage-deflate; server_no_context_takeover; server_no_context_takeover",
   "permessage-deflate; server_no_context_takeover=1",
   'permessage-deflate; server_max_window_bits="11"',
+  "permessage-deflate; client_max_window_bits= 9",
+  'permessage-deflate; server_max_window_bits="1\\0"',
+  "permessage-deflate; server_max_window_bits=1e1",
+  "permessage-deflate; server_max_window_bits=010",
+  "permessage-deflate ; client_max_window_bits",
+  "permessage-deflate,",
   ", ,;;=",
   '"',
   `${"permessage-deflate,".repeat(300)}permessage-deflate`,
@@ -46,6 +52,9 @@ const SETTINGS = [
   { serverMaxWindowBits: 10 },
   { clientMaxWindowBits: 10 },
   { serverMaxWindowBits: true },
+  { serverMaxWindowBits: false },
+  { clientMaxWindowBits: false },
+  { clientMaxWindowBits: true },
   { serverNoContextTakeover: false },
 ];
 

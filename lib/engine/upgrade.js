@@ -1,6 +1,7 @@
 "use strict";
 
 const createDebug = require("debug");
+const { subprotocol } = require("ws");
 const { Conn, revisionOf } = require("./conn");
 const { negotiate } = require("./transports/deflate");
 const {
@@ -31,9 +32,6 @@ const HANGUP_TIMEOUT = 30000;
 
 /** RFC 6455 section 4.1: 16 bytes in base64. */
 const KEY = /^[+/0-9A-Za-z]{22}==$/;
-
-/** RFC 7230 section 3.2.6: a token, and what may stand around it in a list. */
-const TOKEN_LIST = /^[\t ]*[!#$%&'*+\-.^_`|~0-9A-Za-z]+[\t ]*$/;
 
 /**
  * Handles an upgrade request of a client: a handshake, or a WebSocket for a session that polls.
@@ -237,12 +235,13 @@ function switchProtocols(attempt) {
   }
   let more = "";
   if (protocols !== undefined) {
-    const names = protocols.split(",");
-    const trimmed = names.map((name) => name.trim());
-    if (!names.every((name) => TOKEN_LIST.test(name)) || new Set(trimmed).size !== names.length) {
+    try {
+      const [first] = subprotocol.parse(protocols);
+      more += `\r\nSec-WebSocket-Protocol: ${first}`;
+    } catch (error) {
+      debug("the offer of subprotocols is refused: %s", error);
       return badRequest(socket, "Invalid Sec-WebSocket-Protocol header");
     }
-    more += `\r\nSec-WebSocket-Protocol: ${trimmed[0]}`;
   }
   if (server.opts.perMessageDeflate) {
     let agreement;
