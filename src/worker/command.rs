@@ -202,6 +202,13 @@ pub struct Parcel<'a> {
     pub buffers: &'a [Bytes],
 }
 
+impl Parcel<'_> {
+    /// Bytes of the application in it.
+    pub fn len(&self) -> usize {
+        self.text.map_or(0, str::len) + self.buffers.iter().map(Bytes::len).sum::<usize>()
+    }
+}
+
 /// Whom a broadcast goes to, or spares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
@@ -320,6 +327,13 @@ pub enum Op<'a> {
     },
 }
 
+impl Op<'_> {
+    /// Whether it is about many clients, or about where they are to be found.
+    pub fn is_for_many(&self) -> bool {
+        matches!(self, Op::Multicast { .. } | Op::Broadcast { .. } | Op::Room { .. } | Op::DropRoom { .. })
+    }
+}
+
 /// A batch of operations, shared by all workers that it concerns.
 #[derive(Debug, Default)]
 pub struct OpBatch {
@@ -359,15 +373,23 @@ impl OpBatch {
         }
     }
 
-    /// The operations in order.
-    pub fn iter(&self) -> Ops<'_> {
-        Ops { batch: self, last: 0, at: 0, text: &self.text, buffers: &self.buffers }
+    /// The operations in order, from a place on.
+    pub fn iter_from(&self, place: Place) -> Ops<'_> {
+        Ops { batch: self, last: place, next: place }
     }
+}
+
+/// Where an operation of a batch stands, with its text and buffers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Place {
+    word: usize,
+    text: usize,
+    buffer: usize,
 }
 
 macro_rules! operations {
     ($($name:ident = $code:literal,)*) => {
-        $(const $name: u32 = $code;)*
+        $(pub const $name: u32 = $code;)*
 
         /// The codes of operations, by the names that the module's table has for them.
         pub const OPERATIONS: &[(&str, u32)] = &[$((stringify!($name), $code),)*];
@@ -431,20 +453,18 @@ fn bytes_of_units(text: &str, units: usize) -> usize {
 pub struct Ops<'a> {
     batch: &'a OpBatch,
     /// Where the operation stands that was returned last.
-    last: usize,
-    at: usize,
-    text: &'a str,
-    buffers: &'a [Bytes],
+    last: Place,
+    next: Place,
 }
 
 impl<'a> Iterator for Ops<'a> {
     type Item = Op<'a>;
 
     fn next(&mut self) -> Option<Op<'a>> {
-        let (length_at, end) = layout(&self.batch.words, self.at)?;
-        let words = &self.batch.words[self.at..end];
-        self.last = self.at;
-        self.at = end;
+        let (length_at, end) = layout(&self.batch.words, self.next.word)?;
+        let words = &self.batch.words[self.next.word..end];
+        self.last = self.next;
+        self.next.word = end;
         let flags = Flags::from_word(words[0]);
         let has_buffers = words[0] & HAS_BUFFERS != 0;
         // their number follows the words of a fixed meaning, which end thus
@@ -492,7 +512,7 @@ impl<'a> Iterator for Ops<'a> {
 impl<'a> Ops<'a> {
     /// On whose behalf the worker acts with the operation that was returned last.
     pub fn subject(&self) -> Subject {
-        match self.batch.words[self.last..] {
+        match self.batch.words[self.last.word..] {
             [first, connection, ..]
                 if matches!(first & 0xff, SEND | POST | CLOSE | POLL | DROP | ALIVE | WATCH) =>
             {
@@ -512,15 +532,27 @@ impl<'a> Ops<'a> {
         }
     }
 
+    /// Where the operation stands that was returned last.
+    pub fn last_place(&self) -> Place {
+        self.last
+    }
+
+    /// Where the next one stands, if there is any.
+    pub fn next_place(&self) -> Option<Place> {
+        (self.next.word < self.batch.words.len()).then_some(self.next)
+    }
+
     fn parcel(&mut self, length: u32, buffers: usize) -> Parcel<'a> {
         let text = (length != NO_TEXT).then(|| {
             // lengths that do not fit the text would be a defect of lib/native/commands.js: the text is cut short
-            let (text, rest) = self.text.split_at_checked(length as usize).unwrap_or((self.text, ""));
-            self.text = rest;
+            let rest = &self.batch.text[self.next.text..];
+            let text = rest.get(..length as usize).unwrap_or(rest);
+            self.next.text += text.len();
             text
         });
-        let (buffers, rest) = self.buffers.split_at(buffers.min(self.buffers.len()));
-        self.buffers = rest;
+        let rest = &self.batch.buffers[self.next.buffer..];
+        let buffers = &rest[..buffers.min(rest.len())];
+        self.next.buffer += buffers.len();
         Parcel { text, buffers }
     }
 }
@@ -561,7 +593,7 @@ mod tests {
         ];
         let places = [&[0][..], &[1; 70_000], &[2]].concat();
         let batch = OpBatch::new(&words, "abcde".into(), &buffers, &places);
-        let ops: Vec<Op> = batch.iter().collect();
+        let ops: Vec<Op> = batch.iter_from(Place::default()).collect();
         assert_eq!(ops.len(), 5);
         match &ops[0] {
             Op::Send { connection: ID, parcel, flags } => {
@@ -601,7 +633,7 @@ mod tests {
         }
         let batch = OpBatch::new(&words, texts.concat(), &[], &[]);
         let seen: Vec<_> = batch
-            .iter()
+            .iter_from(Place::default())
             .map(|op| match op {
                 Op::Send { parcel, .. } => parcel.text.unwrap(),
                 other => panic!("{other:?}"),
@@ -613,6 +645,6 @@ mod tests {
     #[test]
     fn a_truncated_batch_ends_early() {
         let batch = OpBatch::new(&[CLOSE, 1, MULTICAST, 0, 9, 1], String::new(), &[], &[]);
-        assert_eq!(batch.iter().count(), 1);
+        assert_eq!(batch.iter_from(Place::default()).count(), 1);
     }
 }

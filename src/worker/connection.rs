@@ -20,7 +20,7 @@ pub struct Connection {
     pub polling: Option<Box<Polling>>,
     /// A mask of [`watch`] bits.
     pub watch: u8,
-    /// The last broadcast that reached, or was to spare, this client.
+    /// The last broadcast that reached, or was to spare, this client; or one that has yet to reach it, see `broadcast.rs`.
     pub mark: u64,
     /// Sends whose completion JavaScript waits for.
     pub notify: u32,

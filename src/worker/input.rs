@@ -90,6 +90,7 @@ impl Worker {
     pub(super) fn read_turn(&mut self, id: StreamId) -> Read {
         panic_point!("reading");
         self.now = Instant::now();
+        self.work.begin();
         let outcome = self.contained(Subject::Stream(id), |worker| worker.read_stream(id));
         self.finish_read_turn();
         outcome.unwrap_or(Read::Gone)
@@ -102,6 +103,9 @@ impl Worker {
         let mut buffer = mem::take(&mut self.read_buffer);
         let mut outcome = Read::More;
         for _ in 0..READS_PER_TURN {
+            if self.work.is_spent() {
+                break;
+            }
             let Some(Stream::Fd(fd)) = self.websocket(id).map(|websocket| &websocket.stream) else {
                 outcome = Read::Gone;
                 break;
@@ -164,6 +168,7 @@ impl Worker {
 
     fn on_incoming(&mut self, id: StreamId, incoming: Incoming<'_>) -> Flow {
         panic_point!("message");
+        self.work.receive(incoming.len());
         let Some((websocket, pool)) = self.websocket_and_pool(id) else { return Flow::Stop };
         let owner = websocket.owner.filter(|_| websocket.phase == Phase::Open);
         match (incoming, owner) {
@@ -297,6 +302,7 @@ impl Worker {
 
     /// The body of a POST.
     pub(super) fn on_post(&mut self, id: ConnectionId, body: &str) {
+        self.work.receive(body.len());
         if self.protocol(id).is_legacy() {
             self.on_posted(id, v3::decode_payload(body).into_iter());
         } else {

@@ -306,7 +306,10 @@ impl Worker {
     pub(super) fn timer_turn(&mut self) {
         panic_point!("timer turn");
         self.now = Instant::now();
-        while let Some(holder) = self.deadlines.pop_due(self.now) {
+        self.work.begin();
+        while !self.work.is_spent() {
+            let Some(holder) = self.deadlines.pop_due(self.now) else { break };
+            self.work.receive(0);
             match holder {
                 Holder::Connection(id) => {
                     self.contained(Subject::Connection(id), |worker| worker.on_session_due(id));

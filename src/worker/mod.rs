@@ -7,6 +7,7 @@
 
 #[cfg(unix)]
 mod arrivals;
+mod broadcast;
 pub mod command;
 pub mod connection;
 mod deadlines;
@@ -25,6 +26,7 @@ mod simulation;
 mod stream;
 mod table;
 mod websocket;
+mod work;
 mod writes;
 
 use std::cell::RefCell;
@@ -48,7 +50,8 @@ use crate::protocol::polling::Polling;
 use crate::protocol::session::{Session, Turn};
 #[cfg(unix)]
 use arrivals::Arrival;
-use command::{Command, Op, OpBatch};
+use broadcast::Broadcast;
+use command::{Command, Op, OpBatch, Place};
 use connection::Connection;
 use deadlines::{Deadlines, Holder};
 use event::{EventSink, Inbox};
@@ -59,6 +62,7 @@ use recovery::{take_turn, Subject};
 use rooms::Rooms;
 use table::Table;
 use websocket::WebSocket;
+use work::Work;
 
 /// Bytes that one read takes from a WebSocket at the most.
 const READ_BUFFER: usize = 64 << 10;
@@ -160,7 +164,13 @@ struct Worker {
     outgoing: Outgoing,
     read_buffer: Vec<u8>,
     /// The number of the last broadcast, to tell marks of connections apart.
-    broadcast: u64,
+    broadcasts: u64,
+    /// The broadcast that an earlier turn has not handed out to everybody.
+    interrupted: Option<Box<Broadcast>>,
+    /// The command that comes next, and where in a batch, if an earlier turn has left it.
+    left: Option<(Command, Place)>,
+    /// What this part of the turn may still cost.
+    work: Work,
     /// Counts the ends of connections and streams, so that it can be told whether there has been one.
     endings: u32,
     now: Instant,
@@ -294,7 +304,10 @@ impl Worker {
             events,
             outgoing: Outgoing::default(),
             read_buffer: vec![0; READ_BUFFER],
-            broadcast: 0,
+            broadcasts: 0,
+            interrupted: None,
+            left: None,
+            work: Work::default(),
             endings: 0,
             now: Instant::now(),
             signals: Signals::default(),
@@ -313,47 +326,90 @@ impl Worker {
         panic_point!("command turn");
         self.now = Instant::now();
         let mut after = After::More;
+        self.work.begin();
+        self.contained(Subject::Worker, Worker::go_on);
+        self.work.begin();
         for _ in 0..COMMANDS_PER_TURN {
-            let Some((command, is_behind)) = queue.pop() else {
-                after = After::Idle;
-                if queue.has_ebbed() {
-                    self.signals.ebb.notify_one();
-                }
+            if self.work.is_spent() {
                 break;
+            }
+            let (command, place) = match self.left.take() {
+                Some(left) => left,
+                None => {
+                    let Some((command, is_behind)) = queue.pop() else {
+                        after = After::Idle;
+                        if queue.has_ebbed() {
+                            self.signals.ebb.notify_one();
+                        }
+                        break;
+                    };
+                    self.is_behind = is_behind;
+                    (command, Place::default())
+                }
             };
-            self.is_behind = is_behind;
             match command {
+                Command::Settle(_) | Command::Shutdown if self.interrupted.is_some() => {
+                    self.left = Some((command, place));
+                    break;
+                }
                 Command::Shutdown => {
                     self.contained(Subject::Worker, Worker::write_everything);
                     return After::Shutdown;
                 }
-                Command::Batch(batch) => self.execute_batch(&batch),
+                Command::Batch(batch) => {
+                    if let Some(place) = self.execute_batch(&batch, place) {
+                        self.left = Some((Command::Batch(batch), place));
+                        break;
+                    }
+                }
                 command => {
-                    self.contained(command.subject(), |worker| worker.execute(command));
+                    let subject = command.subject();
+                    if let Subject::Upgrade { connection, .. } = subject {
+                        self.contained(Subject::Worker, |worker| worker.catch_up(connection));
+                    }
+                    self.contained(subject, |worker| worker.execute(command));
                 }
             }
         }
+        self.work.begin();
         self.write_backlog();
         self.finish_turn();
         match after {
-            After::Idle if self.outgoing.has_backlog() => After::More,
+            After::Idle
+                if self.outgoing.has_backlog() || self.interrupted.is_some() || self.is_timer_due() =>
+            {
+                After::More
+            }
             after => after,
         }
     }
 
-    /// Executes the operations of a batch, also those behind one that panics.
-    fn execute_batch(&mut self, batch: &OpBatch) {
-        let mut ops = batch.iter();
+    /// Executes the operations of a batch from a place on, also those behind one that panics. Returns where to go on in
+    /// another turn, if the budget is spent or if a message has to be handed out to everybody before.
+    fn execute_batch(&mut self, batch: &Arc<OpBatch>, place: Place) -> Option<Place> {
+        let mut ops = batch.iter_from(place);
         loop {
-            let rest = catch_unwind(AssertUnwindSafe(|| {
-                for op in ops.by_ref() {
-                    self.execute_op(op);
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                while let Some(op) = ops.next() {
+                    if self.interrupted.is_some() {
+                        if op.is_for_many() {
+                            return Some(ops.last_place());
+                        }
+                        if let Subject::Connection(id) = ops.subject() {
+                            self.catch_up(id);
+                        }
+                    }
+                    self.execute_op(op, batch, ops.last_place());
+                    if self.work.is_spent() {
+                        return ops.next_place();
+                    }
                 }
+                None
             }));
-            if rest.is_ok() {
-                return;
+            match result {
+                Ok(place) => return place,
+                Err(_) => self.fail(ops.subject(), self.endings),
             }
-            self.fail(ops.subject(), self.endings);
         }
     }
 
@@ -378,19 +434,17 @@ impl Worker {
         }
     }
 
-    fn execute_op(&mut self, op: Op<'_>) {
+    /// `batch` and `place`: where the operation is from.
+    fn execute_op(&mut self, op: Op<'_>, batch: &Arc<OpBatch>, place: Place) {
         panic_point!("op {op:?}");
         match op {
             Op::Send { connection, parcel, flags } => self.send(connection, parcel, flags),
             Op::Post { connection, body } => self.on_post(connection, body),
-            Op::Multicast { connections, parcel, flags } => {
-                self.multicast(connections.iter(), parcel, flags);
-            }
-            Op::Broadcast { targets, except, parcel, flags } => {
-                self.broadcast(targets.iter(), except.iter(), parcel, flags);
-            }
+            Op::Multicast { flags, .. } => self.broadcast(batch, place, false, flags),
+            Op::Broadcast { flags, .. } => self.broadcast(batch, place, true, flags),
             // who has ended meanwhile is in no room any more
             Op::Room { room, connections } => {
+                self.work.look(connections.iter().count());
                 let ours = connections.iter().filter(|&id| self.connections.contains(id));
                 self.rooms.create(room, ours);
             }

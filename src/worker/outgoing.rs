@@ -43,6 +43,14 @@ impl Outgoing {
         }
     }
 
+    /// Puts a WebSocket that is in no list at the end of the backlog: it has been written as much as is its due.
+    pub fn leave(&mut self, id: StreamId, queued: &mut Queued) {
+        if *queued == Queued::No {
+            *queued = Queued::Backlog { turn: self.turn };
+            self.backlog.push_back(id);
+        }
+    }
+
     /// The WebSockets of this turn, which are in no list any more. They have to be flushed or postponed, and the list
     /// given back.
     pub fn take_dirty(&mut self) -> Vec<StreamId> {

@@ -3,9 +3,10 @@
 
 use bytes::Bytes;
 
-use super::command::{Flags, Parcel, Target};
+use super::command::{Flags, Parcel};
 use super::outbox::{Outbox, Pool, SHARE_FROM};
 use super::websocket::{Phase, Queued};
+use super::work::Work;
 use super::writes::MUCH;
 use super::Worker;
 use crate::protocol::engine_io::packet::Type;
@@ -21,8 +22,8 @@ use crate::protocol::websocket::frame;
 pub(super) const GATHERED: usize = 64 << 10;
 
 /// A message in the forms that transports want, each made once.
-struct Encoded<'a> {
-    parcel: Parcel<'a>,
+#[derive(Default)]
+pub(super) struct Encoded {
     compress: bool,
     frames: [Option<Frames>; Protocol::FORMS],
     /// The frames compressed on their own, for each set of parameters that came up.
@@ -38,20 +39,14 @@ enum Frames {
     Shared(Vec<Bytes>),
 }
 
-impl<'a> Encoded<'a> {
-    fn new(parcel: Parcel<'a>, flags: Flags) -> Encoded<'a> {
-        Encoded {
-            parcel,
-            compress: flags.compress(),
-            frames: Default::default(),
-            compressed: Vec::new(),
-            packets: Vec::new(),
-        }
+impl Encoded {
+    /// For a message with these flags, which has to be the same whenever a form of it is asked for.
+    pub(super) fn new(flags: Flags) -> Encoded {
+        Encoded { compress: flags.compress(), ..Encoded::default() }
     }
 
     /// The message as WebSocket frames.
-    fn frames(&mut self, protocol: Protocol) -> &Frames {
-        let parcel = &self.parcel;
+    fn frames(&mut self, parcel: &Parcel<'_>, protocol: Protocol) -> &Frames {
         self.frames[protocol.form()].get_or_insert_with(|| {
             let (mut outbox, mut pool) = (Outbox::default(), Pool::default());
             queue_frames(parcel, protocol, &mut outbox, &mut pool);
@@ -64,26 +59,32 @@ impl<'a> Encoded<'a> {
     }
 
     /// The message as frames that are compressed on their own, for clients for whom the server keeps no context.
-    fn compressed_frames(&mut self, protocol: Protocol, parameters: Parameters) -> Bytes {
+    fn compressed_frames(
+        &mut self,
+        parcel: &Parcel<'_>,
+        protocol: Protocol,
+        parameters: Parameters,
+        work: &mut Work,
+    ) -> Bytes {
         let known = self.compressed.iter().find(|entry| entry.0 == parameters && entry.1 == protocol);
         if let Some((_, _, frames)) = known {
             return frames.clone();
         }
+        work.compress(parcel.len());
         let mut frames = Vec::new();
-        write_compressed(&self.parcel, protocol, &mut Deflate::new(parameters), &mut frames);
+        write_compressed(parcel, protocol, &mut Deflate::new(parameters), &mut frames);
         let frames = Bytes::from(frames);
         self.compressed.push((parameters, protocol, frames.clone()));
         frames
     }
 
     /// The message as packets of a polling payload.
-    fn packets(&mut self) -> &[polling::Packet] {
+    fn packets(&mut self, parcel: &Parcel<'_>) -> &[polling::Packet] {
         if self.packets.is_empty() {
-            let text = self
-                .parcel
+            let text = parcel
                 .text
                 .map(|text| polling::Packet::Text(Type::Message, Bytes::copy_from_slice(text.as_bytes())));
-            let buffers = self.parcel.buffers.iter().map(|buffer| polling::Packet::Binary(buffer.clone()));
+            let buffers = parcel.buffers.iter().map(|buffer| polling::Packet::Binary(buffer.clone()));
             self.packets = text.into_iter().chain(buffers).collect();
         }
         &self.packets
@@ -213,13 +214,15 @@ impl Worker {
             connection.notify += 1;
         }
         let State::WebSocket { stream } = state else {
-            return self.deliver(id, &mut Encoded::new(parcel, flags), flags);
+            return self.deliver(id, &parcel, &mut Encoded::new(flags), flags);
         };
         let limit = self.options.max_outbound.min(GATHERED);
         let mut exceeds = false;
         // the common case frames straight into the outbox
         if let Some((websocket, pool)) = self.websocket_and_pool(stream) {
             if websocket.phase == Phase::Open && !is_dropped {
+                let before = websocket.outbox.len();
+                let is_compressed = websocket.reader.deflate.is_some() && flags.compress();
                 match websocket.reader.deflate.as_mut().filter(|_| flags.compress()) {
                     None => queue_frames(&parcel, protocol, &mut websocket.outbox, pool),
                     Some(deflate) => {
@@ -228,7 +231,12 @@ impl Worker {
                             .append(pool, |out| write_compressed(&parcel, protocol, deflate, out));
                     }
                 }
-                exceeds = websocket.outbox.len() > limit;
+                let waiting = websocket.outbox.len();
+                exceeds = waiting > limit;
+                self.work.queue(waiting - before);
+                if is_compressed {
+                    self.work.compress(parcel.len());
+                }
             }
         }
         self.mark_dirty(stream);
@@ -237,71 +245,14 @@ impl Worker {
         }
     }
 
-    /// One message for several clients.
-    pub(super) fn multicast(
-        &mut self,
-        connections: impl Iterator<Item = ConnectionId>,
-        parcel: Parcel<'_>,
-        flags: Flags,
-    ) {
-        if flags.volatile() && self.is_behind {
-            return;
-        }
-        let mut encoded = Encoded::new(parcel, flags);
-        for id in connections {
-            self.deliver(id, &mut encoded, flags);
-        }
-    }
-
-    /// A message for everybody in some rooms who is not in others.
-    pub(super) fn broadcast(
-        &mut self,
-        targets: impl Iterator<Item = Target>,
-        except: impl Iterator<Item = Target>,
-        parcel: Parcel<'_>,
-        flags: Flags,
-    ) {
-        if flags.volatile() && self.is_behind {
-            return;
-        }
-        self.broadcast += 1;
-        let mark = self.broadcast;
-        for target in except {
-            self.for_each(target, |worker, id| {
-                if let Some(connection) = worker.connection(id) {
-                    connection.mark = mark;
-                }
-            });
-        }
-        let mut encoded = Encoded::new(parcel, flags);
-        for target in targets {
-            self.for_each(target, |worker, id| {
-                let new =
-                    worker.connection(id).is_some_and(|it| std::mem::replace(&mut it.mark, mark) != mark);
-                if new {
-                    worker.deliver(id, &mut encoded, flags);
-                }
-            });
-        }
-    }
-
-    /// Calls `visit` for every connection that a target stands for.
-    fn for_each(&mut self, target: Target, mut visit: impl FnMut(&mut Worker, ConnectionId)) {
-        match target {
-            Target::Connection(id) => visit(self, id),
-            Target::Room(room) => {
-                // who cannot be written to may end, and leaves the room
-                for place in (0..self.rooms.len(room)).rev() {
-                    if let Some(id) = self.rooms.member(room, place) {
-                        visit(self, id);
-                    }
-                }
-            }
-        }
-    }
-
     /// Queues an encoded message for one client.
-    fn deliver(&mut self, id: ConnectionId, encoded: &mut Encoded<'_>, flags: Flags) {
+    pub(super) fn deliver(
+        &mut self,
+        id: ConnectionId,
+        parcel: &Parcel<'_>,
+        encoded: &mut Encoded,
+        flags: Flags,
+    ) {
         let limit = self.options.max_outbound.min(GATHERED);
         let is_behind = self.is_behind;
         let Some(connection) = self.connection(id) else { return };
@@ -313,17 +264,19 @@ impl Worker {
             if flags.volatile() && !self.is_writable(stream) {
                 return;
             }
-            let Some((websocket, pool)) = self.websocket_and_pool(stream) else { return };
+            let Some(websocket) = self.websockets.get_mut(stream) else { return };
+            let (pool, work) = (&mut self.outgoing.pool, &mut self.work);
+            let before = websocket.outbox.len();
             if let Some(deflate) = websocket.reader.deflate.as_mut().filter(|_| flags.compress()) {
                 if deflate.parameters.server_no_context_takeover {
-                    websocket.outbox.append_shared(encoded.compressed_frames(protocol, deflate.parameters));
+                    let frames = encoded.compressed_frames(parcel, protocol, deflate.parameters, work);
+                    websocket.outbox.append_shared(frames);
                 } else {
-                    websocket
-                        .outbox
-                        .append(pool, |out| write_compressed(&encoded.parcel, protocol, deflate, out));
+                    work.compress(parcel.len());
+                    websocket.outbox.append(pool, |out| write_compressed(parcel, protocol, deflate, out));
                 }
             } else {
-                match encoded.frames(protocol) {
+                match encoded.frames(parcel, protocol) {
                     Frames::Copied(bytes) => {
                         websocket.outbox.append(pool, |out| out.extend_from_slice(bytes))
                     }
@@ -332,6 +285,7 @@ impl Worker {
                     }
                 }
             }
+            work.queue(websocket.outbox.len() - before);
             let exceeds = websocket.outbox.len() > limit;
             self.mark_dirty(stream);
             if exceeds {
@@ -342,7 +296,7 @@ impl Worker {
                 return;
             }
             let compress = encoded.compress;
-            for packet in encoded.packets() {
+            for packet in encoded.packets(parcel) {
                 let Some(polling) = self.polling(id) else { return };
                 polling.push(packet.clone(), compress);
                 // a GET that waits is answered at once: what leaves together does not depend on what else the turn brings
@@ -455,8 +409,8 @@ mod tests {
         let buffers = [Bytes::from(vec![1; SHARE_FROM]), Bytes::from_static(b"2")];
         for protocol in PROTOCOLS {
             let parcel = Parcel { text: Some(&text), buffers: &buffers };
-            let mut encoded = Encoded::new(parcel, Flags::default());
-            let mut pieces = || match encoded.frames(protocol) {
+            let mut encoded = Encoded::default();
+            let mut pieces = || match encoded.frames(&parcel, protocol) {
                 Frames::Shared(pieces) => pieces.clone(),
                 Frames::Copied(_) => panic!("they are too long to be copied for each"),
             };
@@ -474,8 +428,8 @@ mod tests {
         let buffer = Bytes::from(vec![1; SHARE_FROM]);
         let buffers = vec![buffer.clone(); 70_000];
         let parcel = Parcel { text: Some("5"), buffers: &buffers };
-        let mut encoded = Encoded::new(parcel, Flags::default());
-        let Frames::Shared(pieces) = encoded.frames(PROTOCOLS[0]) else { panic!("copied") };
+        let mut encoded = Encoded::default();
+        let Frames::Shared(pieces) = encoded.frames(&parcel, PROTOCOLS[0]) else { panic!("copied") };
         let copied: usize =
             pieces.iter().filter(|it| it.as_ptr() != buffer.as_ptr()).map(|it| it.len()).sum();
         assert!(copied < 10 * buffers.len() && pieces.len() == 2 * buffers.len());

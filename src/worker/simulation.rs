@@ -6,23 +6,30 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
+use proptest::prelude::*;
 use tokio::task::{yield_now, LocalSet};
 
-use super::command::{Flags, Open, Parcel, Takeover};
+use super::command::*;
 use super::event::{EventSink, Inbox, Kind};
+use super::queue::CommandQueue;
 use super::stream::Stream;
-use super::{Shared, Worker};
+use super::work::Work;
+use super::{After, Shared, Worker};
 use crate::os::fd::FdStream;
 use crate::protocol::engine_io::Protocol;
+use crate::protocol::error::Ending;
 use crate::protocol::ids::{ConnectionId, StreamId};
 use crate::protocol::options::Options;
+use crate::protocol::websocket::deflate::Parameters;
 
 const PROTOCOL: Protocol = Protocol::V4 { base64: false };
 
 /// The worker, and what it tells JavaScript.
 pub struct Simulation {
     pub shared: Shared,
+    queue: CommandQueue,
     inbox: Arc<Inbox>,
 }
 
@@ -34,12 +41,16 @@ impl Simulation {
             let inbox = Arc::new(Inbox::new(options.max_backlog, Box::new(|| {})));
             let (options, sink) = (Arc::new(options), EventSink::new(inbox.clone()));
             let shared = Rc::new_cyclic(|this| RefCell::new(Worker::new(this.clone(), 0, 1, options, sink)));
-            test(Simulation { shared, inbox }).await;
+            test(Simulation { shared, queue: CommandQueue::default(), inbox }).await;
         });
     }
 
     /// A client whose session and stream have this number.
     pub fn connect(&self, id: u32) -> Client {
+        self.connect_with(id, None)
+    }
+
+    pub fn connect_with(&self, id: u32, deflate: Option<Parameters>) -> Client {
         let (client, server) = UnixStream::pair().unwrap();
         client.set_nonblocking(true).unwrap();
         server.set_nonblocking(true).unwrap();
@@ -48,7 +59,7 @@ impl Simulation {
             stream: StreamId::from_word(id),
             fd: Some(server.into()),
             response: String::new(),
-            deflate: None,
+            deflate,
             head: Vec::new(),
         };
         self.turn(|worker| {
@@ -76,6 +87,22 @@ impl Simulation {
     pub fn send(&self, id: u32, text: &str) {
         let parcel = Parcel { text: Some(text), buffers: &[] };
         self.turn(|worker| worker.send(ConnectionId::from_word(id), parcel, Flags::default()));
+    }
+
+    /// Pushes a batch of operations that have no buffers.
+    pub fn push(&self, words: &[u32], text: &str) {
+        let batch = OpBatch::new(words, text.into(), &[], &[]);
+        self.queue.push(Command::Batch(Arc::new(batch)), Instant::now());
+    }
+
+    /// A turn of the main task. Returns whether there is more to do.
+    pub fn command_turn(&self) -> bool {
+        matches!(self.shared.borrow_mut().command_turn(&self.queue), After::More)
+    }
+
+    /// Has turns cost little, or anything.
+    pub fn set_budget(&self, budget: usize) {
+        self.shared.borrow_mut().work = Work::with(budget);
     }
 
     pub fn stream(&self, id: u32) -> Rc<FdStream> {
@@ -169,5 +196,229 @@ fn a_write_that_fails_later_is_the_last_as_well() {
         let (kinds, _) = simulation.events();
         assert_eq!(kinds, [Kind::Text, Kind::Released, Kind::Closed].map(|kind| kind as u32));
         assert!(!first.is_empty() && rest.is_empty());
+    });
+}
+
+#[test]
+fn volatile_messages_are_dropped_while_the_worker_is_behind() {
+    Simulation::run(Options::default(), |simulation| async move {
+        let mut client = simulation.connect(0);
+        let parcel = Parcel { text: Some("n"), buffers: &[] };
+        let (id, volatile) = (ConnectionId::from_word(0), Flags::from_word(u32::from(VOLATILE) << 8));
+        for (is_behind, expected) in [(true, &b""[..]), (false, b"\x81\x024n")] {
+            simulation.shared.borrow_mut().is_behind = is_behind;
+            simulation.turn(|worker| worker.send(id, parcel, volatile));
+            assert_eq!(client.received(), expected);
+            for (flags, expected) in [(VOLATILE, expected), (0, b"\x81\x024n")] {
+                for words in [
+                    &[MULTICAST | u32::from(flags) << 8, 1, 1, 0][..],
+                    &[BROADCAST | u32::from(flags) << 8, 1, 1, 0, TARGET_CONNECTION],
+                ] {
+                    let batch = Arc::new(OpBatch::new(words, "n".into(), &[], &[]));
+                    simulation.turn(|worker| worker.execute_batch(&batch, Place::default()));
+                    assert_eq!(client.received(), expected);
+                }
+            }
+        }
+    });
+}
+
+/// What JavaScript may say about 8 clients and 3 rooms.
+#[derive(Debug, Clone)]
+enum Said {
+    Send(u32),
+    Multicast(Vec<u32>),
+    Broadcast(Vec<u32>, Vec<u32>),
+    Room(u32, Vec<u32>),
+    DropRoom(u32),
+    Join(u32, u32),
+    Leave(u32, u32),
+    Close(u32),
+}
+
+fn said() -> impl Strategy<Value = Said> {
+    let client = || 0..8u32;
+    let room = || 0..3u32;
+    let target = || prop_oneof![1 => client().prop_map(|it| it | TARGET_CONNECTION), 2 => room()];
+    let some = |target| prop::collection::vec(target, 0..10);
+    prop_oneof![
+        8 => client().prop_map(Said::Send),
+        2 => some(client().boxed()).prop_map(Said::Multicast),
+        8 => (prop::collection::vec(target(), 1..4), prop::collection::vec(target(), 0..2))
+            .prop_map(|(targets, except)| Said::Broadcast(targets, except)),
+        2 => (room(), some(client().boxed())).prop_map(|(room, members)| Said::Room(room, members)),
+        1 => room().prop_map(Said::DropRoom),
+        4 => (room(), client()).prop_map(|(room, client)| Said::Join(room, client)),
+        4 => (room(), client()).prop_map(|(room, client)| Said::Leave(room, client)),
+        1 => client().prop_map(Said::Close),
+    ]
+}
+
+/// The words of what was said, and whether they have a text.
+fn words_of(said: &Said, length: u32) -> (Vec<u32>, bool) {
+    match said {
+        Said::Send(client) => (vec![SEND, *client, length], true),
+        Said::Multicast(clients) => {
+            ([&[MULTICAST, length, clients.len() as u32][..], clients].concat(), true)
+        }
+        Said::Broadcast(targets, except) => {
+            let head = [BROADCAST, length, targets.len() as u32, except.len() as u32];
+            ([&head[..], targets, except].concat(), true)
+        }
+        Said::Room(room, members) => ([&[ROOM, *room, members.len() as u32][..], members].concat(), false),
+        Said::DropRoom(room) => (vec![DROP_ROOM, *room], false),
+        Said::Join(room, client) => (vec![JOIN, *room, *client], false),
+        Said::Leave(room, client) => (vec![LEAVE, *room, *client], false),
+        Said::Close(client) => (vec![CLOSE, *client], false),
+    }
+}
+
+/// What every client has got in the end, where turns have this budget and batches so many operations.
+fn outcome(all: &[Said], budget: usize, per_batch: usize) -> Vec<Vec<u8>> {
+    let got = Rc::new(RefCell::new(Vec::new()));
+    let result = got.clone();
+    let all = all.to_vec();
+    Simulation::run(Options::default(), |simulation| async move {
+        let mut clients: Vec<Client> = (0..8).map(|id| simulation.connect(id)).collect();
+        simulation.set_budget(budget);
+        for (batch, some) in all.chunks(per_batch).enumerate() {
+            let (mut words, mut text) = (Vec::new(), String::new());
+            for (index, said) in some.iter().enumerate() {
+                let name = format!("{batch}.{index}");
+                let (more, has_text) = words_of(said, name.len() as u32);
+                words.extend(more);
+                if has_text {
+                    text.push_str(&name);
+                }
+            }
+            simulation.push(&words, &text);
+        }
+        while simulation.command_turn() {}
+        assert!(simulation.shared.borrow().interrupted.is_none());
+        *result.borrow_mut() = clients.iter_mut().map(Client::received).collect();
+    });
+    got.take()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_interrupted_reaches_the_same_clients_in_the_same_order(
+        all in prop::collection::vec(said(), 1..60),
+        budget in 1..1000usize,
+        per_batch in 1..20usize,
+    ) {
+        prop_assert_eq!(outcome(&all, budget, per_batch), outcome(&all, usize::MAX, per_batch));
+    }
+}
+
+const ALL: u32 = 1;
+const CROWD: u32 = 100;
+
+/// A room of everybody.
+fn everybody() -> Vec<u32> {
+    [ROOM, ALL, CROWD].into_iter().chain(0..CROWD).collect()
+}
+
+/// How many clients have got something.
+fn reached(clients: &mut [Client]) -> usize {
+    clients.iter_mut().map(Client::received).filter(|got| !got.is_empty()).count()
+}
+
+#[test]
+fn a_turn_compresses_no_more_than_its_budget_allows_and_clients_are_read_between() {
+    Simulation::run(Options { parse_packets: false, ..Options::default() }, |simulation| async move {
+        let deflate = Parameters {
+            server_max_window_bits: 15,
+            client_max_window_bits: 15,
+            server_no_context_takeover: false,
+            client_no_context_takeover: false,
+            level: 6,
+            threshold: 0,
+        };
+        let mut clients: Vec<Client> =
+            (0..CROWD).map(|id| simulation.connect_with(id, Some(deflate))).collect();
+        let text = "x".repeat(40_000);
+        let broadcast = [BROADCAST | u32::from(COMPRESS) << 8, text.len() as u32, 1, 0, ALL];
+        simulation.push(&[everybody(), broadcast.to_vec()].concat(), &text);
+        let mut last = CROWD as usize - 1;
+        let mut turns = 0;
+        while simulation.command_turn() {
+            let now = reached(&mut clients);
+            assert!(now <= 4, "{now} clients in a turn");
+            turns += 1;
+            last = last.saturating_sub(now);
+            // the next to be reached
+            clients[last].send("hello");
+            moments(2).await;
+            let (kinds, _) = simulation.events();
+            assert!(kinds.contains(&(Kind::Text as u32)), "what a client says is heard");
+        }
+        assert!(turns >= 25, "{turns} turns");
+    });
+}
+
+#[test]
+fn what_is_said_to_one_client_does_not_wait_for_a_broadcast_to_others() {
+    Simulation::run(Options::default(), |simulation| async move {
+        let mut clients: Vec<Client> = (0..CROWD + 1).map(|id| simulation.connect(id)).collect();
+        simulation.set_budget(1000);
+        simulation.push(&[&everybody()[..], &[BROADCAST, 3, 1, 0, ALL]].concat(), "all");
+        assert!(simulation.command_turn() && simulation.command_turn());
+        // a stranger to the room, and one who has yet to get the broadcast
+        simulation.push(&[SEND, CROWD, 5, SEND, 0, 5], "aloneafter");
+        simulation.command_turn();
+        assert!(simulation.shared.borrow().interrupted.is_some());
+        let waiting =
+            |id| simulation.shared.borrow_mut().websocket(StreamId::from_word(id)).unwrap().outbox.len();
+        assert_eq!((waiting(0), waiting(1), waiting(CROWD)), (14, 0, 8));
+        while simulation.command_turn() {}
+        assert_eq!(clients[CROWD as usize].received(), b"\x81\x064alone");
+        assert_eq!(clients[0].received(), b"\x81\x044all\x81\x064after");
+        assert_eq!(reached(&mut clients), CROWD as usize - 1);
+    });
+}
+
+#[test]
+fn who_ends_while_a_broadcast_is_interrupted_takes_nothing_from_others() {
+    Simulation::run(Options::default(), |simulation| async move {
+        let mut clients: Vec<Client> = (0..CROWD).map(|id| simulation.connect(id)).collect();
+        simulation.set_budget(1000);
+        simulation.push(&[&everybody()[..], &[BROADCAST, 3, 1, 0, ALL]].concat(), "all");
+        simulation.command_turn();
+        let mut ended = 0;
+        for id in (0..CROWD).step_by(7) {
+            simulation.turn(|worker| worker.sever(StreamId::from_word(id), Ending::TransportClose));
+            ended += 1;
+            simulation.command_turn();
+        }
+        while simulation.command_turn() {}
+        for (id, client) in clients.iter_mut().enumerate().filter(|(id, _)| id % 7 != 0) {
+            assert_eq!(client.received(), b"\x81\x044all", "client {id}");
+        }
+        assert_eq!(ended, 15);
+    });
+}
+
+#[test]
+fn a_client_that_reads_as_fast_as_it_is_written_to_keeps_nobody_waiting() {
+    Simulation::run(Options::default(), |simulation| async move {
+        let (mut greedy, mut other) = (simulation.connect(0), simulation.connect(1));
+        let large = "x".repeat(8 << 20);
+        simulation.push(&[SEND, 0, large.len() as u32], &large);
+        simulation.push(&[SEND, 1, 1], "n");
+        simulation.command_turn();
+        // the second turn, because queueing so much has cost the first all it may
+        simulation.command_turn();
+        assert_eq!(other.received(), b"\x81\x024n");
+        let mut got = 0;
+        while got < large.len() {
+            simulation.command_turn();
+            moments(1).await;
+            let more = greedy.received().len();
+            assert!(more <= 512 << 10, "{more} bytes in a turn");
+            got += more;
+        }
     });
 }

@@ -25,6 +25,10 @@ const SLICES: usize = 32;
 /// Bytes that wait for one client and are worth being given back to the operating system when they do not any more.
 pub(super) const MUCH: usize = 4 << 20;
 
+/// Bytes that are written to one stream before others get their turn: a client may read as fast as it is written to.
+#[cfg(unix)]
+const WRITE_LIMIT: usize = 256 << 10;
+
 /// WebSockets that one turn writes to, as a rule. More of them wait in the backlog, where messages gather.
 const WRITES_PER_TURN: usize = 64;
 
@@ -39,6 +43,10 @@ pub(super) async fn write(shared: Shared, id: StreamId, fd: Rc<FdStream>) {
         let Ok(mut ready) = fd.writable().await else { return };
         match take_turn(&shared, |worker| worker.write_turn(id, &fd)) {
             Some(Wrote::NotAll) => ready.clear_ready(),
+            Some(Wrote::Enough) => {
+                drop(ready);
+                tokio::task::yield_now().await;
+            }
             Some(Wrote::Everything | Wrote::Broken) | None => return,
         }
     }
@@ -70,6 +78,9 @@ async fn end_after_reading(shared: Shared, id: StreamId) {
 #[cfg(unix)]
 enum Wrote {
     Everything,
+    /// As much as is this stream's due for now.
+    Enough,
+    /// As much as there was room for.
     NotAll,
     Broken,
 }
@@ -106,9 +117,14 @@ impl Worker {
     fn write_turn_output(&mut self) {
         panic_point!("finish turn");
         if self.outgoing.dirty_len() <= WRITES_PER_TURN {
+            self.work.begin();
             let mut dirty = self.outgoing.take_dirty();
             for id in dirty.drain(..) {
-                self.flush_queued(id);
+                if self.work.is_spent() {
+                    self.postpone_write(id);
+                } else {
+                    self.flush_queued(id);
+                }
             }
             self.outgoing.give_back(dirty);
         } else {
@@ -132,11 +148,15 @@ impl Worker {
     fn postpone_writes(&mut self) {
         let mut dirty = self.outgoing.take_dirty();
         for id in dirty.drain(..) {
-            if let Some(websocket) = self.websockets.get_mut(id) {
-                self.outgoing.postpone(id, &mut websocket.queued);
-            }
+            self.postpone_write(id);
         }
         self.outgoing.give_back(dirty);
+    }
+
+    fn postpone_write(&mut self, id: StreamId) {
+        if let Some(websocket) = self.websockets.get_mut(id) {
+            self.outgoing.postpone(id, &mut websocket.queued);
+        }
         // the main task may be waiting for something else to happen
         self.signals.rearm.notify_one();
     }
@@ -148,7 +168,7 @@ impl Worker {
     pub(super) fn write_backlog(&mut self) {
         panic_point!("backlog");
         let mut left = WRITES_PER_TURN.max(self.websockets.len() / TURNS_PER_ROUND);
-        while left > 0 {
+        while left > 0 && !self.work.is_spent() {
             let Some(id) = self.outgoing.next_of_backlog() else { break };
             let is_queued = |websocket: &mut WebSocket| matches!(websocket.queued, Queued::Backlog { .. });
             if self.websocket(id).is_some_and(is_queued) {
@@ -162,6 +182,7 @@ impl Worker {
     pub(super) fn write_everything(&mut self) {
         self.postpone_writes();
         while self.outgoing.has_backlog() {
+            self.work.begin();
             self.write_backlog();
         }
     }
@@ -188,6 +209,7 @@ impl Worker {
                 let fd = fd.clone();
                 match self.write_stream(id, &fd) {
                     Wrote::Everything => self.after_flush(id),
+                    Wrote::Enough => self.leave_to_backlog(id),
                     Wrote::NotAll => self.start_writing(id, fd),
                     Wrote::Broken => self.on_broken_pipe(id),
                 }
@@ -214,7 +236,7 @@ impl Worker {
     fn write_rest(&mut self, id: StreamId, fd: &FdStream) -> Wrote {
         panic_point!("write");
         let wrote = self.write_stream(id, fd);
-        if !matches!(wrote, Wrote::NotAll) {
+        if !matches!(wrote, Wrote::NotAll | Wrote::Enough) {
             if let Some(websocket) = self.websocket(id) {
                 websocket.write_task = None;
             }
@@ -222,7 +244,7 @@ impl Worker {
         match wrote {
             Wrote::Everything => self.after_flush(id),
             Wrote::Broken => self.on_broken_pipe(id),
-            Wrote::NotAll => {}
+            Wrote::NotAll | Wrote::Enough => {}
         }
         wrote
     }
@@ -243,13 +265,29 @@ impl Worker {
     }
 
     #[cfg(unix)]
+    fn leave_to_backlog(&mut self, id: StreamId) {
+        if let Some(websocket) = self.websockets.get_mut(id) {
+            self.outgoing.leave(id, &mut websocket.queued);
+        }
+        self.signals.rearm.notify_one();
+    }
+
+    #[cfg(unix)]
     fn write_stream(&mut self, id: StreamId, fd: &FdStream) -> Wrote {
-        let Some((websocket, pool)) = self.websocket_and_pool(id) else { return Wrote::Everything };
+        let Some(websocket) = self.websockets.get_mut(id) else { return Wrote::Everything };
+        let mut left = WRITE_LIMIT;
         while !websocket.outbox.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let count = websocket.outbox.slices(&mut slices);
             match fd.write(&slices[..count]) {
-                Ok(taken) => websocket.outbox.advance(taken, pool),
+                Ok(taken) => {
+                    websocket.outbox.advance(taken, &mut self.outgoing.pool);
+                    self.work.write(taken);
+                    left = left.saturating_sub(taken);
+                    if left == 0 && !websocket.outbox.is_empty() {
+                        return Wrote::Enough;
+                    }
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     if websocket.outbox.len() >= MUCH {
                         // when it has been written, or is dropped
@@ -303,7 +341,7 @@ impl Worker {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::command::{Flags, Open, Parcel, Takeover};
+    use super::super::command::{Flags, OpBatch, Open, Parcel, Place, Takeover, MULTICAST};
     use super::super::event::{EventSink, Inbox};
     use super::super::output::GATHERED;
     use super::*;
@@ -358,9 +396,11 @@ mod tests {
         }
 
         fn emit(&mut self, text: &str, flags: u32) {
-            let everybody = (0..self.got.len() as u32).map(ConnectionId::from_word);
-            let parcel = Parcel { text: Some(text), buffers: &[] };
-            self.worker.multicast(everybody, parcel, Flags::from_word(flags << 8));
+            let everybody: Vec<u32> = (0..self.got.len() as u32).collect();
+            let head = [MULTICAST | flags << 8, text.len() as u32, everybody.len() as u32];
+            let batch = OpBatch::new(&[&head[..], &everybody].concat(), text.into(), &[], &[]);
+            self.worker.work.begin();
+            assert!(self.worker.execute_batch(&Arc::new(batch), Place::default()).is_none());
         }
 
         fn send(&mut self, id: u32, text: &str, flags: u32) {
@@ -373,6 +413,7 @@ mod tests {
 
         /// Ends a turn of the main task, and reads as clients do.
         fn turn(&mut self) {
+            self.worker.work.begin();
             self.worker.write_backlog();
             self.worker.finish_turn();
             self.read();

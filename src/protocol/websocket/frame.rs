@@ -46,6 +46,18 @@ pub enum Incoming<'a> {
     Close(&'a [u8]),
 }
 
+impl Incoming<'_> {
+    /// Bytes of the client in it.
+    pub fn len(&self) -> usize {
+        match self {
+            Incoming::Text(text) => text.len(),
+            Incoming::Binary(data) => data.len(),
+            Incoming::Ping(data) | Incoming::Close(data) => data.len(),
+            Incoming::Pong => 0,
+        }
+    }
+}
+
 /// Whether the receiver of a message wants the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
