@@ -109,6 +109,12 @@ impl Deadlines {
         self.heap.len()
     }
 
+    /// When a holder is to be looked at.
+    #[cfg(test)]
+    pub fn get(&self, holder: Holder) -> Option<Instant> {
+        self.heap.iter().find(|entry| entry.holder == holder).map(|entry| entry.at)
+    }
+
     fn place(&mut self, holder: Holder) -> &mut u32 {
         let (kind, slot) = holder.kind_and_slot();
         let index = (slot / self.lanes) as usize;
@@ -175,9 +181,13 @@ impl Deadlines {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
     use std::time::Duration;
 
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::protocol::ids::SLOT_BITS;
 
     fn connection(number: u32) -> Holder {
         Holder::Connection(ConnectionId::from_word(number))
@@ -216,6 +226,73 @@ mod tests {
         deadlines.cancel(connection(2));
         deadlines.cancel(connection(2));
         assert_eq!((deadlines.len(), deadlines.next()), (0, None));
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Arm {
+            slot: u32,
+            milliseconds: u64,
+        },
+        /// The holder of a slot ends, and another has it from then on.
+        Replace {
+            slot: u32,
+        },
+        Pass {
+            milliseconds: u64,
+        },
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (0..20u32, 0..100u64).prop_map(|(slot, milliseconds)| Step::Arm { slot, milliseconds }),
+            1 => (0..20u32).prop_map(|slot| Step::Replace { slot }),
+            1 => (0..50u64).prop_map(|milliseconds| Step::Pass { milliseconds }),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+
+        #[test]
+        fn deadlines_come_as_from_a_plain_list(steps in proptest::collection::vec(step(), 1..200)) {
+            let mut now = Instant::now();
+            let mut deadlines = Deadlines::new(1);
+            let mut plain: HashMap<u32, Instant> = HashMap::new();
+            let mut generations = [0u32; 20];
+            let holder = |slot: u32, generation: u32| match slot % 2 {
+                0 => connection(slot | generation << SLOT_BITS),
+                _ => stream(slot | generation << SLOT_BITS),
+            };
+            for step in steps {
+                match step {
+                    Step::Arm { slot, milliseconds } => {
+                        let at = now + Duration::from_millis(milliseconds);
+                        deadlines.arm(holder(slot, generations[slot as usize]), at);
+                        plain.entry(slot).and_modify(|first| *first = at.min(*first)).or_insert(at);
+                    }
+                    Step::Replace { slot } => {
+                        deadlines.cancel(holder(slot, generations[slot as usize]));
+                        plain.remove(&slot);
+                        generations[slot as usize] += 1;
+                    }
+                    Step::Pass { milliseconds } => {
+                        now += Duration::from_millis(milliseconds);
+                        let mut last = None;
+                        while let Some(due) = deadlines.pop_due(now) {
+                            let (_, slot) = due.kind_and_slot();
+                            prop_assert_eq!(due, holder(slot, generations[slot as usize]));
+                            let at = plain.remove(&slot);
+                            prop_assert!(at.is_some() && at >= last && at <= Some(now));
+                            last = at;
+                        }
+                        prop_assert!(plain.values().all(|&at| at > now));
+                    }
+                }
+                prop_assert_eq!(deadlines.len(), plain.len());
+                prop_assert_eq!(deadlines.next(), plain.values().min().copied());
+            }
+        }
     }
 
     #[test]

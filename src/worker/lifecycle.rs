@@ -306,6 +306,12 @@ impl Worker {
     pub(super) fn timer_turn(&mut self) {
         panic_point!("timer turn");
         self.now = Instant::now();
+        self.serve_deadlines();
+        self.finish_turn();
+    }
+
+    /// Looks at those whose time has come, as far as the budget goes.
+    pub(super) fn serve_deadlines(&mut self) {
         self.work.begin();
         while !self.work.is_spent() {
             let Some(holder) = self.deadlines.pop_due(self.now) else { break };
@@ -320,7 +326,6 @@ impl Worker {
                 }
             }
         }
-        self.finish_turn();
     }
 
     fn on_session_due(&mut self, id: ConnectionId) {

@@ -19,6 +19,8 @@ mod outbox;
 mod outgoing;
 mod output;
 mod queue;
+#[cfg(test)]
+mod random_programs;
 pub mod recovery;
 mod rooms;
 #[cfg(all(test, unix))]

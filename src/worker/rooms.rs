@@ -164,6 +164,11 @@ impl Rooms {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
     use crate::protocol::ids::SLOT_BITS;
 
@@ -247,6 +252,69 @@ mod tests {
         met.dedup();
         assert_eq!(met, [2, 3, 4, 5, 6].map(connection));
         assert_eq!(members(&rooms, room(1)), [4, 5].map(connection));
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Create { room: u32, members: Vec<u32> },
+        Remove { room: u32 },
+        Join { room: u32, connection: u32 },
+        Leave { room: u32, connection: u32 },
+        End { connection: u32 },
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let (room, connection) = (0..6u32, 0..12u32);
+        prop_oneof![
+            1 => (room.clone(), vec(connection.clone(), 0..12))
+                .prop_map(|(room, members)| Step::Create { room, members }),
+            1 => room.clone().prop_map(|room| Step::Remove { room }),
+            8 => (room.clone(), connection.clone())
+                .prop_map(|(room, connection)| Step::Join { room, connection }),
+            4 => (room, connection.clone()).prop_map(|(room, connection)| Step::Leave { room, connection }),
+            2 => connection.prop_map(|connection| Step::End { connection }),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+
+        #[test]
+        fn rooms_are_sets(steps in vec(step(), 1..100)) {
+            let mut rooms = Rooms::default();
+            let mut sets: BTreeMap<u32, BTreeSet<ConnectionId>> = BTreeMap::new();
+            for step in steps {
+                match step {
+                    Step::Create { room: number, members } => {
+                        create(&mut rooms, number, &members);
+                        sets.insert(number, members.into_iter().map(connection).collect());
+                    }
+                    Step::Remove { room: number } => {
+                        rooms.remove(room(number));
+                        sets.remove(&number);
+                    }
+                    Step::Join { room: number, connection: who } => {
+                        rooms.join(room(number), connection(who));
+                        sets.entry(number).or_default().insert(connection(who));
+                    }
+                    Step::Leave { room: number, connection: who } => {
+                        rooms.leave(room(number), connection(who));
+                        sets.entry(number).or_default().remove(&connection(who));
+                    }
+                    Step::End { connection: who } => {
+                        rooms.leave_all(connection(who));
+                        sets.values_mut().for_each(|set| { set.remove(&connection(who)); });
+                    }
+                }
+                for number in 0..6 {
+                    let expected: Vec<_> = sets.get(&number).into_iter().flatten().copied().collect();
+                    prop_assert_eq!(members(&rooms, room(number)), expected);
+                }
+                prop_assert_eq!(rooms.seats.len(), sets.values().map(BTreeSet::len).sum::<usize>());
+                let somewhere: BTreeSet<_> = sets.values().flatten().collect();
+                prop_assert_eq!(rooms.last.len(), somewhere.len());
+            }
+        }
     }
 
     #[test]
