@@ -213,10 +213,8 @@ impl Scene {
             Step::Broadcast(room, flags) => {
                 let Some(&id) = self.room_ids.get(&room) else { return };
                 let text = self.message(self.rooms.get(&room).cloned().unwrap_or_default());
-                let parcel = Parcel { text: Some(&text), buffers: &[] };
-                let target = Target::Room(RoomId::from_word(id));
-                let flags = Flags::from_word(u32::from(flags) << 8);
-                self.worker.broadcast([target].into_iter(), std::iter::empty(), parcel, flags);
+                let words = [BROADCAST | u32::from(flags) << 8, text.len() as u32, 1, 0, id];
+                self.batch(&words, &text);
             }
             Step::Room(room, ref picks) => {
                 self.drop_room(room);
@@ -326,7 +324,13 @@ impl Scene {
     }
 
     fn batch(&mut self, words: &[u32], text: &str) {
-        self.worker.execute_batch(&OpBatch::new(words, text.into(), &[], &[]));
+        let batch = Arc::new(OpBatch::new(words, text.into(), &[], &[]));
+        let mut place = Some(Place::default());
+        while let Some(at) = place {
+            self.worker.work.begin();
+            self.worker.go_on();
+            place = self.worker.execute_batch(&batch, at);
+        }
     }
 
     fn command(&mut self, command: Command) {
