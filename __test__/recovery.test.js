@@ -244,7 +244,9 @@ test("acknowledgements, volatile packets and those of other types are not rememb
   const rooms = new Set();
   adapter.broadcast({ type: 2, data: ["ack"], id: 0 }, { rooms, except: rooms });
   adapter.broadcast({ type: 2, data: ["volatile"] }, { rooms, except: rooms, flags: { volatile: true } });
-  adapter.broadcast({ type: 3, data: ["answer"], id: 0 }, { rooms, except: rooms, flags: {} });
+  const refusal = { type: 4, data: ["refused"] };
+  adapter.broadcast(refusal, { rooms, except: rooms, flags: {} });
+  assert.deepEqual(refusal.data, ["refused"]);
   assert.equal(adapter.packets.length, 0);
   const offsets = [emit("one"), emit("two"), emit("three")];
   assert.equal(new Set(offsets).size, 3);

@@ -40,7 +40,7 @@ class RoomIndex {
     this._materialize();
     this._sids = sids;
     watch(sids, this);
-    this.cleared();
+    this._watcher?.replaced();
   }
 
   /** The number of sockets. */
@@ -87,7 +87,7 @@ class RoomIndex {
   /**
    * Has somebody told of every socket that comes and goes.
    *
-   * @param {{added: (id: string) => void, removed: (id: string) => void, cleared: () => void}} watcher
+   * @param {{added: (id: string) => void, removed: (id: string) => void, replaced: () => void}} watcher
    * @returns {boolean} that this is possible
    */
   watchIds(watcher) {
@@ -107,11 +107,6 @@ class RoomIndex {
   /** A socket has gone, also by way of the Map. */
   removed(id) {
     this._watcher?.removed(id);
-  }
-
-  /** Somebody has emptied or replaced the Map. */
-  cleared() {
-    this._watcher?.cleared();
   }
 
   /** Adds a socket to rooms. */

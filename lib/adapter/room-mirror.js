@@ -238,7 +238,6 @@ class RoomMirror {
     if (conn.server !== this._engine) {
       if (this._engine !== undefined && nsp.sockets.size > 1) return true;
       this.clear();
-      this._apart.clear();
       this._engine = conn.server;
     }
     for (const other of client._listSockets()) if (other !== socket && other.nsp === nsp) return true;
@@ -289,7 +288,7 @@ class MirroredRoom {
     if (this.size === 0) this.mirror._drop(this.name, this);
   }
 
-  cleared() {
+  replaced() {
     this.mirror.clear();
   }
 }

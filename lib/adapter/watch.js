@@ -3,15 +3,15 @@
 /** Where a collection has its watcher. */
 const kWatcher = Symbol("watcher");
 
-const { add: addToSet, delete: deleteFromSet, clear: clearSet } = Set.prototype;
-const { set: setInMap, delete: deleteFromMap, clear: clearMap } = Map.prototype;
+const { add: addToSet, delete: deleteFromSet } = Set.prototype;
+const { set: setInMap, delete: deleteFromMap } = Map.prototype;
 
 /**
- * Has somebody told of every member that a Set, or key that a Map, gains or loses, whoever is the cause. The collection
- * looks and behaves as before.
+ * Has somebody told of every member that a Set, or key that a Map, gains or loses, whoever is the cause; not of `clear()`,
+ * which shows in the size. The collection looks and behaves as before.
  *
  * @param {Set<any>|Map<any, any>} collection
- * @param {{added: (key: any) => void, removed: (key: any) => void, cleared: () => void}} watcher - told when it has happened
+ * @param {{added: (key: any) => void, removed: (key: any) => void}} watcher - told when it has happened
  * @returns {boolean} false if that is not possible, as it is frozen, or watched already
  */
 function watch(collection, watcher) {
@@ -34,8 +34,8 @@ function unwatch(collection) {
     delete collection[name];
 }
 
-const SET_METHODS = { add: onAdd, delete: onDelete, clear: onClear };
-const MAP_METHODS = { set: onSet, delete: onDeleteKey, clear: onClearMap };
+const SET_METHODS = { add: onAdd, delete: onDelete };
+const MAP_METHODS = { set: onSet, delete: onDeleteKey };
 
 module.exports = { watch, unwatch };
 
@@ -59,11 +59,6 @@ function onDelete(value) {
   return isDeleted;
 }
 
-function onClear() {
-  clearSet.call(this);
-  this[kWatcher].cleared();
-}
-
 function onSet(key, value) {
   const { size } = this;
   setInMap.call(this, key, value);
@@ -75,9 +70,4 @@ function onDeleteKey(key) {
   const isDeleted = deleteFromMap.call(this, key);
   if (isDeleted) this[kWatcher].removed(key);
   return isDeleted;
-}
-
-function onClearMap() {
-  clearMap.call(this);
-  this[kWatcher].cleared();
 }
