@@ -431,6 +431,11 @@ function hushing(Base) {
       opts.except.add("quiet");
       return super.fetchSockets(opts);
     }
+
+    sockets(rooms) {
+      rooms.add("loud");
+      return super.sockets(rooms);
+    }
   };
 }
 
@@ -449,6 +454,7 @@ for (const [name, adapter] of [
     assert.deepEqual(await send(pairs[2].socket.broadcast), [1]);
     assert.deepEqual(await send(io.to(pairs[2].client.id)), [2]);
     assert.equal((await io.fetchSockets()).length, 2);
+    assert.equal((await io.allSockets()).size, 2);
     const [remote] = await io.in(pairs[2].client.id).fetchSockets();
     assert.deepEqual(await send(remote), [2]);
   });

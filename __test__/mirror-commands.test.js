@@ -511,6 +511,17 @@ for (const [kind, Class] of [
     assert.deepEqual(nsp.engine.said, []);
   });
 
+  test(`${kind}: a socket of which nothing was said is not mistaken for one of another engine`, () => {
+    const nsp = new Namespace(Class);
+    const other = new Engine();
+    nsp.crowd(10);
+    const stray = nsp.hold("stray", nsp.open(other));
+    nsp.sockets.set("stray", stray);
+    nsp.join("room", stray);
+    assert.deepEqual(nsp.emit("a", ["stray"]), []);
+    assert.deepEqual(nsp.emit("b", ["room"]), [`room 1: ${first(10)}`, `b (room): ${first(10)}`]);
+  });
+
   test(`${kind}: a connection of no engine of ours comes first`, () => {
     const nsp = new Namespace(Class);
     const client = nsp.open({});
@@ -555,6 +566,14 @@ test("an adapter that is the one of two namespaces is followed once", () => {
   const { mirror } = nsp;
   follow(nsp, nsp.adapter);
   assert.equal(mirrorOf(nsp.adapter), mirror);
+});
+
+test("an adapter that keeps its rooms elsewhere is left alone", () => {
+  const { apply } = InMemoryAdapter.prototype;
+  for (const adapter of [{}, { apply }, { apply, rooms: new Map() }, { apply, rooms: {}, sids: new Map() }]) {
+    follow(new Namespace(), adapter);
+    assert.equal(mirrorOf(adapter), undefined);
+  }
 });
 
 test("close() of our adapter drops its rooms", () => {
