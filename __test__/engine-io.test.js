@@ -269,6 +269,28 @@ test("wsEngine: WebSockets of another implementation carry sessions", async (t) 
   }
 });
 
+for (const length of [125, 126, 65_535, 65_536, 65_537]) {
+  test(`wsEngine: messages of ${length} bytes`, async (t) => {
+    const server = await serve(t, { wsEngine: WebSocketServer });
+    const { ws, socket } = await server.rawPair();
+    const text = "x".repeat(length - '42["ev",""]'.length);
+    const gotText = once(socket, "ev");
+    ws.text(`42["ev","${text}"]`);
+    assert.deepEqual(await gotText, [text]);
+    socket.emit("ev", text);
+    assert.equal(await ws.next(), `42["ev","${text}"]`);
+
+    const bytes = Buffer.alloc(length, 1);
+    const gotBytes = once(socket, "bin");
+    ws.text('451-["bin",{"_placeholder":true,"num":0}]');
+    ws.binary(bytes);
+    assert.deepEqual(await gotBytes, [bytes]);
+    socket.emit("bin", bytes);
+    await ws.next();
+    assert.deepEqual(await ws.next(), bytes);
+  });
+}
+
 test("wsEngine: the end of the client, and its faults, are told as ever", async (t) => {
   const server = await serve(t, { wsEngine: WebSocketServer });
   const first = await server.rawSession();

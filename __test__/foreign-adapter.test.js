@@ -403,6 +403,22 @@ test("a class with its own apply() is asked for every recipient", async (t) => {
   );
 });
 
+test("recipients who are named one by one are reached on whichever worker they are", async (t) => {
+  class OneByOne extends Adapter {
+    apply(opts, callback) {
+      super.apply(opts, (socket) => callback(socket));
+    }
+  }
+  const server = await serve(t, { adapter: OneByOne, workers: 4 });
+  const pairs = await server.pairs(8);
+  for (let round = 0; round < 2; round++) {
+    const heard = Promise.all(pairs.map(({ client }) => once(client, "event")));
+    // nothing else is said in this tick that would wake the others
+    server.io.emit("event", round);
+    assert.deepEqual(await heard, Array(8).fill([round]));
+  }
+});
+
 test("a class with its own broadcast() is left to it", async (t) => {
   class Whispering extends Adapter {
     broadcast(packet, opts) {

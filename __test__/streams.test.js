@@ -4,7 +4,19 @@
 
 const test = require("node:test");
 const assert = require("node:assert/strict");
-const { serve, once, record, connected, within, RawWebSocket } = require("./support/harness");
+const { Duplex } = require("node:stream");
+const {
+  serve,
+  once,
+  record,
+  connected,
+  eventually,
+  within,
+  isStock,
+  frame,
+  upgradeRequest,
+  RawWebSocket,
+} = require("./support/harness");
 
 const TRANSPORTS = [["websocket"], ["polling"], ["polling", "websocket"]];
 
@@ -131,3 +143,128 @@ for (const stream of ["http", "https", "duplex"]) {
     assert.equal(socket.conn.remoteAddress, "127.0.0.1");
   });
 }
+
+/** A connection in memory, whose writes can be held back. */
+class HeldDuplex extends Duplex {
+  constructor() {
+    super({ allowHalfOpen: true });
+    this.written = Buffer.alloc(0);
+    this.isHeld = false;
+    this.release = undefined;
+  }
+
+  _read() {}
+
+  _write(chunk, encoding, callback) {
+    const write = () => {
+      this.written = Buffer.concat([this.written, chunk]);
+      callback();
+    };
+    if (this.isHeld) this.release = write;
+    else write();
+  }
+}
+
+/** A session over such a connection, and its socket. */
+async function heldSession(server) {
+  const duplex = new HeldDuplex();
+  server.keep(duplex);
+  server.httpServer.emit("connection", duplex);
+  const connection = once(server.io, "connection");
+  duplex.push(upgradeRequest("/socket.io/?EIO=4&transport=websocket"));
+  await eventually(() => duplex.written.includes('0{"sid"'), "the handshake");
+  duplex.push(frame({ payload: "40" }));
+  const [socket] = await connection;
+  await eventually(() => duplex.written.includes('40{"sid"'), "the answer to CONNECT");
+  return { duplex, socket };
+}
+
+const PUMPED = { skip: isStock && "stock reads and writes such streams by way of ws" };
+
+test(
+  "what is being written when the client has hung up still arrives, and then the stream is closed",
+  PUMPED,
+  async (t) => {
+    const server = await serve(t, {}, { stream: "duplex" });
+    const { duplex, socket } = await heldSession(server);
+    duplex.isHeld = true;
+    socket.emit("ev", "the last words");
+    await eventually(() => duplex.release, "a write");
+    const disconnected = once(socket, "disconnect");
+    duplex.push(null);
+    await disconnected;
+    await eventually(
+      () => Object.keys(server.io.engine._roads().streams).length === 0,
+      "the stream's release",
+    );
+    assert.equal(duplex.destroyed, false);
+    const closed = once(duplex, "close");
+    duplex.isHeld = false;
+    duplex.release();
+    await closed;
+    assert.ok(duplex.written.includes("the last words"));
+    assert.equal(duplex.writableFinished, true);
+  },
+);
+
+/** A session whose client reads nothing, severed while bytes are being written. `onSevering` is called before that. */
+async function severedSession(t, onSevering) {
+  const server = await serve(t, { maxOutboundBuffer: 1000 }, { stream: "duplex" });
+  const { duplex, socket } = await heldSession(server);
+  duplex.isHeld = true;
+  socket.emit("ev", "the last words");
+  await eventually(() => duplex.release, "a write");
+  onSevering?.();
+  socket.emit("ev", "x".repeat(2000));
+  // not by what needs a timer
+  while (Object.keys(server.io.engine._roads().streams).length !== 0) await new Promise(setImmediate);
+  return duplex;
+}
+
+test(
+  "what is being written when a client is severed still arrives, and then the stream is closed",
+  PUMPED,
+  async (t) => {
+    const duplex = await severedSession(t);
+    const closed = once(duplex, "close");
+    duplex.isHeld = false;
+    duplex.release();
+    await closed;
+    assert.ok(duplex.written.includes("the last words"));
+  },
+);
+
+test("a stream that is never written to its end is closed after half a minute", PUMPED, async (t) => {
+  const duplex = await severedSession(t, () => t.mock.timers.enable({ apis: ["setTimeout"] }));
+  t.mock.timers.tick(29_999);
+  assert.equal(duplex.destroyed, false);
+  t.mock.timers.tick(1);
+  assert.equal(duplex.destroyed, true);
+  t.mock.timers.reset();
+});
+
+test("a stream rests while what was read from it has not been handled", PUMPED, async (t) => {
+  const server = await serve(t, {}, { stream: "duplex" });
+  const { duplex, socket } = await heldSession(server);
+  const { native } = server.io.engine._bridge;
+  const { pipeData, isBehind } = native;
+  let turns = 3;
+  native.pipeData = function (...args) {
+    pipeData.apply(this, args);
+    return true;
+  };
+  const pauses = record(duplex, "pause");
+  const resumes = record(duplex, "resume");
+  native.isBehind = () => {
+    assert.equal(duplex.isPaused(), true);
+    return turns-- > 0;
+  };
+  const got = record(socket, "ev");
+  duplex.push(frame({ payload: '42["ev",1]' }));
+  await pauses.until(1);
+  await resumes.until(1);
+  assert.equal(turns, -1);
+  Object.assign(native, { pipeData, isBehind });
+  duplex.push(frame({ payload: '42["ev",2]' }));
+  assert.deepEqual(await got.until(2), [[1], [2]]);
+});

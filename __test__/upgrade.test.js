@@ -453,3 +453,25 @@ test("an answer that somebody makes to the upgrade request itself is not waited 
   const ws = await RawWebSocket.connect(server);
   assert.ok(io.sockets.sockets.has(ws.id));
 });
+
+test("the socket of a connection that has served a request before its upgrade is the same, to its end", async (t) => {
+  let seen;
+  const requestListener = (req, res) => {
+    seen = req.socket;
+    res.end();
+  };
+  const server = await serve(t, {}, { requestListener });
+  const connection = server.keep(new RawConnection(server));
+  connection.write("GET /other HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  await connection.changes.until(() => connection.received.includes("\r\n\r\n"));
+  connection.write(upgradeRequest("/socket.io/?EIO=4&transport=websocket"));
+  await connection.changes.until(() => connection.received.includes('0{"sid"'));
+  const connected = once(server.io, "connection");
+  connection.write(frame({ payload: "40" }));
+  const [socket] = await connected;
+  assert.equal(socket.request.socket, seen);
+  assert.equal(socket.conn.transport.socket._socket, seen);
+  const closed = once(seen, "close");
+  connection.destroy();
+  await closed;
+});

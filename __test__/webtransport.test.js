@@ -26,6 +26,31 @@ test("a session begins with a packet on the first stream", async (t) => {
   await transport.accepted;
 });
 
+for (const length of [125, 126, 65_535, 65_536, 65_537]) {
+  test(`messages of ${length} bytes, the most and the least that each form of a length can say`, async (t) => {
+    const server = await serve(t, TRANSPORTS);
+    const connection = once(server.io, "connection");
+    const transport = await RawWebTransport.connect(server);
+    const [socket] = await connection;
+    // in front of a text, there is the digit of a message
+    const text = "x".repeat(length - '42["ev",""]'.length);
+    const gotText = once(socket, "ev");
+    transport.send(`42["ev","${text}"]`);
+    assert.deepEqual(await gotText, [text]);
+    socket.emit("ev", text);
+    assert.deepEqual(await transport.next(), { type: "message", data: `2["ev","${text}"]` });
+
+    const bytes = Buffer.alloc(length, 1);
+    const gotBytes = once(socket, "bin");
+    transport.send('451-["bin",{"_placeholder":true,"num":0}]');
+    transport.send(bytes);
+    assert.deepEqual(await gotBytes, [bytes]);
+    socket.emit("bin", bytes);
+    await transport.next();
+    assert.deepEqual(await transport.next(), { type: "message", data: bytes });
+  });
+}
+
 test("initialPacket follows the handshake", async (t) => {
   const server = await serve(t, { ...TRANSPORTS, initialPacket: Buffer.from([1, 2]) });
   const transport = await RawWebTransport.open(server);
