@@ -38,6 +38,9 @@ const { NO_ID, DRAIN_HEAD, DRAIN_CAPACITY } = words;
 /** Words that one turn of the event loop takes at the most, so that other things get their turn. */
 const WORDS_PER_TURN = 8192;
 
+/** The same for what the events weigh: their texts and buffers, in bytes. */
+const WEIGHT_PER_TURN = 256 * 1024;
+
 /**
  * Turns of the event loop after which whatever had arrived from a client has been handed over: its connection is
  * accepted in one, its request read in the next, and the engine may have been woken before either.
@@ -116,17 +119,19 @@ function drain(bridge) {
 
 function workThrough(bridge) {
   const { native, batch } = bridge;
-  let budget = WORDS_PER_TURN;
+  let words = WORDS_PER_TURN;
+  let weight = WEIGHT_PER_TURN;
   for (;;) {
     while (batch.at < batch.end) dispatch(bridge, batch);
     queue.flush();
     batch.subject = -1;
-    if (budget <= 0) {
+    if (words <= 0 || weight <= 0) {
       setImmediate(bridge.drain);
       return;
     }
     if (!batch.fetch(native)) return;
-    budget -= batch.words[0];
+    words -= batch.words[0];
+    weight -= batch.words[2];
   }
 }
 

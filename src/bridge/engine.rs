@@ -24,8 +24,9 @@ use crate::worker::event::{EventBatch, Inbox};
 use crate::worker::recovery::Subject;
 use crate::worker::WorkerHandle;
 
-/// Words at the head of the array that `drain` fills: the number of words that follow, the number of buffers.
-pub const DRAIN_HEAD: usize = 2;
+/// Words at the head of the array that `drain` fills: the number of words that follow, the number of buffers, and what the
+/// events weigh.
+pub const DRAIN_HEAD: usize = 3;
 
 /// Commands that may wait for a worker before streams in JavaScript are read no more.
 const MAX_WAITING_COMMANDS: usize = 64;
@@ -325,7 +326,7 @@ impl NativeEngine {
     }
 
     /// Takes a batch of events: their words into `words` (the bytes of a `Uint32Array` of `DRAIN_CAPACITY` words, see `codes`;
-    /// two words that count them and the buffers come first), their texts as the string that is returned. No words:
+    /// some words that count them and the buffers, and weigh all of it, come first), their texts as the string that is returned. No words:
     /// there are no more events, and `wake` is called for the next.
     ///
     /// # Errors
@@ -360,7 +361,8 @@ impl NativeEngine {
             }
         }
         panic_point!("batch");
-        write_words(words, &[batch.words.len() as u32, batch.buffers.len() as u32]);
+        let weight = u32::try_from(batch.weight()).unwrap_or(u32::MAX);
+        write_words(words, &[batch.words.len() as u32, batch.buffers.len() as u32, weight]);
         write_words(&mut words[DRAIN_HEAD * size_of::<u32>()..], &batch.words);
         let text = if batch.text.is_ascii() {
             env.create_string_latin1(batch.text.as_bytes())

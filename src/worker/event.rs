@@ -81,6 +81,9 @@ const LONGEST_EVENT: usize = 5;
 /// A batch that has this many bytes of text takes no further events.
 const FULL_TEXT: usize = 32 << 10;
 
+/// Nor does one that weighs this much, with its buffers: it is worked through in one go.
+const FULL_WEIGHT: usize = 256 << 10;
+
 /// Words of events that JavaScript is woken for although more WebSockets wait to be read.
 const WORTHWHILE: usize = 16 * LONGEST_EVENT;
 
@@ -101,11 +104,20 @@ pub struct EventBatch {
 
 impl EventBatch {
     fn is_full(&self) -> bool {
-        self.words.len() + LONGEST_EVENT > MAX_WORDS || self.text.len() >= FULL_TEXT
+        self.words.len() + LONGEST_EVENT > MAX_WORDS
+            || self.text.len() >= FULL_TEXT
+            || self.weight >= FULL_WEIGHT
     }
 
     fn has_room_for(&self, other: &EventBatch) -> bool {
-        self.words.len() + other.words.len() <= MAX_WORDS && self.text.len() + other.text.len() <= FULL_TEXT
+        self.words.len() + other.words.len() <= MAX_WORDS
+            && self.text.len() + other.text.len() <= FULL_TEXT
+            && self.weight + other.weight <= FULL_WEIGHT
+    }
+
+    /// What it costs JavaScript, in about bytes.
+    pub fn weight(&self) -> usize {
+        self.weight
     }
 
     fn append(&mut self, other: &mut EventBatch) {
@@ -378,6 +390,27 @@ mod tests {
             words += batch.words.len();
         }
         assert_eq!(words, 50_000);
+    }
+
+    #[test]
+    fn a_batch_takes_no_more_than_javascript_can_work_through_in_one_go() {
+        let (mut sink, inbox, _) = sink(usize::MAX);
+        for _ in 0..100 {
+            sink.binary(ID, vec![0; FULL_WEIGHT / 4]);
+            sink.text(ID, &"x".repeat(FULL_TEXT / 2), false);
+            sink.publish();
+        }
+        let mut batches = 0;
+        while let Some((batch, _)) = inbox.take() {
+            assert!(batch.weight() <= FULL_WEIGHT && batch.text.len() <= FULL_TEXT);
+            batches += 1;
+        }
+        assert_eq!(batches, 50);
+        for _ in 0..10 {
+            sink.binary(ID, vec![0; FULL_WEIGHT / 2]);
+        }
+        sink.publish();
+        assert!(std::iter::from_fn(|| inbox.take()).all(|(batch, _)| batch.buffers.len() <= 2));
     }
 
     #[test]
