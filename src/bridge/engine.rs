@@ -325,9 +325,9 @@ impl NativeEngine {
         let _ = catch_unwind(AssertUnwindSafe(stop));
     }
 
-    /// Takes a batch of events: their words into `words` (the bytes of a `Uint32Array` of `DRAIN_CAPACITY` words, see `codes`;
-    /// some words that count them and the buffers, and weigh all of it, come first), their texts as the string that is returned. No words:
-    /// there are no more events, and `wake` is called for the next.
+    /// Takes a batch of events: their words into `words` (the bytes of a `Uint32Array` of `DRAIN_CAPACITY` words, see
+    /// `codes`; words that count them and the buffers, and say what all of it weighs, come first), their texts as the
+    /// string that is returned. No words: there are no more events, and `wake` is called for the next.
     ///
     /// # Errors
     /// When V8 cannot make the string.
