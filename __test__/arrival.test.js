@@ -413,6 +413,40 @@ test("polling, and requests of others", async (t) => {
   assert.equal(client.connected, true);
 });
 
+test("what does not begin like a request of ours is Node's at once", { skip: isStock }, async (t) => {
+  const server = await open(t, { create: () => http.createServer((req, res) => res.end(req.url)) });
+  const { native } = server.io.engine._bridge;
+  const { receive } = native;
+  const received = [];
+  native.receive = function (...args) {
+    received.push(args);
+    return receive.apply(this, args);
+  };
+  const others = ["/", "/socket.iO/", "/socket.io?EIO=4&transport=websocket", "/socket", "//socket.io/"];
+  for (const path of others) assert.equal((await request(server, { path })).body, path);
+  assert.equal((await request(server, { path: "/socket.io/", method: "PUT" })).status, 400);
+  // elsewhere, connections are accepted before they have said anything
+  if (process.platform === "linux") assert.equal(received.length, 0);
+  await RawWebSocket.open(server);
+  assert.equal(received.length, 1);
+});
+
+test("a connection waits to be accepted only while it may concern us", { skip: isStock }, async (t) => {
+  const server = await open(t);
+  const { native } = server.io.engine._bridge;
+  const told = [];
+  native.deferAccept = (fd, defers) => told.push(defers);
+  const seen = new Recorder();
+  const listener = (socket) => seen.push(socket.remotePort);
+  await RawWebSocket.open(server);
+  server.httpServer.on("connection", listener);
+  const ws = await RawWebSocket.open(server);
+  assert.deepEqual([seen.list, told], [[ws.socket.localPort], [false]]);
+  server.httpServer.off("connection", listener);
+  await RawWebSocket.open(server);
+  assert.deepEqual(told, [false, true]);
+});
+
 test("a connection that says nothing is Node's after a while", async (t) => {
   const server = await open(t);
   const connection = await silent(server);

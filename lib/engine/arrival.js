@@ -55,6 +55,21 @@ class Arrivals {
     );
   }
 
+  /** Has connections wait until they have said something, or not. */
+  defer(listening, defers) {
+    this.server._bridge.native.deferAccept(listening.fd, defers);
+  }
+
+  /** Whether it is clear that a connection does not begin with a request that concerns us. */
+  isForeign(handle) {
+    try {
+      return this.server._bridge.native.isForeign(handle.fd, this.path);
+    } catch (error) {
+      debug("an accepted connection is left to Node: %s", error);
+      return true;
+    }
+  }
+
   /**
    * Has the native engine look at a connection.
    * @param {TCP} handle - Node's handle for it

@@ -11,13 +11,16 @@ const SHORTEST_LIMIT = 10000;
 class Entrance {
   /**
    * @param {http.Server} httpServer
-   * @param {object} keeper - who looks at the connections: `isOpen()`, `receive(handle, handOver)` and `closeAll()`
+   * @param {object} keeper - who looks at the connections: `isOpen()`, `defer(handle, defers)`, `isForeign(handle)`,
+   *   `receive(handle, handOver)` and `closeAll()`
    */
   constructor(httpServer, keeper) {
     this.httpServer = httpServer;
     this.keeper = keeper;
     /** The handle whose connections come here. */
     this._listening = undefined;
+    /** Whether connections wait in the kernel until they have said something. */
+    this._defers = false;
   }
 
   /** Whether connections come here. */
@@ -31,6 +34,7 @@ class Entrance {
     // a server that is attached to while it begins to listen says so afterwards
     if (listening === undefined || listening === this._listening) return;
     this._listening = listening;
+    const entrance = this;
     const { keeper } = this;
     const { onconnection } = listening;
     let context;
@@ -39,10 +43,24 @@ class Entrance {
       const [error, handle] = args;
       // the asynchronous context of whoever has the server listen, which is also that of its requests
       context ??= new AsyncResource("SOCKEYE_ARRIVALS");
-      if (error || !(handle?.fd >= 0) || !keeper.isOpen() || !keeper.receive(handle, handOver)) {
+      const isOpen = !error && handle?.fd >= 0 && keeper.isOpen();
+      entrance._defer(isOpen);
+      if (!isOpen || keeper.isForeign(handle) || !keeper.receive(handle, handOver)) {
         onconnection.apply(this, args);
       }
     };
+    this._defers = false;
+    this._defer(keeper.isOpen());
+  }
+
+  /**
+   * Has connections wait in the kernel until they have said something, or not. What they begin with can be told at once
+   * then, and most of those that are Node's go to Node without a detour.
+   */
+  _defer(defers) {
+    if (defers === this._defers || !(this._listening.fd >= 0)) return;
+    this._defers = defers;
+    this.keeper.defer(this._listening, defers);
   }
 }
 

@@ -262,6 +262,36 @@ impl NativeEngine {
         Ok(false)
     }
 
+    /// Whether a connection that Node has accepted begins with something else than a request for a target that begins with
+    /// `path`. `false` if that cannot be told yet.
+    #[napi(catch_unwind)]
+    pub fn is_foreign(&self, fd: i32, path: String) -> bool {
+        panic_point!("isForeign");
+        #[cfg(unix)]
+        return {
+            use crate::protocol::http::beginning::{may_concern, ENOUGH};
+            let mut buffer = [std::mem::MaybeUninit::uninit(); ENOUGH];
+            match crate::os::fd::peek(fd, &mut buffer) {
+                Ok(bytes) => bytes.is_empty() || !may_concern(bytes, &path),
+                Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+            }
+        };
+        #[cfg(not(unix))]
+        return (fd, path).0 < 0;
+    }
+
+    /// Has the kernel keep connections of a listening socket to itself until they have said something, for about a
+    /// second, or hand them out at once. Where it cannot do that, nothing changes.
+    #[napi(catch_unwind)]
+    pub fn defer_accept(&self, fd: i32, defers: bool) {
+        panic_point!("deferAccept");
+        // it is a matter of speed only
+        #[cfg(unix)]
+        let _ = crate::os::fd::defer_accept(fd, defers);
+        #[cfg(not(unix))]
+        let _ = (fd, defers);
+    }
+
     /// The body of a POST of a client of revision 3, with binary data.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::task::{Context, Poll};
 
-use socket2::Socket;
+use socket2::{SockRef, Socket};
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
 /// A connected stream socket, registered with the worker's runtime. The descriptor closes when this is dropped.
@@ -34,6 +34,57 @@ pub fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
     // it and closes it once; the duplicate is owned by the returned value, which closes it once.
     let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
     borrowed.try_clone_to_owned()
+}
+
+/// Lets `look` look at a descriptor that somebody else owns.
+fn with_borrowed<T>(fd: RawFd, look: impl FnOnce(SockRef<'_>) -> io::Result<T>) -> io::Result<T> {
+    if fd < 0 {
+        return Err(io::Error::from_raw_os_error(libc::EBADF));
+    }
+    // SAFETY: the caller (a binding that runs on the JavaScript thread) passes the descriptor of a handle that is open and
+    // stays open during this call, because only that thread closes handles. Nothing is closed here.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+    look(SockRef::from(&borrowed))
+}
+
+/// What has arrived at a socket that somebody else owns, as far as there is room; it stays there.
+///
+/// # Errors
+/// `WouldBlock` when there is nothing, or what the kernel reports.
+pub fn peek(fd: RawFd, buffer: &mut [MaybeUninit<u8>]) -> io::Result<&[u8]> {
+    let length =
+        with_borrowed(fd, |socket| socket.recv_with_flags(buffer, libc::MSG_PEEK | libc::MSG_DONTWAIT))?;
+    // SAFETY: the kernel has written this many bytes into the buffer.
+    Ok(unsafe { std::slice::from_raw_parts(buffer.as_ptr().cast(), length) })
+}
+
+/// Has connections of a listening TCP socket that somebody else owns wait in the kernel until they have said something,
+/// for about a second, or be accepted at once. Elsewhere than on Linux, they are accepted at once.
+///
+/// # Errors
+/// What the kernel reports.
+pub fn defer_accept(fd: RawFd, defers: bool) -> io::Result<()> {
+    with_borrowed(fd, |socket| {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        {
+            let seconds = libc::c_int::from(defers);
+            // SAFETY: `seconds` lives during the call, which reads as many bytes of it as it is told.
+            let result = unsafe {
+                libc::setsockopt(
+                    socket.as_raw_fd(),
+                    libc::IPPROTO_TCP,
+                    libc::TCP_DEFER_ACCEPT,
+                    std::ptr::from_ref(&seconds).cast(),
+                    size_of::<libc::c_int>() as libc::socklen_t,
+                )
+            };
+            if result != 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        let _ = (socket, defers);
+        Ok(())
+    })
 }
 
 /// Descriptors that a burst of new connections may take, or half of all if there are few: a listening socket has 511
@@ -194,6 +245,24 @@ mod tests {
         assert_eq!(&buffer, b"still here");
         drop(ours);
         assert_eq!(client.read(&mut buffer).unwrap(), 0);
+    }
+
+    #[test]
+    fn what_is_looked_at_stays() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        defer_accept(listener.as_raw_fd(), true).unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.write_all(b"hello").unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        server.set_nonblocking(true).unwrap();
+        let mut three = [MaybeUninit::uninit(); 3];
+        assert_eq!(peek(server.as_raw_fd(), &mut three).unwrap(), b"hel");
+        let mut buffer = [0; 5];
+        server.read_exact(&mut buffer).unwrap();
+        assert_eq!(&buffer, b"hello");
+        assert_eq!(peek(server.as_raw_fd(), &mut three).unwrap_err().kind(), ErrorKind::WouldBlock);
+        defer_accept(listener.as_raw_fd(), false).unwrap();
+        assert!(peek(-1, &mut three).is_err() && defer_accept(-1, true).is_err());
     }
 
     #[test]

@@ -6,6 +6,8 @@
 
 pub mod engine_io;
 pub mod error;
+#[cfg(unix)]
+pub mod http;
 pub mod ids;
 pub mod options;
 pub mod polling;

@@ -1,0 +1,59 @@
+//! The first bytes of a connection, when it is accepted: whose it is can often be told by them already.
+
+/// How the requests begin that are looked at further; the path follows.
+const STARTS: [&[u8]; 1] = [b"GET "];
+
+/// The longest path that is looked for.
+const LONGEST_PATH: usize = 120;
+
+/// Bytes that are enough to tell.
+pub const ENOUGH: usize = LONGEST_PATH + 8;
+
+/// Whether these bytes may be the beginning of a request for a target that begins with `path`.
+pub fn may_concern(bytes: &[u8], path: &str) -> bool {
+    let agree = |bytes: &[u8], expected: &[u8]| {
+        let length = bytes.len().min(expected.len());
+        bytes[..length] == expected[..length]
+    };
+    STARTS.iter().any(|start| {
+        agree(bytes, start) && bytes.get(start.len()..).is_none_or(|rest| agree(rest, path.as_bytes()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_for_the_path_and_every_beginning_of_it_may_concern_us() {
+        let request = b"GET /socket.io/?EIO=4 HTTP/1.1";
+        for length in 0..=request.len() {
+            assert!(may_concern(&request[..length], "/socket.io/"), "{length}");
+        }
+    }
+
+    #[test]
+    fn anything_else_does_not() {
+        for bytes in [
+            "GET / HTTP/1.1",
+            "GET /socket.iO/",
+            "GET /socket.io?",
+            "GET http://here/socket.io/",
+            "get /socket.io/",
+            "GETT /socket.io/",
+            "HEAD /socket.io/",
+            "X",
+            "\r\n",
+            "\u{16}\u{3}\u{1}",
+        ] {
+            assert!(!may_concern(bytes.as_bytes(), "/socket.io/"), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_too_long_to_be_seen_as_a_whole() {
+        let path = "/long/".repeat(100);
+        let request = format!("GET {path}?");
+        assert!(may_concern(&request.as_bytes()[..ENOUGH], &path));
+    }
+}
