@@ -327,6 +327,11 @@ class RawWebSocket extends RawConnection {
     this.write(frame({ payload }));
   }
 
+  /** Sends several in one write, which TLS makes one record of. */
+  texts(...payloads) {
+    this.write(Buffer.concat(payloads.map((payload) => frame({ payload }))));
+  }
+
   binary(payload) {
     this.write(frame({ opcode: BINARY, payload }));
   }
