@@ -1,7 +1,8 @@
 "use strict";
 
 const createDebug = require("debug");
-const { subprotocol } = require("ws");
+// Bun has a ws of its own, which lacks this
+const { subprotocol = { parse: (header) => [header.split(",", 1)[0].trim()] } } = require("ws");
 const { Conn, revisionOf } = require("./conn");
 const { negotiate } = require("./transports/deflate");
 const {

@@ -5,9 +5,10 @@
  * worker.
  */
 
+// Bun has a ws of its own, which lacks these
 const { PerMessageDeflate, extension } = require("ws");
 
-const NAME = PerMessageDeflate.extensionName;
+const NAME = "permessage-deflate";
 
 /** The size of a window if nothing else has been agreed on, as a logarithm. */
 const DEFAULT_WINDOW_BITS = 15;
@@ -19,11 +20,11 @@ const DEFAULT_WINDOW_BITS = 15;
  * @param {object} options - the option `perMessageDeflate`: serverNoContextTakeover, clientNoContextTakeover,
  *   serverMaxWindowBits, clientMaxWindowBits
  * @returns {{ response: string, agreed: number }|undefined} the value for the answer, and what was agreed on as the
- *   native engine wants it; nothing if the client does not offer the extension
+ *   native engine wants it; nothing if the client does not offer the extension, or ws does not have it
  * @throws {Error} when an offer is malformed, or none can be accepted
  */
 function negotiate(header, options) {
-  if (header === undefined) return undefined;
+  if (header === undefined || PerMessageDeflate === undefined) return undefined;
   const offers = extension.parse(header)[NAME];
   if (offers === undefined) return undefined;
   const params = new PerMessageDeflate({ ...options, isServer: true }).accept(offers);
