@@ -250,7 +250,7 @@ class Program {
     connection.conn = socket.conn;
     this.note("connect", id);
     const writeToEngine = ([serial]) => connection.expected.push(serial);
-    this.nsp.sockets.set(id, { id, client: { writeToEngine } });
+    this.nsp.sockets.set(id, { id, socket, client: { writeToEngine } });
     this.model.addAll(id, new Set([id]));
     this.guests.push({ id, pid: socket.pid, socket, connection });
   }
@@ -275,7 +275,9 @@ class Program {
     await Promise.all(gone);
     for (const guest of companions) {
       const rooms = [...(this.model.socketRooms(guest.id) ?? [])];
-      this.model.persistSession({ sid: guest.id, pid: guest.pid, rooms, data: {} });
+      if (!this.hasTwin(guest)) {
+        this.model.persistSession({ sid: guest.id, pid: guest.pid, rooms, data: {} });
+      }
       const last = connection.ws.messages.map(parse).findLast((event) => event?.length === 3);
       if (this.recovers && last !== undefined) this.lost.push({ ...guest, serial: last[1], offset: last[2] });
       this.depart(guest);
@@ -285,8 +287,14 @@ class Program {
 
   depart(guest) {
     this.guests.splice(this.guests.indexOf(guest), 1);
+    if (this.hasTwin(guest)) return;
     this.model.delAll(guest.id);
     this.nsp.sockets.delete(guest.id);
+  }
+
+  /** Whether the session is another connection's by now. With stock, that does not keep anybody from ending it. */
+  hasTwin({ id, socket }) {
+    return !isStock && this.nsp.sockets.has(id) && this.nsp.sockets.get(id).socket !== socket;
   }
 
   /** A connection has ended, and with it those that were still held back: they leave when the middleware is done. */

@@ -11,7 +11,7 @@ const { check, checkCargo, checkNode, finish, isSerial, lint, prepare, testFiles
 const { smokeOtherNodes } = require("./nodes");
 const { run } = require("./support");
 
-/** What is tested over streams without a plain descriptor as well: see `SIO_STREAM` in __test__/support/harness.js. */
+/** What is tested over other streams, and with several workers, as well: see __test__/support/harness.js. */
 const CORE = [
   "acks",
   "bad-input-frames",
@@ -37,7 +37,9 @@ const CORE = [
   "packet",
   "per-message-deflate",
   "polling",
+  "recovery",
   "robustness",
+  "room-mirror",
   "rooms",
   "several-servers",
   "text",
@@ -64,6 +66,7 @@ if (files.some((file) => file.includes("panics"))) {
 checkNode("node --test", parallelFiles);
 checkNode("node --test, over TLS", coreFiles, { stream: "https" });
 checkNode("node --test, over streams without a descriptor", coreFiles, { stream: "duplex" });
+checkNode("node --test, with four workers", coreFiles, { env: { SIO_WORKERS: "4" } });
 checkNode("node --test, one at a time", serialFiles, { concurrency: 1 });
 if (args.includes("--nodes")) smokeOtherNodes();
 if (files.length === 0) check(`a test file whose name contains ${words.join(" or ")}`, () => false);
