@@ -78,6 +78,11 @@ for (const transports of TRANSPORTS) {
   });
 }
 
+test("no road is off", NATIVE, () => {
+  const { off } = require("../lib/node/internals");
+  assert.deepEqual(off, { descriptors: undefined, remaking: undefined, entrance: undefined });
+});
+
 test("a client that begins with a WebSocket is admitted without Node's HTTP server", NATIVE, async (t) => {
   const server = await serve(t);
   parsers = 0;
