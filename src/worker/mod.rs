@@ -327,6 +327,10 @@ impl Worker {
     fn command_turn(&mut self, queue: &CommandQueue) -> After {
         panic_point!("command turn");
         self.now = Instant::now();
+        self.serve_commands(queue)
+    }
+
+    fn serve_commands(&mut self, queue: &CommandQueue) -> After {
         let mut after = After::More;
         self.work.begin();
         self.contained(Subject::Worker, Worker::go_on);
