@@ -26,9 +26,10 @@
 //! # A broadcast out
 //!
 //! `NativeEngine::submit` makes an `OpBatch` of what JavaScript has gathered and pushes it to the `CommandQueue` of
-//! each worker that it concerns → `serve`, `command_turn`, `execute_op` (`worker/mod.rs`) → `Worker::broadcast`
-//! (`worker/output.rs`) visits the members of the rooms (`worker/rooms.rs`) → `deliver` appends the frames, made once
-//! by `Encoded`, to each `Outbox` (`worker/outbox.rs`) → `finish_turn`, `flush`, `write_stream`: one write each.
+//! each worker that it concerns (`worker/queue.rs`) → `serve`, `command_turn`, `execute_op` (`worker/mod.rs`) →
+//! `Worker::broadcast` (`worker/broadcast.rs`) visits the members of the rooms (`worker/rooms.rs`) → `deliver`
+//! (`worker/output.rs`) appends the frames, made once by `Encoded`, to each `Outbox` (`worker/outbox.rs`) →
+//! `finish_turn`, `flush`, `write_stream` (`worker/writes.rs`): one write each.
 //!
 //! The half of both journeys that is in JavaScript is described in `ARCHITECTURE.md`, with the reasons for all of it.
 #![warn(missing_docs)]
