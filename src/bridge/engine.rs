@@ -262,8 +262,8 @@ impl NativeEngine {
         Ok(false)
     }
 
-    /// Whether a connection that Node has accepted begins with something else than a request for a target that begins with
-    /// `path`. `false` if that cannot be told yet.
+    /// Whether a connection that Node has accepted begins with something else than a request for a new WebSocket session,
+    /// at a target that begins with `path`. `false` if that cannot be told yet.
     #[napi(catch_unwind)]
     pub fn is_foreign(&self, fd: i32, path: String) -> bool {
         panic_point!("isForeign");

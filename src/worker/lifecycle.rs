@@ -205,6 +205,9 @@ impl Worker {
     /// next. A client would otherwise see the end of the session before it has looked at them.
     pub(super) fn close_over_poll(&mut self, id: ConnectionId) {
         if self.polling(id).is_some_and(|polling| polling.has_packets()) {
+            if let Some(connection) = self.connection(id) {
+                connection.session.tell_last();
+            }
             self.answer_poll(id);
             return;
         }

@@ -7,17 +7,30 @@ const STARTS: [&[u8]; 1] = [b"GET "];
 const LONGEST_PATH: usize = 120;
 
 /// Bytes that are enough to tell.
-pub const ENOUGH: usize = LONGEST_PATH + 8;
+pub const ENOUGH: usize = LONGEST_PATH + 392;
 
-/// Whether these bytes may be the beginning of a request for a target that begins with `path`.
+/// Whether these bytes may be the beginning of a request for a new WebSocket session, at a target that begins with `path`.
+///
+/// What is not is not looked at by a worker either. Requests of one client that come by several connections would
+/// overtake each other if some of them were.
 pub fn may_concern(bytes: &[u8], path: &str) -> bool {
     let agree = |bytes: &[u8], expected: &[u8]| {
         let length = bytes.len().min(expected.len());
         bytes[..length] == expected[..length]
     };
     STARTS.iter().any(|start| {
-        agree(bytes, start) && bytes.get(start.len()..).is_none_or(|rest| agree(rest, path.as_bytes()))
+        agree(bytes, start)
+            && bytes
+                .get(start.len()..)
+                .is_none_or(|rest| agree(rest, path.as_bytes()) && may_ask_for_a_websocket(rest))
     })
+}
+
+/// Whether a target, as far as it is there, may be that of an upgrade request without a session.
+fn may_ask_for_a_websocket(rest: &[u8]) -> bool {
+    let Some(end) = rest.iter().position(|&byte| byte == b' ') else { return true };
+    let has = |part: &[u8]| rest[..end].windows(part.len()).any(|window| window == part);
+    has(b"transport=websocket") && !has(b"sid=")
 }
 
 #[cfg(test)]
@@ -26,7 +39,7 @@ mod tests {
 
     #[test]
     fn a_request_for_the_path_and_every_beginning_of_it_may_concern_us() {
-        let request = b"GET /socket.io/?EIO=4 HTTP/1.1";
+        let request = b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1";
         for length in 0..=request.len() {
             assert!(may_concern(&request[..length], "/socket.io/"), "{length}");
         }
@@ -36,6 +49,9 @@ mod tests {
     fn anything_else_does_not() {
         for bytes in [
             "GET / HTTP/1.1",
+            "GET /socket.io/ HTTP/1.1",
+            "GET /socket.io/?EIO=4&transport=polling HTTP/1.1",
+            "GET /socket.io/?EIO=4&transport=websocket&sid=x HTTP/1.1",
             "GET /socket.iO/",
             "GET /socket.io?",
             "GET http://here/socket.io/",

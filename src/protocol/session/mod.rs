@@ -44,7 +44,8 @@ pub enum State {
     /// Packets leave through a WebSocket.
     WebSocket { stream: StreamId },
     /// The session ends with the next GET, when the WebSocket that probes takes over, or at `until`.
-    Closing { until: Instant, probe: Option<StreamId> },
+    /// `is_told`: the client has got the last packets, with which the application's side of the session is over.
+    Closing { until: Instant, probe: Option<StreamId>, is_told: bool },
     /// The session is over.
     Closed,
 }
@@ -286,9 +287,20 @@ impl Session {
         self.state != State::Closed && matches!(self.heartbeat, Heartbeat::Awaited { overdue: true, .. })
     }
 
+    /// The last packets leave for the client of a closing session.
+    pub fn tell_last(&mut self) {
+        if let State::Closing { is_told, .. } = &mut self.state {
+            *is_told = true;
+        }
+    }
+
     /// What to say of an end that comes now: a client that hangs up when it has missed its part of the heartbeat has been
-    /// silent for too long, though nobody may have looked at the timer yet, or JavaScript still be looking for its packet.
+    /// silent for too long, though nobody may have looked at the timer yet, or JavaScript still be looking for its packet. One
+    /// that hangs up when it has been told of the end does as it is told.
     pub fn ending_at(&self, now: Instant, ending: Ending) -> Ending {
+        if ending == Ending::TransportClose && matches!(self.state, State::Closing { is_told: true, .. }) {
+            return Ending::ForcedClose;
+        }
         match self.heartbeat {
             Heartbeat::Awaited { until, .. } if ending == Ending::TransportClose && until <= now => {
                 Ending::PingTimeout
@@ -326,7 +338,7 @@ impl Session {
             State::Polling | State::Probing { .. } => {
                 let until = turn.now + CLOSE_TIMEOUT;
                 // a client in the middle of an upgrade may not poll again before that is completed
-                self.state = State::Closing { until, probe: self.probe() };
+                self.state = State::Closing { until, probe: self.probe(), is_told: false };
                 CloseStep::Wait
             }
             State::Closing { .. } | State::Closed => CloseStep::Nothing,
