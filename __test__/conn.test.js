@@ -259,6 +259,7 @@ for (const [name, listen] of [
     const [{ socket, client }, other] = await server.pairs(2);
     const counter = countWrites(other.socket);
     const got = record(other.client, "ev");
+    const heard = record(client, "ev");
     const { conn } = socket;
     conn.on("drain", () => {});
     server.io.emit("ev", 1);
@@ -266,7 +267,7 @@ for (const [name, listen] of [
     conn.removeAllListeners("drain");
     listen(conn, "drain");
     socket.emit("ev");
-    await once(client, "ev");
+    await heard.until(2);
     server.io.emit("ev", 2);
     assert.equal(counter.writes, 1);
     assert.deepEqual(await got.until(2), [[1], [2]]);

@@ -22,6 +22,12 @@ const { WATCH_RECEIVED, WATCH_SENT } = codes.flags;
 /** A third one, for this side only: somebody listens to messages. */
 const WATCH_MESSAGES = 4;
 
+/** Stands among the callbacks for "what somebody was told of has left". */
+const DRAINED = Symbol("drained");
+
+/** The flags of a packet that waits. */
+const kFlags = Symbol("flags");
+
 /** Names of packets by the digit that stands for them on the wire (Engine.IO protocol v4, "Packet encoding"). */
 const PACKET_NAMES = ["open", "close", "ping", "pong", "message", "upgrade", "noop"];
 
@@ -102,14 +108,17 @@ class Conn {
     return this._polling ?? (this._transport ??= new WebSocket(this));
   }
 
-  /** Packets that wait for a GET of the client. What waits for a WebSocket does so in the worker. */
+  /**
+   * Packets that wait for a GET of the client. What waits for a WebSocket does so in the worker, unless somebody listens to
+   * what is sent.
+   */
   get writeBuffer() {
-    return this._polling?.waiting ?? [];
+    return (this._polling ?? this._transport)?.waiting ?? [];
   }
 
   /** Callbacks of messages that have not left; two lists, of which the first is all that is needed here. */
   get packetsFn() {
-    return this._callbacks ?? [];
+    return this._callbacks?.filter((callback) => callback !== DRAINED) ?? [];
   }
 
   get sentCallbackFn() {
@@ -158,6 +167,7 @@ class Conn {
     const isAtOnce = !!discard || this._polling === undefined || this._polling.canAnswer;
     this.readyState = "closing";
     this._polling?.abortPost();
+    if (!discard) this._tellOf(this._release());
     this.server._bridge.commands.close(this._handle, isAtOnce);
     if (isAtOnce) this._end("forced close");
   }
@@ -257,13 +267,58 @@ class Conn {
     options.compress = (flags & COMPRESS) !== 0;
     const packet = { type: "message", options, data };
     this.emit("packetCreate", packet);
+    if (this._polling === undefined) {
+      this._writeHeld(packet, flags);
+      return;
+    }
     this._submit(packet.data, flags);
-    if (this._polling === undefined || this._polling.writable) {
-      if (this._polling !== undefined) this._polling.isAnswered = true;
+    if (this._polling.writable) {
+      this._polling.isAnswered = true;
       this._emitFlush([packet]);
     } else {
       this._polling.waiting.push(packet);
     }
+  }
+
+  /** Sends a packet over the WebSocket, when those before it have left. @private */
+  _writeHeld(packet, flags) {
+    const { transport, server } = this;
+    packet[kFlags] = flags;
+    transport.waiting.push(packet);
+    if (!transport.isSending) {
+      this._flushHeld();
+      return;
+    }
+    server._holding.add(this);
+    transport.held += packet.data.byteLength ?? packet.data.length;
+    // what is too much is for the worker to decide
+    if (transport.held > server.opts.maxOutboundBuffer) this._release();
+  }
+
+  /** Sends the packets that wait, and tells whoever listens. They have left when the worker says so. @private */
+  _flushHeld() {
+    const packets = this._release();
+    if (packets.length !== 0) this.transport.isSending = true;
+    this._tellOf(packets);
+  }
+
+  /** @private */
+  _tellOf(packets) {
+    if (packets.length !== 0) this._emitFlush(packets);
+  }
+
+  /** Hands the packets that wait over. The last one asks to be told of. @private */
+  _release() {
+    const { _transport: transport } = this;
+    if (this._polling !== undefined || transport === undefined || transport.waiting.length === 0) return [];
+    const packets = transport.waiting;
+    transport.waiting = [];
+    transport.held = 0;
+    this.server._holding.delete(this);
+    for (const packet of packets) this._submit(packet.data, packet[kFlags]);
+    (this._callbacks ??= []).push(DRAINED);
+    this.server._bridge.commands.tellSent(this._handle);
+    return packets;
   }
 
   /** Sends a message that nobody is told of. @private */
@@ -337,7 +392,13 @@ class Conn {
 
   /** @private */
   _onSent() {
-    this._callbacks?.shift()?.(this.transport);
+    const callback = this._callbacks?.shift();
+    if (callback !== DRAINED) {
+      callback?.(this.transport);
+    } else if (this._transport !== undefined && !this._callbacks.includes(DRAINED)) {
+      this._transport.isSending = false;
+      this._flushHeld();
+    }
   }
 
   /** @returns {boolean} whether there are the threads that it takes @private */
@@ -464,9 +525,9 @@ class Conn {
     this.server._unregister(this);
     this._client?.onclose(reason, description);
     this._endProbe();
+    this.server._holding.delete(this);
     // listeners may want to see what has not been sent
-    if (this._polling !== undefined && this._polling.waiting.length !== 0)
-      process.nextTick(forget, this._polling);
+    if (this.writeBuffer.length !== 0) process.nextTick(forget, this._polling ?? this._transport);
     (this._polling ?? this._transport)?._end(reason === "transport error" ? description : undefined);
     this.emit("close", reason, description);
   }
@@ -501,8 +562,8 @@ function messageOf(frame) {
   return message;
 }
 
-function forget(polling) {
-  polling.waiting = [];
+function forget(transport) {
+  transport.waiting = [];
 }
 
 /** Is added to a revision if the client wants binary data as base64. */

@@ -131,6 +131,8 @@ class Server extends EventEmitter {
     this.init();
     /** How many sessions there are of which somebody listens to what they send. */
     this._watchedConns = 0;
+    /** Those that hold packets back until the ones before have left, because somebody listens to that. */
+    this._holding = new Set();
   }
 
   /**
@@ -271,7 +273,10 @@ class Server extends EventEmitter {
   /** Whether somebody listens to every single message that is sent. @private */
   _isWatched() {
     const events = this._events;
-    return this._watchedConns !== 0 || events.flush !== undefined || events.drain !== undefined;
+    if (this._watchedConns !== 0 || events.flush !== undefined || events.drain !== undefined) return true;
+    // what has been held back for those who listened comes before what is not any more
+    if (this._holding.size !== 0) for (const conn of this._holding) conn._release();
+    return false;
   }
 
   /** The message that follows the handshake of a session at once: a string or a Buffer, if there is one. @private */

@@ -29,6 +29,7 @@ const {
   POST,
   ADMIT,
   DECLINE,
+  TELL_SENT,
 } = operations;
 
 const { VOLATILE, COMPRESS, NOTIFY, DISCARD } = flags;
@@ -224,6 +225,11 @@ class Commands {
   /** Everything that had arrived from the client has been handed over. */
   alive(connection) {
     this._simple(ALIVE, connection, connection);
+  }
+
+  /** Asks to be told when everything that has been sent so far has left. */
+  tellSent(connection) {
+    this._simple(TELL_SENT, connection, connection);
   }
 
   /** What to report of a connection beyond messages. */

@@ -330,6 +330,12 @@ impl NativeEngine {
         catch_unwind(AssertUnwindSafe(is_behind)).unwrap_or(false)
     }
 
+    /// Bytes that wait for a connection because its client has not read what was sent before, as of the last write.
+    #[napi(catch_unwind)]
+    pub fn waiting(&self, connection: u32) -> f64 {
+        self.inbox.waiting(ConnectionId::from_word(connection)) as f64
+    }
+
     /// Waits until the workers have handed to the kernel what was submitted, or for `timeout` milliseconds at the most.
     ///
     /// # Errors

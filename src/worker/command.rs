@@ -13,7 +13,7 @@
 //! | `ROOM` | room; count; that many connections |
 //! | `DROP_ROOM` | room |
 //! | `JOIN`, `LEAVE` | room; connection |
-//! | `CLOSE`, `POLL`, `DROP`, `ALIVE`, `WATCH` | connection |
+//! | `CLOSE`, `POLL`, `DROP`, `ALIVE`, `WATCH`, `TELL_SENT` | connection |
 //! | `PIPE_WRITTEN`, `PIPE_END`, `DECLINE` | stream |
 //! | `ADMIT` | connection; stream; text length; revision of the protocol; how much of the text is the session id |
 //!
@@ -312,6 +312,10 @@ pub enum Op<'a> {
     PipeEnd {
         stream: StreamId,
     },
+    /// JavaScript wants to know when everything that has been said to the client so far has been written.
+    TellSent {
+        connection: ConnectionId,
+    },
     /// A connection that has arrived becomes a session.
     Admit {
         connection: ConnectionId,
@@ -414,6 +418,7 @@ operations! {
     POST = 15,
     ADMIT = 16,
     DECLINE = 17,
+    TELL_SENT = 18,
 }
 
 /// The bit of an operation's first word that says that it has buffers.
@@ -431,7 +436,9 @@ fn layout(words: &[u32], at: usize) -> Option<(Option<usize>, usize)> {
         ROOM => (None, 3 + count(2)?),
         JOIN | LEAVE => (None, 3),
         ADMIT => (Some(at + 3), 6),
-        DROP_ROOM | CLOSE | POLL | DROP | ALIVE | WATCH | PIPE_WRITTEN | PIPE_END | DECLINE => (None, 2),
+        DROP_ROOM | CLOSE | POLL | DROP | ALIVE | WATCH | PIPE_WRITTEN | PIPE_END | DECLINE | TELL_SENT => {
+            (None, 2)
+        }
         _ => return None,
     };
     (at + size <= words.len()).then_some((length_at, at + size))
@@ -502,6 +509,7 @@ impl<'a> Iterator for Ops<'a> {
                 let protocol = Protocol::from_word(words[4]);
                 Op::Admit { connection: connection(1), stream: stream(2), protocol, sid, headers }
             }
+            TELL_SENT => Op::TellSent { connection: connection(1) },
             DECLINE => Op::Decline { stream: stream(1) },
             POST => Op::Post { connection: connection(1), body: parcel.text.unwrap_or_default() },
             _ => Op::PipeEnd { stream: stream(1) },
@@ -514,7 +522,7 @@ impl<'a> Ops<'a> {
     pub fn subject(&self) -> Subject {
         match self.batch.words[self.last.word..] {
             [first, connection, ..]
-                if matches!(first & 0xff, SEND | POST | CLOSE | POLL | DROP | ALIVE | WATCH) =>
+                if matches!(first & 0xff, SEND | POST | CLOSE | POLL | DROP | ALIVE | WATCH | TELL_SENT) =>
             {
                 Subject::Connection(ConnectionId::from_word(connection))
             }

@@ -14,6 +14,7 @@ impl Worker {
             return false;
         }
         self.rooms.leave_all(id);
+        self.events.note_waiting(id, 0);
         self.deadlines.cancel(Holder::Connection(id));
         self.tell_closed(id, ending);
         true

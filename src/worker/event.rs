@@ -26,11 +26,11 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::protocol::engine_io::packet::Type;
 use crate::protocol::error::Ending;
-use crate::protocol::ids::{ConnectionId, Id, StreamId};
+use crate::protocol::ids::{slot_of, ConnectionId, Id, StreamId};
 use crate::protocol::socket_io;
 
 macro_rules! kinds {
@@ -129,6 +129,32 @@ impl EventBatch {
     }
 }
 
+/// How much waits for each connection, by its slot: JavaScript may ask at any time, and nobody waits for the answer.
+#[derive(Default)]
+struct Waiting {
+    bytes: RwLock<Vec<AtomicUsize>>,
+}
+
+impl Waiting {
+    fn get(&self, slot: usize) -> usize {
+        self.bytes.read().get(slot).map_or(0, |bytes| bytes.load(Ordering::Relaxed))
+    }
+
+    fn set(&self, slot: usize, bytes: usize) {
+        if let Some(place) = self.bytes.read().get(slot) {
+            return place.store(bytes, Ordering::Relaxed);
+        }
+        if bytes > 0 {
+            let all = &mut *self.bytes.write();
+            // another worker may have been quicker
+            if all.len() <= slot {
+                all.resize_with(slot + 1, AtomicUsize::default);
+            }
+            all[slot] = AtomicUsize::new(bytes);
+        }
+    }
+}
+
 /// The queue that JavaScript drains.
 pub struct Inbox {
     queue: Mutex<VecDeque<EventBatch>>,
@@ -137,6 +163,8 @@ pub struct Inbox {
     backlog: AtomicUsize,
     limit: usize,
     wake: Box<dyn Fn() + Send + Sync>,
+    /// What the workers could not hand to the kernel yet.
+    waiting: Waiting,
 }
 
 impl Inbox {
@@ -149,12 +177,18 @@ impl Inbox {
             backlog: AtomicUsize::new(0),
             limit,
             wake,
+            waiting: Waiting::default(),
         }
     }
 
     /// Whether JavaScript has fallen so far behind that nothing more should be read.
     pub fn is_full(&self) -> bool {
         self.backlog.load(Ordering::Relaxed) >= self.limit
+    }
+
+    /// Bytes that wait for a connection because its client has not read what was sent before, as of the last write.
+    pub fn waiting(&self, connection: ConnectionId) -> usize {
+        self.waiting.get(slot_of(connection.word()) as usize)
     }
 
     fn publish(&self, batch: &mut EventBatch) {
@@ -205,6 +239,11 @@ impl EventSink {
     /// Whether there is enough to wake JavaScript for, even if more will come at once.
     pub fn is_worthwhile(&self) -> bool {
         self.batch.words.len() >= WORTHWHILE
+    }
+
+    /// Says how many bytes wait for a connection, without an event.
+    pub fn note_waiting(&self, connection: ConnectionId, bytes: usize) {
+        self.inbox.waiting.set(slot_of(connection.word()) as usize, bytes);
     }
 
     /// Makes the events of the turn known to JavaScript.

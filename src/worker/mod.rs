@@ -468,6 +468,7 @@ impl Worker {
                     connection.watch = flags.mask();
                 }
             }
+            Op::TellSent { connection } => self.tell_sent(connection),
             Op::PipeWritten { stream } => self.on_pipe_written(stream),
             Op::PipeEnd { stream } => self.on_end_of_stream(stream),
             #[cfg(unix)]

@@ -422,3 +422,28 @@ fn a_client_that_reads_as_fast_as_it_is_written_to_keeps_nobody_waiting() {
         }
     });
 }
+
+#[test]
+fn what_a_client_leaves_unread_can_be_seen_until_it_is_written_or_the_client_ends() {
+    Simulation::run(Options::default(), |simulation| async move {
+        let (mut client, other) = (simulation.connect(0), simulation.connect(300));
+        let waiting = |id| simulation.inbox.waiting(ConnectionId::from_word(id));
+        simulation.send(0, "short");
+        assert_eq!(waiting(0), 0);
+        let large = "x".repeat(1 << 20);
+        simulation.send(0, &large);
+        simulation.send(300, &large);
+        let left = waiting(0);
+        assert!(left > 0 && left < large.len());
+        simulation.send(0, &large);
+        assert_eq!(waiting(0), left + large.len() + 11);
+        while waiting(0) > 0 {
+            client.received();
+            moments(2).await;
+        }
+        assert!(waiting(300) > 0);
+        drop(other);
+        moments(5).await;
+        assert_eq!((waiting(0), waiting(300)), (0, 0));
+    });
+}

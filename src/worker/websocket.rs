@@ -59,6 +59,8 @@ pub struct WebSocket {
     pub reader: FrameReader,
     /// Where it waits to be written.
     pub queued: Queued,
+    /// Whether JavaScript can see that something waits for its session.
+    pub is_told: bool,
     /// The task that reads from the descriptor.
     pub read_task: Option<AbortHandle>,
     /// The task that waits for room in the descriptor's buffer, while there is none.
@@ -76,6 +78,7 @@ impl WebSocket {
             outbox: Outbox::default(),
             reader: FrameReader::default(),
             queued: Queued::No,
+            is_told: false,
             read_task: None,
             write_task: None,
         }

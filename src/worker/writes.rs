@@ -6,6 +6,7 @@ use super::websocket::{Phase, Queued, WebSocket};
 use super::Worker;
 use crate::panics::panic_point;
 use crate::protocol::ids::{ConnectionId, StreamId};
+use crate::protocol::session::State;
 
 #[cfg(unix)]
 use {
@@ -190,6 +191,23 @@ impl Worker {
     /// Writes as much of a WebSocket's outbox as its stream takes.
     pub(super) fn flush(&mut self, id: StreamId) {
         panic_point!("flush");
+        self.try_to_write(id);
+        self.note_waiting(id);
+    }
+
+    /// Lets JavaScript see what could not be written, and that it has been.
+    fn note_waiting(&mut self, id: StreamId) {
+        let Some(websocket) = self.websockets.get_mut(id) else { return };
+        let waiting = websocket.outbox.len();
+        if waiting > 0 || websocket.is_told {
+            websocket.is_told = waiting > 0;
+            if let Some(owner) = websocket.owner {
+                self.events.note_waiting(owner, waiting);
+            }
+        }
+    }
+
+    fn try_to_write(&mut self, id: StreamId) {
         let Some((websocket, pool)) = self.websocket_and_pool(id) else { return };
         match &mut websocket.stream {
             Stream::Pipe(pipe) => {
@@ -246,6 +264,7 @@ impl Worker {
             Wrote::Broken => self.on_broken_pipe(id),
             Wrote::NotAll | Wrote::Enough => {}
         }
+        self.note_waiting(id);
         wrote
     }
 
@@ -314,6 +333,15 @@ impl Worker {
             }
         } else if let Some(owner) = websocket.owner {
             self.note_if_sent(owner);
+        }
+    }
+
+    /// JavaScript waits for what has been queued for a WebSocket to leave.
+    pub(super) fn tell_sent(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connection(id) else { return };
+        if let State::WebSocket { stream } = connection.session.state() {
+            connection.notify += 1;
+            self.mark_dirty(stream);
         }
     }
 

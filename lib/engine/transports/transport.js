@@ -19,6 +19,12 @@ class Transport {
     this.discarded = false;
     this._isClosed = false;
     this._isClosing = false;
+    /** Packets that wait for those before them to leave, while somebody listens to what is sent; see `Conn._flushHeld`. */
+    this.waiting = [];
+    /** Their bytes. */
+    this.held = 0;
+    /** Whether packets that somebody was told of have not left yet. */
+    this.isSending = false;
     this._opts = undefined;
   }
 

@@ -18,9 +18,15 @@ class WebSocket extends Transport {
     return true;
   }
 
-  /** Whether a message that is sent now leaves at once, as far as is known here. */
+  /** Whether a message that is sent now leaves at once, as far as is known here: the client may have fallen behind. */
   get writable() {
-    return this.readyState === "open";
+    return this.readyState === "open" && !this.isSending && this.unread === 0;
+  }
+
+  /** Bytes that the worker has not been able to write, because the client has not read what was sent before. */
+  get unread() {
+    const { conn } = this;
+    return conn.readyState === "closed" ? 0 : conn.server._bridge.native.waiting(conn._handle);
   }
 
   /** What applications look at below the transport: as much of `ws`'s WebSocket as there is. */
@@ -35,8 +41,11 @@ const READY_STATES = { opening: 0, open: 1, closing: 2, closed: 3 };
 class SocketView {
   constructor(transport) {
     this._transport = transport;
-    /** What waits to be written does so in a worker. */
-    this.bufferedAmount = 0;
+  }
+
+  /** Bytes that wait for the client to read what was sent before. */
+  get bufferedAmount() {
+    return this._transport.unread;
   }
 
   /** The connection below. */
