@@ -20,6 +20,7 @@ async function report(reporter, ...files) {
   delete env.NODE_TEST_CONTEXT;
   const args = [
     "--test",
+    "--test-concurrency=3",
     `--test-reporter=./scripts/${reporter}.js`,
     ...files.map((file) => path.join(FOLDER, file)),
   ];
@@ -56,6 +57,19 @@ test("failures are shown in full, with what the file has printed", async () => {
   assert.match(output, /what it has printed:\n {4}this explains it/);
   assert.match(output, /^ok {6}__test__\/fixtures\/reporter\/passing\.js: 1 passed/m);
   assert.match(output, /^# fail 2$/m);
+});
+
+test("files that run at the same time are told apart", async () => {
+  const { output } = await report("reporter", "begins-first.js", "failing.js", "passing.js");
+  const lines = output.split("\n").filter((line) => /^(ok|FAILED) /.test(line));
+  assert.deepEqual(
+    lines.map((line) => line.replace(/, \d+\.\d s$/, "")),
+    [
+      "ok      __test__/fixtures/reporter/begins-first.js: 2 passed",
+      "FAILED  __test__/fixtures/reporter/failing.js: 1 passed, 2 failed, 1 skipped",
+      "ok      __test__/fixtures/reporter/passing.js: 1 passed, 1 skipped",
+    ],
+  );
 });
 
 test("a file that does not load has failed", async () => {

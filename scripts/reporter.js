@@ -8,65 +8,71 @@ const { inspect } = require("node:util");
 const { Tally } = require("./tally");
 
 module.exports = async function* reporter(source) {
-  const files = new Map();
+  const outputs = new Map();
+  const times = new Map();
   const counts = [];
+  // the results of one file come together, whichever files run at the same time
+  let file;
   for await (const { type, data } of source) {
     if (type === "test:diagnostic" && data.file === undefined) counts.push(`# ${data.message}\n`);
     if (data?.file === undefined) continue;
     // which Node gives relative to where it runs, or not
     const name = path.resolve(data.file);
-    if (!files.has(name)) files.set(name, new FileReport(name));
-    const file = files.get(name);
-    if (type === "test:stdout" || type === "test:stderr") file.output += data.message;
-    if (type === "test:complete" && file.take(data)) {
-      files.delete(name);
-      yield file.text(data.details.duration_ms);
+    if (type === "test:stdout" || type === "test:stderr") {
+      outputs.set(name, (outputs.get(name) ?? "") + data.message);
+    } else if (type === "test:pass" || type === "test:fail") {
+      if (file !== undefined && file.name !== name) yield file.text(times, outputs);
+      if (file?.name !== name) file = new FileReport(name);
+      file.add(data, type === "test:pass");
+    } else if (type === "test:complete" && isWhole(data)) {
+      times.set(name, data.details.duration_ms);
+      // what is wrong with the file as a whole is still to come
+      if (file?.name !== name || !(data.details.passed || hasFailedWithin(data))) continue;
+      yield file.text(times, outputs);
+      file = undefined;
     }
   }
-  // tests are where test() is called: of a file that others call, it is not known when it is done
-  for (const file of files.values()) if (!file.isEmpty) yield file.text();
+  if (file !== undefined) yield file.text(times, outputs);
   yield `\n${counts.join("")}`;
 };
 
-/** What has become of the tests of one file. They come as they end, which several files do at the same time. */
+/** What has become of the tests of one file. */
 class FileReport {
-  constructor(file) {
-    this.file = file;
-    this.output = "";
+  constructor(name) {
+    this.name = name;
     this.tally = new Tally();
     this.failures = [];
   }
 
+  add(result, passed) {
+    this.tally.add({ ...result, details: { ...result.details, passed } });
+    if (!passed && result.todo === undefined) this.failures.push(result);
+  }
+
   /**
-   * @param {object} result - of a test, or of the file as a whole
-   * @returns {boolean} whether that was the last of the file
+   * What is to be said of it.
+   * @param {Map<string, number>} times - how long each file has taken, in milliseconds
+   * @param {Map<string, string>} outputs - what each file has printed
+   * @returns {string}
    */
-  take(result) {
-    const isWhole = result.nesting === 0 && path.resolve(result.name) === this.file;
-    // of a file as a whole nothing is new, unless it has ended before its time
-    if (isWhole && (result.details.passed || hasFailedWithin(result))) return true;
-    this.tally.add(result);
-    if (!result.details.passed && result.todo === undefined) this.failures.push(result);
-    return isWhole;
-  }
-
-  get isEmpty() {
-    return this.tally.executed + this.tally.skipped === 0;
-  }
-
-  /** What is to be said of it. */
-  text(milliseconds) {
-    const { tally, failures } = this;
+  text(times, outputs) {
+    const { name, tally, failures } = this;
     const parts = [`${tally.passed} passed`];
     if (tally.failed > 0) parts.push(`${tally.failed} failed`);
     if (tally.skipped > 0) parts.push(`${tally.skipped} skipped`);
-    if (milliseconds !== undefined) parts.push(seconds(milliseconds));
-    const name = path.relative(process.cwd(), this.file);
-    const line = `${failures.length > 0 ? "FAILED" : "ok    "}  ${name}: ${parts.join(", ")}\n`;
+    if (times.has(name)) parts.push(seconds(times.get(name)));
+    const line = `${failures.length > 0 ? "FAILED" : "ok    "}  ${path.relative(process.cwd(), name)}: ${parts.join(", ")}\n`;
     if (failures.length === 0) return line;
-    const output = this.output === "" ? "" : `what it has printed:\n${indent(this.output.trimEnd())}\n\n`;
+    const output = outputs.has(name)
+      ? `what it has printed:\n${indent(outputs.get(name).trimEnd())}\n\n`
+      : "";
     return `\n${line}\n${failures.map(describe).join("\n")}\n${output}`;
   }
+}
+
+/** Whether a result is that of a file as a whole. */
+function isWhole({ nesting, name, file }) {
+  return nesting === 0 && path.resolve(name) === path.resolve(file);
 }
 
 /** Whether a test has failed only because one of those that it consists of has. */

@@ -30,7 +30,7 @@ const defaultAdapter = process.env.SIO_ADAPTER && require(process.env.SIO_ADAPTE
 const defaultWorkers = process.env.SIO_WORKERS && Number(process.env.SIO_WORKERS);
 
 /** No file takes this long, not even on a busy machine: whoever reaches it hangs. */
-const FILE_LIMIT = 120_000;
+const FILE_LIMIT = 300_000;
 
 setTimeout(() => {
   console.error(`${FILE_LIMIT} ms, still open: ${process.getActiveResourcesInfo().join(", ")}`);
