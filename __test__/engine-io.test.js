@@ -269,6 +269,22 @@ test("wsEngine: WebSockets of another implementation carry sessions", async (t) 
   }
 });
 
+test("wsEngine: an implementation gets the limits that there are for WebSockets", async (t) => {
+  const given = [];
+  class Noting extends WebSocketServer {
+    constructor(options) {
+      given.push(options);
+      super(options);
+    }
+  }
+  await serve(t, { wsEngine: Noting, maxHttpBufferSize: 100, maxBufferedChunks: 10 });
+  const { noServer, clientTracking, perMessageDeflate, maxPayload, maxBufferedChunks } = given[0];
+  assert.deepEqual(
+    [noServer, clientTracking, perMessageDeflate, maxPayload, maxBufferedChunks],
+    [true, false, undefined, 100, 10],
+  );
+});
+
 for (const length of [125, 126, 65_535, 65_536, 65_537]) {
   test(`wsEngine: messages of ${length} bytes`, async (t) => {
     const server = await serve(t, { wsEngine: WebSocketServer });

@@ -7,7 +7,7 @@ const assert = require("node:assert/strict");
 const { once } = require("node:events");
 const { ServerResponse } = require("node:http");
 const { startChild } = require("./support/child");
-const { serve, RawWebSocket, RawPolling } = require("./support/harness");
+const { serve, isStock, RawWebSocket, RawPolling } = require("./support/harness");
 const { startRequest } = require("./support/raw-polling");
 
 /** The transports over which a response is to be the same, as far as it goes. */
@@ -16,10 +16,13 @@ const OPEN = {
   websocket: (server) => RawWebSocket.open(server),
 };
 
+const OURS = { skip: isStock && "on an upgrade, stock has a part of a response" };
+
 /** Runs a middleware over a handshake of each transport. */
 function overBoth(name, options, run) {
   for (const transport of Object.keys(OPEN)) {
-    test(`${name}: ${transport}`, async (t) => {
+    const skip = isStock && transport === "websocket" && "on an upgrade, stock has a part of a response";
+    test(`${name}: ${transport}`, { skip }, async (t) => {
       const server = await serve(t, options);
       await run(server, () => OPEN[transport](server), transport);
     });
@@ -52,7 +55,7 @@ overBoth("headers are found whatever the case of their names", {}, async ({ io }
   assert.deepEqual(seen, [true, ["2", "3"], ["x-one"], ["2", "3"]]);
 });
 
-test("a header that would be two is refused, and the upgrade with it", async (t) => {
+test("a header that would be two is refused, and the upgrade with it", OURS, async (t) => {
   const server = await serve(t);
   server.io.engine.use((req, res, next) => {
     res.setHeader("X-One", "1\r\nX-Two: 2");
@@ -63,7 +66,7 @@ test("a header that would be two is refused, and the upgrade with it", async (t)
   assert.equal((await ws.closed()).end, "FIN");
 });
 
-test("each cookie has a line of its own in the answer to an upgrade", async (t) => {
+test("each cookie has a line of its own in the answer to an upgrade", OURS, async (t) => {
   const server = await serve(t);
   server.io.engine.use((req, res, next) => {
     res.setHeader("Set-Cookie", ["a=1; Expires=Wed, 21 Oct 2015 07:28:00 GMT", "b=2"]);
@@ -74,7 +77,7 @@ test("each cookie has a line of its own in the answer to an upgrade", async (t) 
   assert.deepEqual(cookies, ["Set-Cookie: a=1; Expires=Wed, 21 Oct 2015 07:28:00 GMT", "Set-Cookie: b=2"]);
 });
 
-test("one that logs requests when they are over hears when the WebSocket is closed", async (t) => {
+test("one that logs requests when they are over hears when the WebSocket is closed", OURS, async (t) => {
   const server = await serve(t);
   const log = [];
   let answer;
@@ -93,59 +96,71 @@ test("one that logs requests when they are over hears when the WebSocket is clos
   assert.equal(answer.destroyed, true);
 });
 
-test("one that adds its cookie when the head is written gets it into the answer to an upgrade", async (t) => {
-  const server = await serve(t);
-  const codes = [];
-  server.io.engine.use((req, res, next) => {
-    const { writeHead } = res;
-    res.writeHead = function (...args) {
-      res.writeHead = writeHead;
-      codes.push(args[0]);
-      const before = res.getHeader("Set-Cookie") ?? [];
-      res.setHeader("Set-Cookie", before.concat("sid=1"));
-      return writeHead.apply(res, args);
-    };
-    next();
-  });
-  const ws = await RawWebSocket.open(server);
-  assert.ok(ws.headerLines.includes("Set-Cookie: sid=1"));
-  assert.deepEqual(codes, [101]);
-});
+test(
+  "one that adds its cookie when the head is written gets it into the answer to an upgrade",
+  OURS,
+  async (t) => {
+    const server = await serve(t);
+    const codes = [];
+    server.io.engine.use((req, res, next) => {
+      const { writeHead } = res;
+      res.writeHead = function (...args) {
+        res.writeHead = writeHead;
+        codes.push(args[0]);
+        const before = res.getHeader("Set-Cookie") ?? [];
+        res.setHeader("Set-Cookie", before.concat("sid=1"));
+        return writeHead.apply(res, args);
+      };
+      next();
+    });
+    const ws = await RawWebSocket.open(server);
+    assert.ok(ws.headerLines.includes("Set-Cookie: sid=1"));
+    assert.deepEqual(codes, [101]);
+  },
+);
 
-test("one that wraps the response and asks for its head to be sent does not get in the way", async (t) => {
-  const server = await serve(t);
-  server.io.engine.use((req, res, next) => {
-    const { end } = res;
-    res.end = (...args) => end.apply(res, args);
-    res.setHeader("X-One", "1");
-    res.flushHeaders();
-    next();
-  });
-  const ws = await RawWebSocket.open(server);
-  assert.ok(ws.headerLines.includes("X-One: 1"));
-});
+test(
+  "one that wraps the response and asks for its head to be sent does not get in the way",
+  OURS,
+  async (t) => {
+    const server = await serve(t);
+    server.io.engine.use((req, res, next) => {
+      const { end } = res;
+      res.end = (...args) => end.apply(res, args);
+      res.setHeader("X-One", "1");
+      res.flushHeaders();
+      next();
+    });
+    const ws = await RawWebSocket.open(server);
+    assert.ok(ws.headerLines.includes("X-One: 1"));
+  },
+);
 
-test("one that refuses by an answer of its own ends the upgrade, and says when it is done", async (t) => {
-  const server = await serve(t);
-  let answer;
-  const log = [];
-  server.io.engine.use((req, res) => {
-    answer = res;
-    res.statusCode = 401;
-    res.setHeader("WWW-Authenticate", "Bearer");
-    res.writeHead(401, "No", { "X-One": "1" });
-    res.on("finish", () => log.push("finish"));
-    assert.equal(res.write("a"), true);
-    res.end("b", () => log.push("ended"));
-    log.push(res.headersSent, res.writableEnded, res.statusMessage, res.getHeader("x-one"));
-    res.end(() => log.push("ended again"));
-  });
-  const ws = await RawWebSocket.upgrade(server);
-  await ws.closed();
-  if (!answer.destroyed) await once(answer, "close");
-  assert.deepEqual(log, ["finish", "ended", true, true, "No", "1", "ended again"]);
-  assert.equal(server.io.engine.clientsCount, 0);
-});
+test(
+  "one that refuses by an answer of its own ends the upgrade, and says when it is done",
+  OURS,
+  async (t) => {
+    const server = await serve(t);
+    let answer;
+    const log = [];
+    server.io.engine.use((req, res) => {
+      answer = res;
+      res.statusCode = 401;
+      res.setHeader("WWW-Authenticate", "Bearer");
+      res.writeHead(401, "No", { "X-One": "1" });
+      res.on("finish", () => log.push("finish"));
+      assert.equal(res.write("a"), true);
+      res.end("b", () => log.push("ended"));
+      log.push(res.headersSent, res.writableEnded, res.statusMessage, res.getHeader("x-one"));
+      res.end(() => log.push("ended again"));
+    });
+    const ws = await RawWebSocket.upgrade(server);
+    await ws.closed();
+    if (!answer.destroyed) await once(answer, "close");
+    assert.deepEqual(log, ["finish", "ended", true, true, "No", "1", "ended again"]);
+    assert.equal(server.io.engine.clientsCount, 0);
+  },
+);
 
 test("what one that decides late refuses is not kept", async (t) => {
   const server = await serve(t);

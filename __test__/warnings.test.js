@@ -4,7 +4,9 @@
 
 const test = require("node:test");
 const assert = require("node:assert/strict");
-const { serve, record, connected, RawWebSocket } = require("./support/harness");
+const { serve, isStock, record, connected, RawWebSocket } = require("./support/harness");
+
+const OURS = { skip: isStock && "stock has no native engine" };
 
 /** Warnings of the package from now on. */
 function warnings(t) {
@@ -17,7 +19,7 @@ function warnings(t) {
   return list;
 }
 
-test("a native engine that cannot answer an upgrade is warned of once", async (t) => {
+test("a native engine that cannot answer an upgrade is warned of once", OURS, async (t) => {
   const list = warnings(t);
   const server = await serve(t, {}, { stream: "observed" });
   server.io.engine._switchingProtocols = () => {
@@ -35,17 +37,21 @@ test("a native engine that cannot answer an upgrade is warned of once", async (t
   assert.match(list[0].detail, /warnings\.test\.js/);
 });
 
-test("a native engine that cannot take accepted connections leaves them to Node, and is warned of once", async (t) => {
-  const list = warnings(t);
-  const server = await serve(t, {}, { stream: "http" });
-  server.io.engine._bridge.native.receive = () => {
-    throw new Error("no more of these");
-  };
-  const connections = record(server.io, "connection");
-  for (let i = 0; i < 2; i++) await connected(server.client());
-  await connections.until(2);
-  assert.deepEqual(
-    list.map(({ code, message }) => [code, message]),
-    [["SOCKEYE_ARRIVALS", "accepted connections are left to Node's HTTP server: no more of these"]],
-  );
-});
+test(
+  "a native engine that cannot take accepted connections leaves them to Node, and is warned of once",
+  OURS,
+  async (t) => {
+    const list = warnings(t);
+    const server = await serve(t, {}, { stream: "http" });
+    server.io.engine._bridge.native.receive = () => {
+      throw new Error("no more of these");
+    };
+    const connections = record(server.io, "connection");
+    for (let i = 0; i < 2; i++) await connected(server.client());
+    await connections.until(2);
+    assert.deepEqual(
+      list.map(({ code, message }) => [code, message]),
+      [["SOCKEYE_ARRIVALS", "accepted connections are left to Node's HTTP server: no more of these"]],
+    );
+  },
+);

@@ -84,6 +84,7 @@ function createWebSocketServer(opts, announce) {
     clientTracking: false,
     perMessageDeflate: opts.perMessageDeflate,
     maxPayload: opts.maxHttpBufferSize,
+    maxBufferedChunks: opts.maxBufferedChunks,
   };
   if (!opts.wsEngine) return new NativeWebSocketServer(options, announce);
   const ws = new opts.wsEngine(options);
