@@ -567,6 +567,8 @@ impl<'a> Ops<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const ID: ConnectionId = ConnectionId::from_word(10);
@@ -654,5 +656,43 @@ mod tests {
     fn a_truncated_batch_ends_early() {
         let batch = OpBatch::new(&[CLOSE, 1, MULTICAST, 0, 9, 1], String::new(), &[], &[]);
         assert_eq!(batch.iter_from(Place::default()).count(), 1);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Messages with texts of any alphabet, and with buffers, each of which may be there any number of times.
+        #[test]
+        fn messages_are_read_as_they_were_written_and_keep_each_buffer_once(
+            distinct in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..2_000), 1..4),
+            messages in prop::collection::vec(
+                (prop::option::of("\\PC{0,12}"), prop::collection::vec(0..4usize, 0..300)),
+                1..12,
+            ),
+        ) {
+            let distinct: Vec<Bytes> = distinct.into_iter().map(Bytes::from).collect();
+            let (mut words, mut text, mut places) = (Vec::new(), String::new(), Vec::new());
+            for (message, picks) in &messages {
+                let has_buffers = if picks.is_empty() { 0 } else { HAS_BUFFERS };
+                let length = message.as_ref().map_or(NO_TEXT, |text| text.encode_utf16().count() as u32);
+                words.extend([SEND | has_buffers, 10, length]);
+                if has_buffers != 0 {
+                    words.push(picks.len() as u32);
+                }
+                text.extend(message.as_deref());
+                places.extend(picks.iter().map(|pick| (pick % distinct.len()) as u32));
+            }
+            let written = text.len() + 4 * words.len() + distinct.iter().map(Bytes::len).sum::<usize>();
+            let batch = OpBatch::new(&words, text, &distinct, &places);
+            prop_assert!(batch.size <= written, "a buffer counts more than once");
+            let mut ops = batch.iter_from(Place::default());
+            for (message, picks) in &messages {
+                let Some(Op::Send { parcel, .. }) = ops.next() else { panic!("a message is missing") };
+                prop_assert_eq!(parcel.text, message.as_deref());
+                let expected = picks.iter().map(|pick| distinct[pick % distinct.len()].as_ptr());
+                prop_assert!(parcel.buffers.iter().map(|buffer| buffer.as_ptr()).eq(expected));
+            }
+            prop_assert!(ops.next().is_none());
+        }
     }
 }

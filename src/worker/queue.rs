@@ -148,6 +148,8 @@ impl Drop for Serving<'_> {
 mod tests {
     use std::sync::Arc;
 
+    use proptest::prelude::*;
+
     use super::*;
     use crate::protocol::ids::StreamId;
 
@@ -252,5 +254,61 @@ mod tests {
         let _served = queue.serve();
         queue.wait_until_caught_up(Instant::now() + Duration::from_millis(1));
         assert!(queue.is_behind());
+    }
+
+    /// What may happen to a queue.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Push(usize),
+        Pop(usize),
+        Pass(u32),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            3 => (0..2_000usize).prop_map(Step::Push),
+            1 => ((1 << 20)..(5usize << 20)).prop_map(Step::Push),
+            3 => (1..40usize).prop_map(Step::Pop),
+            1 => (1..80u32).prop_map(Step::Pass),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn is_a_queue_that_knows_its_size_and_whom_to_hold_back(
+            steps in prop::collection::vec(step(), 1..200)
+        ) {
+            let queue = CommandQueue::default();
+            let mut now = Instant::now();
+            let mut model = VecDeque::new();
+            let overhead = large(0).size();
+            for step in steps {
+                match step {
+                    Step::Push(length) => {
+                        queue.push(large(length), now);
+                        model.push_back((length, now));
+                        let oldest = model.front().map_or(now, |&(_, since)| since);
+                        let is_late = model.len() > FEW_COMMANDS && now - oldest > MAX_AGE;
+                        prop_assert!(queue.is_behind() || !is_late, "{} wait", model.len());
+                    }
+                    Step::Pop(count) => {
+                        for _ in 0..count {
+                            let popped = queue.pop().map(|(command, _)| match command {
+                                Command::PipeData { data, .. } => data.len(),
+                                _ => usize::MAX,
+                            });
+                            prop_assert_eq!(popped, model.pop_front().map(|(length, _)| length));
+                        }
+                    }
+                    Step::Pass(milliseconds) => now += Duration::from_millis(milliseconds.into()),
+                }
+                let size: usize = model.iter().map(|&(length, _)| overhead + length).sum();
+                prop_assert_eq!(queue.waiting.lock().size, size);
+                prop_assert!(queue.is_behind() || size <= MAX_SIZE, "{} bytes wait", size);
+                prop_assert!(!queue.is_behind() || !model.is_empty(), "JavaScript would wait for nothing");
+            }
+        }
     }
 }
