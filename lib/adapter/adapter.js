@@ -33,7 +33,7 @@ const MAPS = {
  * to the native workers by a `RoomMirror`, so that the next broadcast is one command, whatever its size.
  */
 class Adapter extends InMemoryAdapter {
-  /** @param nsp {Namespace} */
+  /** @param {Namespace} nsp */
   constructor(nsp) {
     super(nsp);
     this._index = new RoomIndex(this);

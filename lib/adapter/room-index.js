@@ -10,7 +10,7 @@ const { watch } = require("./watch");
  * somebody looks at the Maps themselves: from then on, all of it is in them.
  */
 class RoomIndex {
-  /** @param adapter {Adapter} emits `create-room`, `join-room`, `leave-room` and `delete-room` */
+  /** @param {Adapter} adapter - emits `create-room`, `join-room`, `leave-room` and `delete-room` */
   constructor(adapter) {
     this._adapter = adapter;
     this._rooms = new Map();

@@ -21,7 +21,7 @@ function nextOffset() {
  * connection, and what was broadcast meanwhile.
  */
 class SessionAwareAdapter extends Adapter {
-  /** @param nsp {Namespace} of a server with the option `connectionStateRecovery` */
+  /** @param {Namespace} nsp - of a server with the option `connectionStateRecovery` */
   constructor(nsp) {
     super(nsp);
     this.maxDisconnectionDuration = nsp.server.opts.connectionStateRecovery.maxDisconnectionDuration;
@@ -38,8 +38,8 @@ class SessionAwareAdapter extends Adapter {
   }
 
   /**
-   * @param pid {string} the private session id that the client was given
-   * @param offset {string} of the last packet that the client has received
+   * @param {string} pid - the private session id that the client was given
+   * @param {string} offset - of the last packet that the client has received
    * @returns {Promise<object>|null} the session with its `missedPackets`, or null if it cannot be restored
    */
   restoreSession(pid, offset) {
