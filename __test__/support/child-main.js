@@ -17,6 +17,8 @@ const inbox = new events.EventEmitter();
 process.on("message", ({ type, ...rest }) => inbox.emit(type, rest));
 // the channel must not keep alive a process whose end is what the test measures
 process.channel.unref();
+// nobody is left to end it
+process.on("disconnect", () => process.exit(71));
 
 const context = {
   args,
