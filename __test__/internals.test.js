@@ -285,10 +285,11 @@ test("what is missing is found out piece by piece", () => {
 });
 
 test("what is off is told by debug", { skip }, async (t) => {
-  const child = startChild(t, ({ load, http }) => {
+  const child = startChild(t, async ({ load, http, listen }) => {
     process.env.DEBUG = "sockeye:roads";
     delete http.IncomingMessage.prototype._addHeaderLines;
-    load("../../index.js");
+    const { Server } = load("../../index.js");
+    await new Server(await listen()).close();
   });
   await child.ended();
   assert.match(

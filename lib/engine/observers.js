@@ -7,7 +7,7 @@
 const { EventEmitter } = require("events");
 const { IncomingMessage } = require("http");
 const diagnostics = require("diagnostics_channel");
-const { hasOrdinaryListener, off } = require("../node/internals");
+const { closedRoads, hasOrdinaryListener } = require("../node/internals");
 const { lengthOf } = require("../node/request");
 
 /** Node tells of every accepted socket here. */
@@ -43,7 +43,7 @@ function isOnlyListener(httpServer, server) {
 function isUnseen(server, req, socket, head) {
   const httpServer = socket.server;
   return (
-    off.remaking === undefined &&
+    closedRoads().remaking === undefined &&
     httpServer !== undefined &&
     isUnobserved(server, httpServer) &&
     Object.getPrototypeOf(req) === IncomingMessage.prototype &&

@@ -6,7 +6,7 @@ const os = require("os");
 const { inspect } = require("util");
 const createDebug = require("debug");
 const { switchingProtocols } = require("../native/binding");
-const { off } = require("../node/internals");
+const { closedRoads } = require("../node/internals");
 const { watchArrivals } = require("./arrival");
 const { Bridge } = require("../native/bridge");
 const handshake = require("./handshake");
@@ -313,7 +313,7 @@ class Server extends EventEmitter {
    *   `streams`: how many there are, by the names of their classes
    */
   _roads() {
-    const reasons = Object.entries(off).filter(([, why]) => why !== undefined);
+    const reasons = Object.entries(closedRoads()).filter(([, why]) => why !== undefined);
     const streams = {};
     for (const stream of this._bridge.streams.items) {
       if (stream === undefined) continue;

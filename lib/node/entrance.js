@@ -2,7 +2,7 @@
 
 const { AsyncResource } = require("async_hooks");
 const { maxHeaderSize } = require("http");
-const { isOrdinaryServer, listeningHandle, off } = require("./internals");
+const { closedRoads, isOrdinaryServer, listeningHandle } = require("./internals");
 
 /** Milliseconds: of shorter time limits, it could be told that they begin to count a second late. */
 const SHORTEST_LIMIT = 10000;
@@ -71,7 +71,7 @@ class Entrance {
  * @returns {Entrance|undefined}
  */
 function openEntrance(httpServer, keeper) {
-  if (off.entrance !== undefined || !isOrdinaryServer(httpServer)) return undefined;
+  if (closedRoads().entrance !== undefined || !isOrdinaryServer(httpServer)) return undefined;
   const entrance = new Entrance(httpServer, keeper);
   const { closeAllConnections } = httpServer;
   Object.defineProperty(httpServer, "closeAllConnections", {

@@ -1,9 +1,9 @@
 "use strict";
 
 /**
- * What of Node is used here although Node does not promise to keep it. All of it is in this room, and is tried out when
- * the package is loaded; what a runtime lacks turns a road off, and connections take the next one, down to streams that
- * are pumped through JavaScript, for which nothing of this is needed.
+ * What of Node is used here although Node does not promise to keep it. All of it is in this room, and is tried out before
+ * it is used; what a runtime lacks turns a road off, and connections take the next one, down to streams that are pumped
+ * through JavaScript, for which nothing of this is needed.
  *
  * | road | what it saves | what it needs |
  * |---|---|---|
@@ -104,16 +104,25 @@ function findFaultOfServers(HttpServer) {
   return undefined;
 }
 
-const off = survey();
-for (const [road, why] of Object.entries(off)) if (why !== undefined) debug("%s: off, %s", road, why);
+let found;
 
-const plainServer = new http.Server();
+/**
+ * Which roads are off, and why: found out when it is first asked for, since loading the package is to be cheap.
+ * @returns {{ descriptors: string|undefined, remaking: string|undefined, entrance: string|undefined }}
+ */
+function closedRoads() {
+  if (found !== undefined) return found;
+  found = survey();
+  for (const [road, why] of Object.entries(found)) if (why !== undefined) debug("%s: off, %s", road, why);
+  return found;
+}
 
-/** What Node's HTTP servers do with a connection. */
-const onHttpConnection = plainServer.listeners("connection")[0];
+let plainServer;
 
-/** Whether an upgrade request leads to an upgrade, if the application has no opinion and Node asks for one at all. */
-const decidesByDefault = String(plainServer.shouldUpgradeCallback);
+/** An HTTP server to compare others with. */
+function ordinaryServer() {
+  return (plainServer ??= new http.Server());
+}
 
 /**
  * Whether an HTTP server leaves connections and their requests to Node, up to the upgrade.
@@ -124,15 +133,22 @@ function isOrdinaryServer(httpServer) {
   // others, such as those of TLS and of HTTP/2, do something with a connection before there is a request
   if (Object.getPrototypeOf(httpServer) !== http.Server.prototype) return false;
   // each server has its own copy of the same function
-  if (String(httpServer.shouldUpgradeCallback) !== decidesByDefault) return false;
+  if (String(httpServer.shouldUpgradeCallback) !== String(ordinaryServer().shouldUpgradeCallback))
+    return false;
   const symbol = symbolOf(httpServer, "IncomingMessage");
   return symbol !== undefined && httpServer[symbol] === http.IncomingMessage;
 }
 
+/** What Node's HTTP servers do with a connection. */
+let onHttpConnection;
+
 /** Whether nobody but Node's HTTP server gets its connections. */
 function hasOrdinaryListener(httpServer) {
   const listeners = httpServer.listeners("connection");
-  return listeners.length === 1 && listeners[0] === onHttpConnection;
+  return (
+    listeners.length === 1 &&
+    listeners[0] === (onHttpConnection ??= ordinaryServer().listeners("connection")[0])
+  );
 }
 
 /** Node keeps options of an HTTP server under symbols. */
@@ -160,7 +176,8 @@ function listeningHandle(httpServer) {
  * @returns {string|undefined}
  */
 function obstacleOf(socket) {
-  if (off.descriptors !== undefined) return off.descriptors;
+  const { descriptors } = closedRoads();
+  if (descriptors !== undefined) return descriptors;
   // a subclass (TLS, above all) puts something between us and the bytes
   if (Object.getPrototypeOf(socket) !== net.Socket.prototype) return "it is no plain socket";
   // bytes that Node has yet to write would be overtaken by ours
@@ -275,6 +292,7 @@ function countOut(httpServer) {
 module.exports = {
   adapt,
   answerBefore,
+  closedRoads,
   countIn,
   countOut,
   debug,
@@ -286,7 +304,6 @@ module.exports = {
   listeningHandle,
   makeSocket,
   obstacleOf,
-  off,
   survey,
   uncount,
 };
