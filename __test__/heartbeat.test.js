@@ -136,9 +136,13 @@ test("an answer nobody asked for does no harm", async (t) => {
 
 test("packet and packetCreate show pings and pongs to who listens", async (t) => {
   const server = await serve(t, { pingInterval: 20, pingTimeout: 1000 });
-  const { ws, conn } = await server.rawSession();
-  const created = record(conn, "packetCreate");
-  const received = record(conn, "packet");
+  const logs = {};
+  // from the first moment on: a ping comes soon
+  server.io.engine.once("connection", (conn) => {
+    for (const event of ["packetCreate", "packet"]) logs[event] = record(conn, event);
+  });
+  const { ws } = await server.rawSession();
+  const { packetCreate: created, packet: received } = logs;
   assert.equal(await ws.next(), "2");
   ws.text("3");
   await received.until(1);
