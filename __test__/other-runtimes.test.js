@@ -37,7 +37,11 @@ class Server {
   /** Starts it; it and its clients are gone when the test ends. */
   static async start(t, { binary, args, env }, file) {
     const child = spawn(binary, [...args, path.join(APP, file)], { env, stdio: ["ignore", "pipe", "pipe"] });
-    t.after(() => child.kill("SIGKILL"));
+    const kill = () => child.kill("SIGKILL");
+    t.after(kill);
+    // a file that takes too long ends without its tests
+    process.on("exit", kill);
+    child.on("exit", () => process.off("exit", kill));
     let errors = "";
     child.stderr.on("data", (data) => (errors += data));
     const ended = once(child, "close").then(([code]) => assert.fail(`it has ended with ${code}: ${errors}`));
