@@ -169,11 +169,16 @@ class Scene {
   }
 }
 
+/** The query of a client whose requests are left to Node's HTTP server. */
+const UNUSUAL = "EIO=4&transport=polling&x=%41";
+
 /** Clients of several kinds. */
 const connect = {
   websocket: (scene) => RawWebSocket.connect(scene.server),
   duplex: (scene) => RawWebSocket.connect(scene.duplex),
   polling: (scene) => RawPolling.connect(scene.server),
+  // whose requests are Node's
+  unusual: (scene) => RawPolling.connect(scene.server, { query: UNUSUAL }),
 };
 
 /** What a client that is to be hit does after the point has been armed. */
@@ -204,7 +209,8 @@ const POINTS = [
   ["takeBuffers", "websocket", "binary", "nobody"],
   ["serve", "websocket", "emit", "worker"],
   ["command turn", "websocket", "emit", "worker"],
-  ["op Post", "polling", "post", "victim"],
+  ["op Post", "unusual", "post", "victim"],
+  ["op Posted", "polling", "post", "victim"],
   ["command PipeData", "duplex", "message", "victim"],
   ["op Send", "websocket", "emit", "victim"],
   ["op Send", "polling", "emit", "victim"],
@@ -213,7 +219,8 @@ const POINTS = [
   ["op Close", "websocket", "close", "victim"],
   ["op Drop", "websocket", "discard", "victim"],
   ["op Watch", "websocket", "watch", "victim"],
-  ["op Poll", "polling", "poll", "victim"],
+  ["op Poll", "unusual", "poll", "victim"],
+  ["looking", "polling", "post", "worker"],
   ["op PipeWritten", "duplex", "emit", "victim"],
   ["reading", "websocket", "message", "worker"],
   ["read", "websocket", "message", "victim"],
@@ -362,7 +369,7 @@ test(`in "op Alive", when the server has been asked about a client that polls`, 
 for (const point of ["upgrade", "command Upgrade"]) {
   test(`in "${point}"`, OURS, async (t) => {
     const scene = await Scene.open(t);
-    scene.victim = await RawPolling.connect(scene.server);
+    scene.victim = await connect.unusual(scene);
     await scene.do("nothing", point);
     const query = `EIO=4&transport=websocket&sid=${scene.victim.sid}`;
     const ws = await RawWebSocket.upgrade(scene.server, { query });
@@ -393,7 +400,7 @@ for (const [point, kind] of [
     const scene = await Scene.open(t);
     await scene.do("nothing", point);
     if (kind === "polling") {
-      const { body } = await request(scene.server, { path: "/socket.io/?EIO=4&transport=polling" });
+      const { body } = await request(scene.server, { path: `/socket.io/?${UNUSUAL}` });
       assert.equal(body, "1");
     } else {
       // what is said in two lines is left to Node's HTTP server
@@ -422,6 +429,16 @@ for (const [point, outcome] of [
     await scene.check(outcome);
   });
 }
+
+test(`in "op AdmitPolling": Node goes on with it`, OURS, async (t) => {
+  const scene = await Scene.open(t);
+  await scene.do("nothing", "op AdmitPolling");
+  scene.victim = await RawPolling.connect(scene.server);
+  await scene.victim.post('421["echo",7]');
+  assert.equal(await scene.victim.next(), "431[7]");
+  await scene.victim.post("1");
+  await scene.check("victim");
+});
 
 test(`in "timer Arrival" of a connection that says nothing: Node goes on with it`, OURS, async (t) => {
   // without the others, whose timers are due first

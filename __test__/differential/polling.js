@@ -93,7 +93,7 @@ module.exports = [
       await polling.post(body);
       // a session that is closing takes its leave with the next poll
       await stage.http("after", { path: polling.url });
-      await stage.until("server", "disconnect ");
+      await Promise.all([stage.until("server", "disconnect "), stage.until("conn", "close")]);
     },
   })),
   ...HARMLESS.map(([body, given]) => ({
@@ -159,7 +159,7 @@ module.exports = [
       req.end();
       await pollOpen(stage, conn);
       req.destroy();
-      await stage.until("conn", "close");
+      await Promise.all([stage.until("conn", "close"), stage.until("cut", "error")]);
     },
   },
   {

@@ -11,6 +11,7 @@ const clientBundle = require("./client-bundle");
 const { ConnectQueue } = require("./connect-queue");
 const engine = require("../engine/server");
 const { Namespace } = require("./namespace");
+const { kEngine } = require("../engine/observers");
 const packets = require("./packet");
 const { SessionAwareAdapter } = require("../adapter/session-aware-adapter");
 const { ParentNamespace } = require("./parent-namespace");
@@ -226,7 +227,7 @@ class Server extends StrictEventEmitter {
   attachServe(srv) {
     const listeners = srv.listeners("request");
     srv.removeAllListeners("request");
-    srv.on("request", (req, res) => {
+    const onRequest = (req, res) => {
       const file = req.url.startsWith(this._path) ? this.extractFilename(req.url) : "";
       if (!clientBundle.isClientFile(file)) {
         for (const listener of listeners) {
@@ -237,7 +238,10 @@ class Server extends StrictEventEmitter {
       } else {
         this.serve(file, req, res);
       }
-    });
+    };
+    // files do not begin with a query: other requests are whose they were
+    if (listeners.length === 1) onRequest[kEngine] = listeners[0][kEngine];
+    srv.on("request", onRequest);
   }
 
   /** @private */

@@ -7,7 +7,7 @@ const { callApart } = require("../native/event-queue");
 const { detach } = require("../native/text");
 const { TEXT, forEachFrame } = require("./transports/frame");
 const { Listened } = require("./listened");
-const { Polling } = require("./transports/polling");
+const { PACKET_NAMES, Polling, TravellingPolling } = require("./transports/polling");
 const { parseQuery } = require("./query");
 const { lengthOf, remakeRequest } = require("../node/request");
 const { setBytesRead } = require("../node/taken-socket");
@@ -28,19 +28,17 @@ const DRAINED = Symbol("drained");
 /** The flags of a packet that waits. */
 const kFlags = Symbol("flags");
 
-/** Names of packets by the digit that stands for them on the wire (Engine.IO protocol v4, "Packet encoding"). */
-const PACKET_NAMES = ["open", "close", "ping", "pong", "message", "upgrade", "noop"];
-
 /** The request that the session began with, as an own property: applications replace and delete it. */
 const REQUEST = {
   configurable: true,
   enumerable: true,
   get() {
     if (this._request === undefined && this._rawRequest !== undefined) {
-      const { socket } = this._stream;
-      const request = remakeRequest(this._rawRequest, socket);
+      const isPolling = this._origin !== undefined;
+      const { socket } = isPolling ? this._origin : this._stream;
+      const request = remakeRequest(this._rawRequest, socket, !isPolling);
       request._query = parseQuery(request.url);
-      request.websocket = this.transport.socket;
+      if (!isPolling) request.websocket = this.transport.socket;
       setBytesRead(socket, lengthOf(request));
       this._request = request;
       this._rawRequest = undefined;
@@ -87,7 +85,9 @@ class Conn {
     this._client = null;
     /** The byte stream of the WebSocket that was opened last. */
     this._stream = undefined;
-    this._polling = transport === "polling" ? new Polling(this, req) : undefined;
+    /** What is known of the connection of the first request, if that came past Node's HTTP server and did not become ours. */
+    this._origin = undefined;
+    this._polling = transport === "polling" ? makePolling(this, req) : undefined;
     this._transport = undefined;
     this._callbacks = undefined;
     this._watched = 0;
@@ -113,7 +113,7 @@ class Conn {
    * what is sent.
    */
   get writeBuffer() {
-    return (this._polling ?? this._transport)?.waiting ?? [];
+    return (this._polling ?? this._transport)?.writeBuffer ?? [];
   }
 
   /** Callbacks of messages that have not left; two lists, of which the first is all that is needed here. */
@@ -187,6 +187,7 @@ class Conn {
    */
   onClose(reason, description) {
     if (this._readyState === "closed") return;
+    this._polling?.keepWaiting();
     this.readyState = "closed";
     this.server._bridge.commands.drop(this._handle);
     this._polling?.abandon();
@@ -215,6 +216,7 @@ class Conn {
     const { server } = this;
     this._watched = watched;
     server._watchedConns += ((watched & WATCH_SENT) - (before & WATCH_SENT)) / WATCH_SENT;
+    server._road.check();
     const reported = watched & ~WATCH_MESSAGES;
     if (this._readyState === "closed" || reported === (before & ~WATCH_MESSAGES)) return;
     server._bridge.commands.watch(this._handle, reported);
@@ -227,9 +229,14 @@ class Conn {
     this._client = client;
   }
 
+  /** Whether it is known here what waits for a GET. @private */
+  get _keepsAccounts() {
+    return this._polling !== undefined && this._origin === undefined;
+  }
+
   /** Sends a message; if it is text, it does not end with half a character. @private */
   _write(data, flags, options) {
-    if (this._polling !== undefined || this.server._isWatched()) {
+    if (this._keepsAccounts || this.server._isWatched()) {
       this._writeObserved(data, flags, options);
     } else if (typeof data === "string") {
       this.server._bridge.commands.send(this._handle, data, flags);
@@ -249,11 +256,15 @@ class Conn {
     if (!Array.isArray(packets)) {
       const message = toMessage(packets);
       this._write(typeof message === "string" ? wholeText(message) : message, flags);
-    } else if (this._polling !== undefined || this.server._isWatched()) {
+    } else if (this._keepsAccounts || this.server._isWatched()) {
       if (opts.volatile && !this.transport.writable) return;
       // the worker could drop some packets of several, and not the others
       if (packets.length > 1) flags &= ~VOLATILE;
       for (const packet of packets) this._writeObserved(toMessage(packet), flags, opts);
+    } else if (opts.volatile && packets.length > 1 && this._polling !== undefined) {
+      if (this.transport.writable) {
+        this.server._bridge.commands.sendPackets(this._handle, packets, flags & ~VOLATILE);
+      }
     } else if (opts.preEncoded) {
       // an adapter hands the same array to all recipients of a broadcast
       this.server._bridge.commands.sendShared(this._handle, packets, flags);
@@ -271,8 +282,9 @@ class Conn {
       this._writeHeld(packet, flags);
       return;
     }
+    const leaves = this._polling.writable;
     this._submit(packet.data, flags);
-    if (this._polling.writable) {
+    if (leaves) {
       this._polling.isAnswered = true;
       this._emitFlush([packet]);
     } else {
@@ -535,6 +547,10 @@ class Conn {
 
 // not by "extends": an emitter that nobody has listened to needs nothing of its own
 Object.setPrototypeOf(Conn.prototype, Listened);
+
+function makePolling(conn, req) {
+  return req === undefined ? new TravellingPolling(conn) : new Polling(conn, req);
+}
 
 /** What applications get as the description of a "transport error". */
 function transportError(message) {

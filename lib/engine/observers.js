@@ -7,16 +7,23 @@
 const { EventEmitter } = require("events");
 const { IncomingMessage } = require("http");
 const diagnostics = require("diagnostics_channel");
-const { closedRoads, hasOrdinaryListener } = require("../node/internals");
+const { closedRoads, hasOrdinaryAnswers, hasOrdinaryListener } = require("../node/internals");
 const { lengthOf } = require("../node/request");
 
 /** Node tells of every accepted socket here. */
 const acceptedSockets = diagnostics.channel("net.server.socket");
 
+/** And of every request and its answer here. */
+const requests = [
+  "http.server.request.start",
+  "http.server.response.created",
+  "http.server.response.finish",
+].map((name) => diagnostics.channel(name));
+
 /** How events are emitted where nobody watches that. */
 const { emit } = EventEmitter.prototype;
 
-/** The engine whose listener for upgrade requests a function is. */
+/** The engine whose listener for requests, or for upgrade requests, a function is. */
 const kEngine = Symbol("engine");
 
 /** Whether the application gets to see neither the sockets of upgrade requests nor the requests themselves. */
@@ -26,14 +33,23 @@ function isUnobserved(server, httpServer) {
     server.emit === emit &&
     httpServer.emit === emit &&
     hasOrdinaryListener(httpServer) &&
-    isOnlyListener(httpServer, server) &&
+    isOnlyListener(httpServer, server, "upgrade") &&
     !acceptedSockets.hasSubscribers
   );
 }
 
-/** Whether upgrade requests come to an engine only. */
-function isOnlyListener(httpServer, server) {
-  const listeners = httpServer.listeners("upgrade");
+/** Whether the application gets to see neither the requests of clients that poll nor the answers to them. */
+function isUnanswered(server, httpServer) {
+  return (
+    hasOrdinaryAnswers(httpServer) &&
+    isOnlyListener(httpServer, server, "request") &&
+    !requests.some((channel) => channel.hasSubscribers)
+  );
+}
+
+/** Whether requests come to an engine only. */
+function isOnlyListener(httpServer, server, event) {
+  const listeners = httpServer.listeners(event);
   return listeners.length === 1 && listeners[0][kEngine] === server;
 }
 
@@ -53,4 +69,4 @@ function isUnseen(server, req, socket, head) {
   );
 }
 
-module.exports = { isUnobserved, isUnseen, kEngine };
+module.exports = { isUnanswered, isUnobserved, isUnseen, kEngine };

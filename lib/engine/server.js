@@ -8,6 +8,8 @@ const createDebug = require("debug");
 const { switchingProtocols } = require("../native/binding");
 const { closedRoads } = require("../node/internals");
 const { watchArrivals } = require("./arrival");
+const { Listened } = require("./listened");
+const { Road } = require("./road");
 const { Bridge } = require("../native/bridge");
 const handshake = require("./handshake");
 const { Polling } = require("./transports/polling");
@@ -125,6 +127,9 @@ class Server extends EventEmitter {
       deflate: deflateSettings(this.opts.perMessageDeflate),
     });
     this._isClosed = false;
+    /** By which clients poll past their HTTP servers. */
+    this._road = new Road(this);
+    this._areAnswersShown = false;
     /** Where connections come in before their HTTP servers have them. */
     this._entrances = [];
     this.ws = undefined;
@@ -171,6 +176,7 @@ class Server extends EventEmitter {
    */
   use(fn) {
     this.middlewares.push(fn);
+    this._road?.check();
   }
 
   /**
@@ -232,14 +238,16 @@ class Server extends EventEmitter {
     server.removeAllListeners("request");
     server.on("close", this.close.bind(this));
     server.on("listening", () => (this.opts.wsEngine ? this.init() : this.ws?._reopen?.()));
-    server.on("request", (req, res) => {
+    const onRequest = (req, res) => {
       if (req.url.startsWith(path)) {
         debug('intercepting request for path "%s"', path);
         this.handleRequest(req, res);
       } else {
         for (const listener of others) listener.call(server, req, res);
       }
-    });
+    };
+    onRequest[kEngine] = this;
+    server.on("request", onRequest);
     if (!this.opts.transports.includes("websocket")) return;
     const entrance = this.opts.wsEngine ? undefined : watchArrivals(this, server, path);
     if (entrance !== undefined) this._entrances.push(entrance);
@@ -286,6 +294,22 @@ class Server extends EventEmitter {
     if (initialPacket instanceof ArrayBuffer) return Buffer.from(initialPacket);
     if (!ArrayBuffer.isView(initialPacket)) return String(initialPacket);
     return Buffer.from(initialPacket.buffer, initialPacket.byteOffset, initialPacket.byteLength);
+  }
+
+  /** Whether the application gets to see the answers to requests of clients that poll. @private */
+  _showsAnswers() {
+    return this._areAnswersShown || this.handleRequest !== handleRequest;
+  }
+
+  /** Somebody listens for the headers of answers. @private */
+  _showAnswers() {
+    this._areAnswersShown = true;
+    this._road.check();
+  }
+
+  /** Listeners have come or gone. @private */
+  _onListeners() {
+    this._road?.check();
   }
 
   /** Whether the application gets to see the requests of WebSockets. @private */
@@ -350,7 +374,10 @@ class Server extends EventEmitter {
   }
 }
 
-const { generateId, handleUpgrade: handleUpgradeRequest } = Server.prototype;
+const { generateId, handleRequest, handleUpgrade: handleUpgradeRequest } = Server.prototype;
+
+// also an EventEmitter, which tells of its listeners
+Object.setPrototypeOf(Server.prototype, Listened);
 
 /** What answers an upgrade request with a given Sec-WebSocket-Key (RFC 6455 section 4.2.2). */
 Server.prototype._switchingProtocols = switchingProtocols;

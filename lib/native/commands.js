@@ -30,9 +30,13 @@ const {
   ADMIT,
   DECLINE,
   TELL_SENT,
+  HOLD,
+  ADMIT_POLLING,
+  HANG_UP,
+  POSTED,
 } = operations;
 
-const { VOLATILE, COMPRESS, NOTIFY, DISCARD } = flags;
+const { VOLATILE, COMPRESS, NOTIFY, DISCARD, IF_IDLE } = flags;
 const { NO_TEXT, HAS_BUFFERS, TARGET_CONNECTION } = words;
 
 /** A batch whose text is longer than this crosses at once: V8 copies it as a whole, which is quickest within its caches. */
@@ -245,7 +249,22 @@ class Commands {
     this._simple(PIPE_END, stream, stream);
   }
 
-  /** An arrival becomes a session. `headers`: what its answer has beyond the usual. */
+  /** The packets of a POST that the worker has are read. */
+  posted(connection) {
+    this._simple(POSTED, connection, connection);
+  }
+
+  /** There is a POST whose body follows: no other may come before that. */
+  hold(connection) {
+    const at = this._beginLate(2, connection);
+    this.words[at] = HOLD;
+    this.words[at + 1] = connection;
+  }
+
+  /**
+   * An arrival becomes a session, or, with an empty `sid`, the WebSocket of one that polls. `headers`: what its answer has
+   * beyond the usual.
+   */
   admit(connection, stream, revision, sid, headers) {
     const at = this._begin(6, connection);
     this.words[at] = ADMIT;
@@ -255,6 +274,22 @@ class Commands {
     this.words[at + 4] = revision;
     this.words[at + 5] = sid.length;
     this._addText(sid + headers);
+  }
+
+  /** An arrival becomes a session that polls: see `Opening` in src/worker/arrivals.rs. */
+  admitPolling(connection, stream, { sid, origin, upgrades, cookie, cors }) {
+    const text = `${sid}\n${origin}\n${upgrades}\n${Buffer.byteLength(cookie)}\n${cookie}${cors}`;
+    const at = this._begin(4, connection);
+    this.words[at] = ADMIT_POLLING;
+    this.words[at + 1] = connection;
+    this.words[at + 2] = stream;
+    this.words[at + 3] = text.length;
+    this._addText(text);
+  }
+
+  /** An arrival is to be closed, or only if nothing is under way. */
+  hangUp(stream, ifIdle) {
+    this._simple(HANG_UP | ((ifIdle ? IF_IDLE : 0) << 8), stream, stream);
   }
 
   /** An arrival is to be Node's. */

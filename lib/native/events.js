@@ -31,6 +31,10 @@ const {
   POLL_ANSWER_BINARY,
   SLOW_CONSUMER,
   ARRIVED,
+  HUNG_UP,
+  ELSEWHERE,
+  OVERLAP,
+  POST_OVERLAP,
 } = events;
 
 const { NO_ID, DRAIN_HEAD, DRAIN_CAPACITY } = words;
@@ -274,6 +278,26 @@ function take(bridge, batch) {
       batch.at = at + 3;
       if (bridge.conns.get(subject) === undefined) break;
       bridge.host.emit("slow_consumer", bridge.conns.get(subject), words[at + 2]);
+      break;
+    case HUNG_UP: {
+      batch.at = at + 2;
+      const stream = bridge.streams.get(subject);
+      if (stream === undefined) break;
+      bridge.releaseStream(subject);
+      stream.onHungUp();
+      break;
+    }
+    case ELSEWHERE:
+      batch.at = at + 3;
+      bridge.streams.get(subject)?.moveTo(words[at + 2]);
+      break;
+    case OVERLAP:
+      batch.at = at + 2;
+      bridge.conns.get(subject)?._polling?.onOverlap();
+      break;
+    case POST_OVERLAP:
+      batch.at = at + 2;
+      bridge.conns.get(subject)?._polling?.onPostOverlap();
       break;
     case ARRIVED: {
       batch.at = at + 5;

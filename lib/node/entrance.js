@@ -11,8 +11,8 @@ const SHORTEST_LIMIT = 10000;
 class Entrance {
   /**
    * @param {http.Server} httpServer
-   * @param {object} keeper - who looks at the connections: `isOpen()`, `defer(handle, defers)`, `isForeign(handle)`,
-   *   `receive(handle, handOver)` and `closeAll()`
+   * @param {object} keeper - who looks at the connections: `isOpen()`, `defer(handle, defers)`,
+   *   `receive(handle, handOver)`, `closeAll()`, `closeIdle()` and `onListeners()`
    */
   constructor(httpServer, keeper) {
     this.httpServer = httpServer;
@@ -45,7 +45,7 @@ class Entrance {
       context ??= new AsyncResource("SOCKEYE_ARRIVALS");
       const isOpen = !error && handle?.fd >= 0 && keeper.isOpen();
       entrance._defer(isOpen);
-      if (!isOpen || keeper.isForeign(handle) || !keeper.receive(handle, handOver)) {
+      if (!isOpen || !keeper.receive(handle, handOver)) {
         onconnection.apply(this, args);
       }
     };
@@ -73,18 +73,29 @@ class Entrance {
 function openEntrance(httpServer, keeper) {
   if (closedRoads().entrance !== undefined || !isOrdinaryServer(httpServer)) return undefined;
   const entrance = new Entrance(httpServer, keeper);
-  const { closeAllConnections } = httpServer;
-  Object.defineProperty(httpServer, "closeAllConnections", {
-    configurable: true,
-    writable: true,
-    value() {
-      keeper.closeAll();
-      return closeAllConnections.call(this);
-    },
-  });
+  precede(httpServer, "closeAllConnections", () => keeper.closeAll());
+  precede(httpServer, "closeIdleConnections", () => keeper.closeIdle());
+  // whoever begins to listen for these wants to see what has come past them so far
+  httpServer.on("newListener", (event) => SEEN_BY.has(event) && keeper.onListeners());
   httpServer.on("listening", () => entrance.watch());
   if (httpServer.listening) entrance.watch();
   return entrance;
+}
+
+/** What an HTTP server emits that connections and requests can be seen by. */
+const SEEN_BY = new Set(["connection", "request", "upgrade"]);
+
+/** Has something be done before a method of an HTTP server. */
+function precede(httpServer, name, act) {
+  const method = httpServer[name];
+  Object.defineProperty(httpServer, name, {
+    configurable: true,
+    writable: true,
+    value() {
+      act();
+      return method.call(this);
+    },
+  });
 }
 
 /**
@@ -108,9 +119,24 @@ function isIndifferent(httpServer, most) {
   );
 }
 
+/**
+ * How an HTTP server keeps connections between two requests.
+ * @param {http.Server} httpServer
+ * @returns {{ keepAlive: number, announced: number }|undefined} milliseconds, and the seconds that clients are told;
+ *   undefined if it does so in an unusual way
+ */
+function keepAliveOf(httpServer) {
+  const { keepAliveTimeout, keepAliveTimeoutBuffer = 0, maxRequestsPerSocket } = httpServer;
+  if (!(keepAliveTimeout >= 1000) || maxRequestsPerSocket > 0) return undefined;
+  return {
+    keepAlive: keepAliveTimeout + keepAliveTimeoutBuffer,
+    announced: Math.floor(keepAliveTimeout / 1000),
+  };
+}
+
 /** Whether there is a time limit, and a short one. */
 function isShort(limit) {
   return limit > 0 && limit < SHORTEST_LIMIT;
 }
 
-module.exports = { isIndifferent, openEntrance };
+module.exports = { isIndifferent, keepAliveOf, openEntrance };

@@ -139,6 +139,12 @@ function isOrdinaryServer(httpServer) {
   return symbol !== undefined && httpServer[symbol] === http.IncomingMessage;
 }
 
+/** Whether an HTTP server answers as all do. */
+function hasOrdinaryAnswers(httpServer) {
+  const symbol = symbolOf(httpServer, "ServerResponse");
+  return symbol !== undefined && httpServer[symbol] === http.ServerResponse;
+}
+
 /** What Node's HTTP servers do with a connection. */
 let onHttpConnection;
 
@@ -234,16 +240,18 @@ function knownName() {
  * @param {http.Server} httpServer - whose connection it is
  * @param {object} peer - address and port
  * @param {object} local - alike
+ * @param {boolean} [isCounted] - whether its end is that of one of the server's connections
  * @returns {net.Socket}
  */
-function makeSocket(httpServer, peer, local) {
+function makeSocket(httpServer, peer, local, isCounted = true) {
   const { highWaterMark } = httpServer;
   const socket = new net.Socket({
     allowHalfOpen: true,
     readableHighWaterMark: highWaterMark,
     writableHighWaterMark: highWaterMark,
   });
-  socket.server = socket._server = httpServer;
+  socket.server = httpServer;
+  socket._server = isCounted ? httpServer : null;
   socket.timeout = 0;
   socket.parser = null;
   socket._peername = nameOf(peer);
@@ -299,6 +307,7 @@ module.exports = {
   descriptorOf,
   detach,
   giveHeaders,
+  hasOrdinaryAnswers,
   hasOrdinaryListener,
   isOrdinaryServer,
   listeningHandle,

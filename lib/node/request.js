@@ -21,12 +21,13 @@ function memorize(req) {
 }
 
 /**
- * Makes an upgrade request again from what `memorize` has made of it.
+ * Makes a request again from what `memorize` has made of it.
  * @param {string} raw
  * @param {net.Socket} socket
+ * @param {boolean} isUpgrade - whether it asks for a WebSocket
  * @returns {IncomingMessage}
  */
-function remakeRequest(raw, socket) {
+function remakeRequest(raw, socket, isUpgrade) {
   const rawHeaders = raw.split("\n");
   const url = rawHeaders.pop();
   const req = new IncomingMessage(socket);
@@ -36,7 +37,7 @@ function remakeRequest(raw, socket) {
   req.method = "GET";
   req.url = url;
   giveHeaders(req, rawHeaders);
-  req.upgrade = true;
+  req.upgrade = isUpgrade;
   req.complete = true;
   return req;
 }

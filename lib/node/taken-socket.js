@@ -78,6 +78,50 @@ class TakenSocket extends Stream {
   }
 }
 
+/**
+ * The connection over which a request came that a worker has answered: it may have others, and may be gone, but for what
+ * is remembered of it.
+ */
+class Origin {
+  /**
+   * @param {http.Server} httpServer - whose connection it is
+   * @param {string} remoteAddress - of the peer
+   * @param {number} remotePort - alike
+   * @param {string} localAddress - ours
+   * @param {number} localPort - alike
+   */
+  constructor(httpServer, remoteAddress, remotePort, localAddress, localPort) {
+    this._httpServer = httpServer;
+    this._remoteAddress = remoteAddress;
+    this._remotePort = remotePort;
+    this._localAddress = sameAsBefore(localAddress);
+    this._localPort = localPort;
+    /** Closes the connection; undefined once it is closed, or others have it. */
+    this.closeConnection = undefined;
+    this._socket = undefined;
+  }
+
+  /** A `net.Socket` that tells of it, and closes it when it is destroyed. */
+  get socket() {
+    if (this._socket === undefined) {
+      const peer = { address: this._remoteAddress, port: this._remotePort };
+      const local = { address: this._localAddress, port: this._localPort };
+      this._socket = makeSocket(this._httpServer, peer, local, false);
+      adapt(this._socket, (callback) => callback());
+      this._socket.on("error", noop);
+      this._socket.on("close", () => this.closeConnection?.());
+      if (this.closeConnection === undefined) this._socket.destroy();
+    }
+    return this._socket;
+  }
+
+  /** It is closed, or others have it. */
+  end() {
+    this.closeConnection = undefined;
+    this._socket?.destroy();
+  }
+}
+
 /** Notes that a socket has been given to an engine. */
 function markTaken(socket, stream) {
   socket[kStream] = stream;
@@ -125,4 +169,4 @@ function onSocketClose() {
 
 function noop() {}
 
-module.exports = { TakenSocket, isTaken, markTaken, setBytesRead };
+module.exports = { Origin, TakenSocket, isTaken, markTaken, setBytesRead };

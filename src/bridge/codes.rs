@@ -4,10 +4,10 @@ use napi::bindgen_prelude::Object;
 use napi::{Env, Result};
 use napi_derive::napi;
 
-use super::engine::DRAIN_HEAD;
+use super::engine::{DRAIN_HEAD, FOREIGN};
 use crate::protocol::ids::{GENERATION_BITS, SLOT_BITS};
 use crate::worker::command::{
-    COMPRESS, DISCARD, HAS_BUFFERS, NOTIFY, NO_TEXT, OPERATIONS, TARGET_CONNECTION, VOLATILE,
+    COMPRESS, DISCARD, HAS_BUFFERS, IF_IDLE, NOTIFY, NO_TEXT, OPERATIONS, TARGET_CONNECTION, VOLATILE,
 };
 use crate::worker::connection::watch;
 use crate::worker::event::{KINDS, MAX_WORDS, NO_ID};
@@ -18,6 +18,7 @@ const FLAGS: &[(&str, u32)] = &[
     ("COMPRESS", COMPRESS as u32),
     ("NOTIFY", NOTIFY as u32),
     ("DISCARD", DISCARD as u32),
+    ("IF_IDLE", IF_IDLE as u32),
     ("WATCH_RECEIVED", watch::RECEIVED as u32),
     ("WATCH_SENT", watch::SENT as u32),
 ];
@@ -27,6 +28,7 @@ const WORDS: &[(&str, u32)] = &[
     ("NO_TEXT", NO_TEXT),
     ("HAS_BUFFERS", HAS_BUFFERS),
     ("NO_ID", NO_ID),
+    ("FOREIGN", FOREIGN as u32),
     ("TARGET_CONNECTION", TARGET_CONNECTION),
     ("SLOT_BITS", SLOT_BITS),
     ("GENERATION_BITS", GENERATION_BITS),
@@ -37,7 +39,7 @@ const WORDS: &[(&str, u32)] = &[
 /// Of an upgrade request, what is looked at.
 #[cfg(unix)]
 const REQUESTS: &[(&str, u32)] = {
-    use crate::protocol::websocket::upgrade_request::{LONGEST, MAX_HEADERS};
+    use crate::protocol::http::request::{LONGEST, MAX_HEADERS};
     &[("LONGEST_REQUEST", LONGEST as u32), ("MOST_HEADERS", MAX_HEADERS as u32)]
 };
 #[cfg(not(unix))]

@@ -22,6 +22,7 @@ use crate::protocol::websocket::deflate::Parameters;
 use crate::worker::command::{Command, OpBatch, Open, Takeover};
 use crate::worker::event::{EventBatch, Inbox};
 use crate::worker::recovery::Subject;
+use crate::worker::road::{Road, Terms};
 use crate::worker::WorkerHandle;
 
 /// Words at the head of the array that `drain` fills: the number of words that follow, the number of buffers, and what the
@@ -30,6 +31,15 @@ pub const DRAIN_HEAD: usize = 3;
 
 /// Commands that may wait for a worker before streams in JavaScript are read no more.
 const MAX_WAITING_COMMANDS: usize = 64;
+
+/// Of a connection: it does not concern us.
+pub const FOREIGN: i32 = -1;
+
+/// Of a connection: it is not known what it is about.
+pub const UNKNOWN: i32 = -2;
+
+/// How long JavaScript waits for an answer of a worker.
+const LONGEST_ANSWER: Duration = Duration::from_secs(1);
 
 /// No message is larger than this, whatever the options say.
 const LARGEST_PAYLOAD: f64 = (1u64 << 48) as f64;
@@ -75,12 +85,39 @@ pub struct DeflateOptions {
     pub threshold: f64,
 }
 
+/// What holds on the road past Node's HTTP server.
+#[napi(object)]
+pub struct RoadTerms {
+    /// The path of requests.
+    pub path: String,
+    /// Milliseconds that a connection may be silent between two requests.
+    pub keep_alive: f64,
+    /// The seconds of it that clients are told of.
+    pub announced: f64,
+    /// Bytes from which on answers are Node's, if the client takes them compressed.
+    pub compress_from: f64,
+    /// Bytes that the body of a POST may have.
+    pub max_body: f64,
+    /// Whether answers depend on the origin.
+    pub has_cors: bool,
+}
+
+/// What is under way of a session that polls.
+#[napi(object)]
+pub struct PollingState {
+    /// Whether a GET waits that nothing has been sent to answer.
+    pub waits: bool,
+    /// What waits for a GET.
+    pub packets: Vec<Either<String, Buffer>>,
+}
+
 /// The native half of an Engine.IO server.
 #[napi]
 pub struct NativeEngine {
     workers: Vec<WorkerHandle>,
     inbox: Arc<Inbox>,
     options: Arc<Options>,
+    road: Arc<Road>,
     deflate_level: u8,
     deflate_threshold: u32,
     /// The batch that is being handed to JavaScript, and whether the workers may read again because of it.
@@ -113,15 +150,17 @@ impl NativeEngine {
                 let _ = wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
             }),
         ));
+        let road = Arc::<Road>::default();
         let count = options.workers.max(1) as usize;
         let workers = (0..count)
-            .map(|index| WorkerHandle::new(index, count, settings.clone(), inbox.clone()))
+            .map(|index| WorkerHandle::new(index, count, settings.clone(), inbox.clone(), road.clone()))
             .collect();
         let deflate = options.deflate.unwrap_or(DeflateOptions { level: None, threshold: 0.0 });
         Ok(NativeEngine {
             workers,
             inbox,
             options: settings,
+            road,
             deflate_level: deflate.level.map_or(DEFLATE_LEVEL, |level| level.min(9) as u8),
             deflate_threshold: deflate.threshold.max(0.0) as u32,
             batch: None,
@@ -262,22 +301,68 @@ impl NativeEngine {
         Ok(false)
     }
 
-    /// Whether a connection that Node has accepted begins with something else than a request for a new WebSocket session,
-    /// at a target that begins with `path`. `false` if that cannot be told yet.
+    /// Opens the road on which workers answer the requests of clients that poll, or closes it.
     #[napi(catch_unwind)]
-    pub fn is_foreign(&self, fd: i32, path: String) -> bool {
-        panic_point!("isForeign");
+    pub fn set_road(&self, terms: Option<RoadTerms>) {
+        panic_point!("setRoad");
+        self.road.set(terms.map(|terms| Terms {
+            path: terms.path,
+            keep_alive: milliseconds(terms.keep_alive),
+            announced: terms.announced.max(0.0) as u64,
+            compress_from: terms.compress_from.clamp(0.0, LARGEST_PAYLOAD) as usize,
+            max_body: terms.max_body.clamp(0.0, LARGEST_PAYLOAD) as usize,
+            has_cors: terms.has_cors,
+        }));
+    }
+
+    /// Whether a GET of a session waits that nothing has been sent to answer, and what waits for one: texts, the type of
+    /// the packet in front, and buffers.
+    ///
+    /// # Errors
+    /// When a worker thread cannot be started.
+    #[napi(catch_unwind)]
+    pub fn ask_polling(&mut self, connection: u32) -> Result<PollingState> {
+        panic_point!("askPolling");
+        let (reply, wait) = std::sync::mpsc::channel();
+        let connection = ConnectionId::from_word(connection);
+        self.push(connection, Command::Ask { connection, reply })?;
+        let (waits, packets) = wait.recv_timeout(LONGEST_ANSWER).unwrap_or_default();
+        let packets = packets.into_iter().map(|packet| match packet {
+            polling::Packet::Text(kind, data) => {
+                Either::A(format!("{}{}", kind as u8 as char, String::from_utf8_lossy(&data)))
+            }
+            polling::Packet::Binary(data) => Either::B(Buffer::from(data.to_vec())),
+        });
+        Ok(PollingState { waits, packets: packets.collect() })
+    }
+
+    /// Looks at what a connection begins with that Node has accepted: `FOREIGN` (see `codes`) if that is clearly something
+    /// else than a request for a target that begins with `path`; the number of the session that it names, if its requests
+    /// may come past Node: the connection is best on the same worker; else `UNKNOWN`.
+    #[napi(catch_unwind)]
+    pub fn look_at(&self, fd: i32, path: String) -> i32 {
+        panic_point!("lookAt");
         #[cfg(unix)]
-        return {
-            use crate::protocol::http::beginning::{may_concern, ENOUGH};
+        {
+            use crate::protocol::http::beginning::{may_concern, sid_in, ENOUGH};
             let mut buffer = [std::mem::MaybeUninit::uninit(); ENOUGH];
             match crate::os::fd::peek(fd, &mut buffer) {
-                Ok(bytes) => bytes.is_empty() || !may_concern(bytes, &path),
-                Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+                Ok(bytes) if bytes.is_empty() || !may_concern(bytes, &path, self.road.is_open()) => FOREIGN,
+                Ok(bytes) => match sid_in(bytes) {
+                    None => UNKNOWN,
+                    // the highest bit of a number is free
+                    Some(sid) => self.road.find(sid).map_or(FOREIGN, |id| id.word() as i32),
+                },
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => UNKNOWN,
+                Err(_) => FOREIGN,
             }
-        };
+        }
         #[cfg(not(unix))]
-        return (fd, path).0 < 0;
+        if fd < 0 || path.is_empty() {
+            FOREIGN
+        } else {
+            UNKNOWN
+        }
     }
 
     /// Has the kernel keep connections of a listening socket to itself until they have said something, for about a

@@ -94,6 +94,10 @@ pub enum Ending {
     ForcedClose,
     /// More waits for the client than `maxOutboundBuffer` allows.
     SlowConsumer,
+    /// The application closed the connection over which a GET waited.
+    PollCut,
+    /// The application closed the connection over which a POST arrived.
+    PostCut,
     /// A defect of ours: the task that served the connection panicked.
     InternalError,
 }
@@ -106,6 +110,8 @@ impl Ending {
             Ending::WebSocketViolation(_)
             | Ending::HeartbeatDirection
             | Ending::SlowConsumer
+            | Ending::PollCut
+            | Ending::PostCut
             | Ending::InternalError => "transport error",
             Ending::ParseError => "parse error",
             Ending::PingTimeout => "ping timeout",
@@ -119,6 +125,8 @@ impl Ending {
             Ending::WebSocketViolation(violation) => violation.to_string(),
             Ending::HeartbeatDirection => "invalid heartbeat direction".into(),
             Ending::SlowConsumer => "the client does not read what it is sent".into(),
+            Ending::PollCut => "poll connection closed prematurely".into(),
+            Ending::PostCut => "data request connection closed prematurely".into(),
             Ending::InternalError => "internal error in the native engine".into(),
             _ => String::new(),
         }

@@ -1,12 +1,14 @@
 //! HTTP long-polling, the outgoing half: packets wait here until the client's next GET is at hand.
 //!
-//! JavaScript holds the request and the response; this side only knows whether a GET is waiting.
+//! Whoever holds the request writes the answer: JavaScript, or the worker, if it came past Node's HTTP server.
 
 use bytes::Bytes;
 
 use crate::protocol::engine_io::packet::Type;
 use crate::protocol::engine_io::payload::{self, SEPARATOR};
 use crate::protocol::engine_io::{v3, Protocol};
+#[cfg(unix)]
+use crate::protocol::ids::StreamId;
 
 /// A packet on its way to a polling client.
 #[derive(Debug, Clone)]
@@ -32,11 +34,35 @@ pub enum Payload {
     Binary(Vec<u8>),
 }
 
+/// Who holds a request that waits for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waiter {
+    /// JavaScript.
+    JavaScript,
+    /// The worker: it came over this stream.
+    #[cfg(unix)]
+    Stream(StreamId),
+}
+
+/// What a session that began past Node's HTTP server remembers while it polls.
+#[derive(Debug)]
+pub struct Traveller {
+    pub sid: Box<str>,
+    /// Where the page that polls comes from, if the client has said so.
+    pub origin: Option<Box<str>>,
+    /// Headers that its answers have because of that, lines with their ends.
+    pub cors: Box<str>,
+}
+
 /// The outgoing half of a polling session.
 #[derive(Debug, Default)]
 pub struct Polling {
-    /// Whether a GET of the client waits for an answer.
-    pub waiting: bool,
+    /// The GET of the client that waits for an answer.
+    pub waiter: Option<Waiter>,
+    /// The POST of the client that has not been answered, if that is known here.
+    pub post: Option<Waiter>,
+    /// Of a session whose requests may come past Node's HTTP server.
+    pub traveller: Option<Box<Traveller>>,
     queue: Vec<Packet>,
     queued: usize,
     compress: bool,
@@ -45,12 +71,26 @@ pub struct Polling {
 impl Polling {
     /// Whether a packet that is sent now leaves at once: volatile packets are dropped otherwise.
     pub fn is_writable(&self) -> bool {
-        self.waiting && self.queue.is_empty()
+        self.waiter.is_some() && self.queue.is_empty()
     }
 
     /// Whether there is something to answer a GET with.
     pub fn has_packets(&self) -> bool {
         !self.queue.is_empty()
+    }
+
+    /// What waits.
+    pub fn packets(&self) -> &[Packet] {
+        &self.queue
+    }
+
+    /// Bytes that what waits takes as a payload of revision 4, and whether the application lets it be compressed.
+    pub fn payload_size(&self) -> (usize, bool) {
+        let size_of = |packet: &Packet| match packet {
+            Packet::Text(_, data) => 2 + data.len(),
+            Packet::Binary(data) => 2 + data.len().div_ceil(3) * 4,
+        };
+        (self.queue.iter().map(size_of).sum::<usize>().saturating_sub(1), self.compress)
     }
 
     /// Bytes that what waits takes.
@@ -130,13 +170,14 @@ mod tests {
 
     #[test]
     fn packets_leave_as_one_payload_in_order() {
-        let mut polling = Polling { waiting: true, ..Polling::default() };
+        let mut polling = Polling { waiter: Some(Waiter::JavaScript), ..Polling::default() };
         assert!(polling.is_writable());
         polling.push(Packet::Text(Type::Message, Bytes::from_static(b"2[\"a\"]")), false);
         polling.push(Packet::Binary(Bytes::from_static(&[1, 2, 3])), true);
         polling.push(Packet::Text(Type::Ping, Bytes::new()), false);
         assert!(!polling.is_writable());
         assert_eq!(polling.bytes(), 9 + 3 * size_of::<Packet>());
+        assert_eq!(polling.payload_size(), ("42[\"a\"]\u{1e}bAQID\u{1e}2".len(), true));
         let (payload, compress) = polling.take_payload(Protocol::V4 { base64: false });
         assert_eq!(payload, Payload::Text("42[\"a\"]\u{1e}bAQID\u{1e}2".to_string()));
         assert!(compress);

@@ -1,26 +1,41 @@
-//! Connections that Node has accepted, before anybody has read from them.
+//! Connections that Node has accepted, and from which it has not read.
 //!
-//! One that begins with an ordinary upgrade request is shown to JavaScript, which admits it as a session: Node's HTTP
-//! parser, and all the objects that come with it, have no part in it. Any other is released, and Node goes on with
-//! it as if nothing had happened. Until it is admitted, nothing is taken from its bytes; they are only looked at.
+//! One that begins with an ordinary request for a new session is shown to JavaScript, which admits it: Node's HTTP parser,
+//! and all the objects that come with it, have no part in it. The further requests of a session that began like this are
+//! answered here as well. Any other is released, and Node goes on with the connection as if nothing had happened before:
+//! a request is taken from the connection's bytes when it is answered, or its session has it; until then, they are only
+//! looked at.
+//!
+//! ```text
+//!              an upgrade, or a GET for a new session
+//!   Looking ─────────────────────────────────────────▶ Announced ── ADMIT: a WebSocket ──▶ (websockets)
+//!    ▲ │ └── a GET of a session ──▶ Waiting ◀── ADMIT: a session that polls ──┘ └── DECLINE ──▶ (Node's)
+//!    │ └── anything else ──▶ (Node's)  │ └── the client says more, or hangs up ──▶ (Node's)
+//!    └───── written ◀── Writing ◀──────┘ the answer
+//!
+//!   Looking ── a POST of a session ──▶ Receiving ── all of it ──▶ Posting ── POSTED ──▶ Writing
+//! ```
 
+use std::io::{ErrorKind, IoSlice};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::task::AbortHandle;
 
 use super::deadlines::Holder;
+use super::event::Kind;
 use super::recovery::{take_turn, Subject};
 use super::{Shared, Worker};
 use crate::os::fd::FdStream;
 use crate::panics::panic_point;
 use crate::protocol::engine_io::packet::Handshake;
 use crate::protocol::engine_io::Protocol;
+use crate::protocol::error::Ending;
+use crate::protocol::http::request::{self, PollRequest, Reading, UpgradeRequest};
+use crate::protocol::http::response::{answer, Body, Then};
 use crate::protocol::ids::{ConnectionId, StreamId};
-use crate::protocol::websocket::upgrade_request::{self, Reading, UpgradeRequest, LONGEST};
-
-use std::io::ErrorKind;
-use std::os::fd::OwnedFd;
+use crate::protocol::polling::{Polling, Traveller, Waiter};
 
 /// How long a connection may say nothing, or not enough, before Node's own time limits begin to count.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -28,17 +43,45 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// A connection that has been accepted.
 pub(super) struct Arrival {
     fd: Rc<FdStream>,
-    /// The task that waits for its first bytes.
+    /// The task that waits for its bytes, or for room for ours.
     task: Option<AbortHandle>,
-    /// What JavaScript has been told of.
-    request: Option<Request>,
+    stage: Stage,
+    /// When its client has been silent for too long.
+    due: Option<Instant>,
+    /// Whether a request of it has been answered: Node has nothing to say of its end.
+    is_served: bool,
 }
 
-struct Request {
-    /// Bytes that it takes.
+enum Stage {
+    /// The next request is waited for.
+    Looking,
+    /// JavaScript has been told of an upgrade request, which takes so many bytes; and the answer to it, but for its end.
+    Upgrade { length: usize, response: String },
+    /// JavaScript has been told of a GET for a new session.
+    Opening(Get),
+    /// A GET waits for an answer.
+    Waiting { owner: ConnectionId, get: Get },
+    /// A POST of this session has begun to arrive; none of it has been taken.
+    Receiving { owner: ConnectionId },
+    /// The packets of a POST are being read by JavaScript.
+    Posting { owner: ConnectionId, then: Then },
+    /// The rest of an answer waits for room.
+    Writing { rest: Vec<u8>, then: Then },
+}
+
+/// A GET, whose bytes have not been taken.
+#[derive(Clone, Copy)]
+struct Get {
     length: usize,
-    /// The answer to it, but for its end.
-    response: String,
+    accepts_encodings: bool,
+    keeps_alive: bool,
+}
+
+/// A POST whose session has ended.
+pub(super) struct Orphan {
+    owner: ConnectionId,
+    stream: StreamId,
+    cors: Box<str>,
 }
 
 impl Drop for Arrival {
@@ -49,78 +92,447 @@ impl Drop for Arrival {
     }
 }
 
-/// The task that waits for the first bytes of a connection.
+/// The task that waits for the bytes of a connection.
 async fn wait(shared: Shared, id: StreamId, fd: Rc<FdStream>) {
     loop {
         let Ok(mut ready) = fd.readable().await else { return };
         let is_over = ready.ready().is_read_closed();
         match take_turn(&shared, |worker| worker.look_turn(id, &fd, is_over)) {
             Some(Look::Again) => ready.clear_ready(),
+            Some(Look::Later) => {
+                let resume = shared.borrow().signals.resume.clone();
+                resume.notified().await;
+            }
             Some(Look::Done) | None => return,
         }
     }
 }
 
-/// Whether the first bytes of a connection are to be looked at again when there are more.
+/// The task that writes what there was no room for.
+async fn write(shared: Shared, id: StreamId, fd: Rc<FdStream>) {
+    loop {
+        let Ok(mut ready) = fd.writable().await else { return };
+        match take_turn(&shared, |worker| worker.write_on_turn(id, &fd)) {
+            Some(Look::Again) => ready.clear_ready(),
+            _ => return,
+        }
+    }
+}
+
+/// Whether the bytes of a connection are to be looked at again.
 #[derive(Clone, Copy)]
 enum Look {
+    /// When there are more.
     Again,
+    /// When JavaScript has caught up.
+    Later,
+    /// Not by this task.
     Done,
 }
 
 impl Worker {
     /// Node has accepted a connection.
     pub(super) fn receive(&mut self, id: StreamId, fd: OwnedFd) {
-        let (Ok(fd), Some(this)) = (FdStream::register(fd), self.this.upgrade()) else {
-            return self.refuse_stream(id);
-        };
-        let fd = Rc::new(fd);
-        let task = tokio::task::spawn_local(wait(this, id, fd.clone()));
-        self.deadlines.arm(Holder::Stream(id), self.now + PATIENCE);
-        self.arrivals.insert(id, Arrival { fd, task: Some(task.abort_handle()), request: None });
+        let Ok(fd) = FdStream::register(fd) else { return self.refuse_stream(id) };
+        let arrival =
+            Arrival { fd: Rc::new(fd), task: None, stage: Stage::Looking, due: None, is_served: false };
+        self.arrivals.insert(id, arrival);
+        self.await_request(id, PATIENCE);
+        self.watch_arrival(id);
+    }
+
+    fn await_request(&mut self, id: StreamId, patience: Duration) {
+        let due = self.now + patience;
+        if let Some(arrival) = self.arrivals.get_mut(&id) {
+            arrival.due = Some(due);
+            self.deadlines.arm(Holder::Stream(id), due);
+        }
+    }
+
+    /// Starts the task that looks at what a connection says.
+    fn watch_arrival(&mut self, id: StreamId) {
+        let Some(this) = self.this.upgrade() else { return };
+        if let Some(arrival) = self.arrivals.get_mut(&id) {
+            let task = tokio::task::spawn_local(wait(this, id, arrival.fd.clone()));
+            if let Some(before) = arrival.task.replace(task.abort_handle()) {
+                before.abort();
+            }
+        }
     }
 
     /// There is something to look at. `is_over`: nothing more will come.
     fn look_turn(&mut self, id: StreamId, fd: &FdStream, is_over: bool) -> Look {
         panic_point!("looking");
         self.now = Instant::now();
-        let look = self.contained(Subject::Stream(id), |worker| {
-            if is_over {
-                // what to say of it is Node's business, and looking would take away the error that it is to find
-                worker.release(id);
-                return Look::Done;
-            }
-            worker.look_at(id, fd)
-        });
+        let look = self.contained(Subject::Stream(id), |worker| worker.look_at(id, fd, is_over));
         self.finish_turn();
         look.unwrap_or(Look::Done)
     }
 
-    fn look_at(&mut self, id: StreamId, fd: &FdStream) -> Look {
+    fn look_at(&mut self, id: StreamId, fd: &FdStream, is_over: bool) -> Look {
         panic_point!("look");
-        let reading = match fd.peek(&mut self.read_buffer[..LONGEST]) {
-            Ok(0) => Reading::Other,
-            Ok(length) => upgrade_request::read(&self.read_buffer[..length]),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
-                Reading::Incomplete
+        let Some(arrival) = self.arrivals.get(&id) else { return Look::Done };
+        match arrival.stage {
+            Stage::Looking | Stage::Receiving { .. } => {}
+            Stage::Waiting { get, .. } => {
+                // the bytes of the GET are still there, so this may be about nothing new
+                let buffer = &mut self.read_buffer[..=get.length];
+                if is_over || !matches!(fd.peek(buffer), Ok(length) if length == get.length) {
+                    self.release(id);
+                    return Look::Done;
+                }
+                return Look::Again;
             }
-            Err(_) => Reading::Other,
-        };
-        match reading {
-            Reading::Incomplete => return Look::Again,
-            Reading::Upgrade(request) => self.announce(id, fd, request),
-            Reading::Other => self.release(id),
+            // what comes meanwhile is looked at when that is done
+            Stage::Upgrade { .. } | Stage::Opening(_) | Stage::Posting { .. } | Stage::Writing { .. } => {
+                return Look::Done;
+            }
         }
+        if is_over {
+            if arrival.is_served && !matches!(fd.peek(&mut self.read_buffer[..1]), Ok(1)) {
+                self.hang_up(id);
+            } else {
+                // what to say of it is Node's business, and looking would take away the error that it is to find
+                self.release(id);
+            }
+            return Look::Done;
+        }
+        let mut buffer = std::mem::take(&mut self.read_buffer);
+        let look = match fd.peek(&mut buffer) {
+            Ok(0) => self.look_elsewhere(id),
+            Ok(length) => self.look_at_request(id, fd, &mut buffer, length),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                Look::Again
+            }
+            Err(_) => self.look_elsewhere(id),
+        };
+        self.read_buffer = buffer;
+        look
+    }
+
+    fn look_elsewhere(&mut self, id: StreamId) -> Look {
+        self.release(id);
         Look::Done
     }
 
-    /// Shows JavaScript what it begins with.
-    fn announce(&mut self, id: StreamId, fd: &FdStream, request: UpgradeRequest) {
-        let (Some(arrival), Some((peer, local))) = (self.arrivals.get_mut(&id), fd.addresses()) else {
-            return self.release(id);
+    /// Waits for the rest of a request, but not for long: a client that is slow is Node's.
+    fn look_again(&mut self, id: StreamId) -> Look {
+        let latest = self.now + PATIENCE;
+        if self.arrivals.get(&id).is_some_and(|it| it.due.is_none_or(|due| due > latest)) {
+            self.await_request(id, PATIENCE);
+        }
+        Look::Again
+    }
+
+    fn look_at_request(&mut self, id: StreamId, fd: &FdStream, buffer: &mut [u8], length: usize) -> Look {
+        let poll = match request::read(&buffer[..length]) {
+            Reading::Incomplete => return self.look_again(id),
+            Reading::Other => return self.look_elsewhere(id),
+            Reading::Upgrade(request) => return self.on_upgrade_request(id, fd, request),
+            Reading::Poll(poll) => poll,
         };
-        self.events.arrived(id, peer, local, &request.lines, request.offers_extensions);
-        arrival.request = Some(Request { length: request.length, response: request.response });
+        let Some(terms) = self.road.terms().filter(|terms| terms.path == poll.path) else {
+            return self.look_elsewhere(id);
+        };
+        let whole = poll.head + poll.body.unwrap_or(0);
+        if length > whole || whole > buffer.len() || poll.body.is_some_and(|body| body > terms.max_body) {
+            return self.look_elsewhere(id);
+        }
+        let get =
+            Get { length: whole, accepts_encodings: poll.accepts_encodings, keeps_alive: poll.keeps_alive };
+        let Some(sid) = poll.sid else {
+            return if poll.body.is_none() {
+                self.on_opening(id, fd, &poll, get)
+            } else {
+                self.look_elsewhere(id)
+            };
+        };
+        let Some(owner) = self.road.find(sid) else { return self.look_elsewhere(id) };
+        if !self.connections.is_ours(owner) {
+            self.move_arrival(id, owner);
+            return Look::Done;
+        }
+        let is_alike = |polling: &mut Polling| match &polling.traveller {
+            Some(traveller) => !terms.has_cors || traveller.origin.as_deref() == poll.origin,
+            None => false,
+        };
+        if !self.polling(owner).is_some_and(is_alike) {
+            return self.look_elsewhere(id);
+        }
+        match poll.body {
+            None => self.on_get(id, owner, get),
+            Some(_) => {
+                let (head, is_whole) = (poll.head, length == whole);
+                if !self.begin_post(id, owner) {
+                    return Look::Done;
+                }
+                if !is_whole {
+                    return self.look_again(id);
+                }
+                if self.events.is_full() {
+                    return Look::Later;
+                }
+                self.on_whole_post(id, fd, owner, &mut buffer[..whole], head, poll_then(&terms, get))
+            }
+        }
+    }
+
+    /// Shows JavaScript an upgrade request.
+    fn on_upgrade_request(&mut self, id: StreamId, fd: &FdStream, request: UpgradeRequest) -> Look {
+        if let Some(sid) = &request.sid {
+            match self.road.find(sid) {
+                Some(owner) if self.connections.is_ours(owner) => {}
+                Some(owner) => {
+                    self.move_arrival(id, owner);
+                    return Look::Done;
+                }
+                None => return self.look_elsewhere(id),
+            }
+        }
+        let stage = Stage::Upgrade { length: request.length, response: request.response };
+        self.announce(id, fd, &request.lines, request.offers_extensions, stage)
+    }
+
+    /// Shows JavaScript a GET for a new session.
+    fn on_opening(&mut self, id: StreamId, fd: &FdStream, poll: &PollRequest<'_>, get: Get) -> Look {
+        self.announce(id, fd, &poll.lines(), false, Stage::Opening(get))
+    }
+
+    fn announce(&mut self, id: StreamId, fd: &FdStream, lines: &str, offers: bool, stage: Stage) -> Look {
+        let (Some(arrival), Some((peer, local))) = (self.arrivals.get_mut(&id), fd.addresses()) else {
+            return self.look_elsewhere(id);
+        };
+        arrival.stage = stage;
+        arrival.due = None;
+        self.events.arrived(id, peer, local, lines, offers);
+        Look::Done
+    }
+
+    /// The session that a request names is another worker's: JavaScript has the connection go there.
+    fn move_arrival(&mut self, id: StreamId, owner: ConnectionId) {
+        self.arrivals.remove(&id);
+        self.deadlines.cancel(Holder::Stream(id));
+        self.events.elsewhere(id, owner);
+    }
+
+    /// A GET of a session.
+    fn on_get(&mut self, id: StreamId, owner: ConnectionId, get: Get) -> Look {
+        let Some(polling) = self.polling(owner).filter(|polling| polling.waiter.is_none()) else {
+            // what is wrong is said by JavaScript
+            return self.look_elsewhere(id);
+        };
+        polling.waiter = Some(Waiter::Stream(id));
+        if let Some(arrival) = self.arrivals.get_mut(&id) {
+            arrival.stage = Stage::Waiting { owner, get };
+            arrival.due = None;
+        }
+        self.serve_poll(owner);
+        // it has been answered, or waits; or it is gone
+        Look::Again
+    }
+
+    /// A POST of a session. `false`: there is another one, and it is Node's.
+    fn begin_post(&mut self, id: StreamId, owner: ConnectionId) -> bool {
+        let this = Waiter::Stream(id);
+        match self.polling(owner).map(|polling| *polling.post.get_or_insert(this)) {
+            Some(post) if post == this => {
+                if let Some(arrival) = self.arrivals.get_mut(&id) {
+                    arrival.stage = Stage::Receiving { owner };
+                }
+                return true;
+            }
+            // what is wrong is said by JavaScript, which has to see the other one first
+            Some(Waiter::Stream(other)) if self.is_receiving(other) => self.release(other),
+            _ => {}
+        }
+        self.release(id);
+        false
+    }
+
+    /// Whether a POST has begun to arrive.
+    pub(super) fn is_receiving(&self, id: StreamId) -> bool {
+        matches!(self.arrivals.get(&id), Some(Arrival { stage: Stage::Receiving { .. }, .. }))
+    }
+
+    /// The session of a POST has ended. It is answered when JavaScript has heard of that: the next request of the client must
+    /// not find the session alive.
+    pub(super) fn leave_post(&mut self, owner: ConnectionId, polling: Polling) {
+        if let Some(Waiter::Stream(stream)) = polling.post {
+            self.cut_post(stream);
+            if self.arrivals.contains_key(&stream) {
+                let cors = polling.traveller.map(|traveller| traveller.cors).unwrap_or_default();
+                self.orphans.push(Orphan { owner, stream, cors });
+            }
+        }
+    }
+
+    /// JavaScript has heard of the end of a session.
+    pub(super) fn answer_orphan(&mut self, owner: ConnectionId) {
+        if let Some(place) = self.orphans.iter().position(|orphan| orphan.owner == owner) {
+            let Orphan { stream, cors, .. } = self.orphans.swap_remove(place);
+            self.confirm_post(stream, &cors);
+        }
+    }
+
+    /// A POST that has not arrived as a whole is of no use any more.
+    pub(super) fn cut_post(&mut self, id: StreamId) {
+        if self.is_receiving(id) {
+            self.hang_up(id);
+        }
+    }
+
+    /// A POST of a session, all of which is there.
+    fn on_whole_post(
+        &mut self,
+        id: StreamId,
+        fd: &FdStream,
+        owner: ConnectionId,
+        buffer: &mut [u8],
+        head: usize,
+        then: Then,
+    ) -> Look {
+        if std::str::from_utf8(&buffer[head..]).is_err() {
+            return self.look_elsewhere(id);
+        }
+        // the same bytes again
+        if !matches!(fd.read(buffer), Ok(length) if length == buffer.len()) {
+            self.hang_up(id);
+            return Look::Done;
+        }
+        let Ok(body) = std::str::from_utf8(&buffer[head..]) else { return Look::Done };
+        if let Some(arrival) = self.arrivals.get_mut(&id) {
+            arrival.stage = Stage::Posting { owner, then };
+            arrival.due = None;
+        }
+        self.on_post(owner, body);
+        Look::Again
+    }
+
+    /// The packets of a POST have been handled, or its session polls no more.
+    pub(super) fn confirm_post(&mut self, id: StreamId, cors: &str) {
+        self.cut_post(id);
+        if let Some(Stage::Posting { then, .. }) = self.arrivals.get(&id).map(|arrival| &arrival.stage) {
+            let then = *then;
+            self.write_answer(id, answer(cors, Body::Ok, "", unix_now(), then), then);
+        }
+    }
+
+    /// Whether a payload can be the answer to the GET that waits on a stream, which is to be Node's otherwise.
+    pub(super) fn can_answer(&self, id: StreamId, length: usize, compress: bool) -> bool {
+        let Some(Stage::Waiting { get, .. }) = self.arrivals.get(&id).map(|arrival| &arrival.stage) else {
+            return false;
+        };
+        let Some(terms) = self.road.terms() else { return false };
+        !(compress && get.accepts_encodings && length >= terms.compress_from)
+    }
+
+    /// Answers the GET that waits on a stream. `cors`, `last`: headers, lines with their ends.
+    pub(super) fn answer_on_road(&mut self, id: StreamId, cors: &str, last: &str, payload: &str) {
+        let Some(arrival) = self.arrivals.get_mut(&id) else { return };
+        let Stage::Waiting { get, .. } = arrival.stage else { return };
+        arrival.stage = Stage::Looking;
+        let fd = arrival.fd.clone();
+        let then = match self.road.terms() {
+            Some(terms) => poll_then(&terms, get),
+            None => Then::Close,
+        };
+        if fd.skip(get.length, &mut [0; 1024]).is_err() {
+            return self.hang_up(id);
+        }
+        self.write_answer(id, answer(cors, Body::Payload(payload), last, unix_now(), then), then);
+    }
+
+    fn write_answer(&mut self, id: StreamId, mut bytes: Vec<u8>, then: Then) {
+        let Some(arrival) = self.arrivals.get_mut(&id) else { return };
+        let fd = arrival.fd.clone();
+        match write_some(&fd, &bytes) {
+            Ok(written) if written == bytes.len() => self.on_answered(id, then),
+            Ok(written) => {
+                bytes.drain(..written);
+                arrival.stage = Stage::Writing { rest: bytes, then };
+                arrival.due = None;
+                let Some(this) = self.this.upgrade() else { return };
+                let task = tokio::task::spawn_local(write(this, id, fd));
+                if let Some(before) = arrival.task.replace(task.abort_handle()) {
+                    before.abort();
+                }
+            }
+            Err(_) => self.hang_up(id),
+        }
+    }
+
+    /// There is room again.
+    fn write_on_turn(&mut self, id: StreamId, fd: &FdStream) -> Look {
+        self.now = Instant::now();
+        let look = self.contained(Subject::Stream(id), |worker| worker.write_on(id, fd));
+        self.finish_turn();
+        look.unwrap_or(Look::Done)
+    }
+
+    fn write_on(&mut self, id: StreamId, fd: &FdStream) -> Look {
+        let Some(Arrival { stage: Stage::Writing { rest, then }, .. }) = self.arrivals.get_mut(&id) else {
+            return Look::Done;
+        };
+        let then = *then;
+        match write_some(fd, rest) {
+            Ok(written) if written == rest.len() => {
+                self.on_answered(id, then);
+                self.watch_arrival(id);
+                Look::Done
+            }
+            Ok(written) => {
+                rest.drain(..written);
+                Look::Again
+            }
+            Err(_) => {
+                self.hang_up(id);
+                Look::Done
+            }
+        }
+    }
+
+    /// An answer has been written.
+    fn on_answered(&mut self, id: StreamId, then: Then) {
+        let Some(arrival) = self.arrivals.get_mut(&id) else { return };
+        arrival.is_served = true;
+        arrival.stage = Stage::Looking;
+        match (then, self.road.terms()) {
+            (Then::KeepAlive(_), Some(terms)) => self.await_request(id, terms.keep_alive),
+            (Then::KeepAlive(_), None) => self.release(id),
+            (Then::Close, _) => self.hang_up(id),
+        }
+    }
+
+    /// It is over; JavaScript closes Node's descriptor as well.
+    fn hang_up(&mut self, id: StreamId) {
+        if let Some(arrival) = self.arrivals.remove(&id) {
+            arrival.fd.finish();
+            self.deadlines.cancel(Holder::Stream(id));
+            self.forget_waiter(id, &arrival);
+            self.events.simple(Kind::HungUp, id);
+        }
+    }
+
+    /// What waits on a stream waits no more.
+    fn forget_waiter(&mut self, id: StreamId, arrival: &Arrival) {
+        let (Stage::Waiting { owner, .. } | Stage::Receiving { owner } | Stage::Posting { owner, .. }) =
+            arrival.stage
+        else {
+            return;
+        };
+        self.orphans.retain(|orphan| orphan.stream != id);
+        if let Some(polling) = self.polling(owner) {
+            for request in [&mut polling.waiter, &mut polling.post] {
+                request.take_if(|waiter| *waiter == Waiter::Stream(id));
+            }
+        }
+    }
+
+    /// Takes an arrival off the books.
+    pub(super) fn drop_arrival(&mut self, id: StreamId) -> Option<()> {
+        let arrival = self.arrivals.remove(&id)?;
+        self.forget_waiter(id, &arrival);
+        Some(())
     }
 
     /// It is to be Node's.
@@ -130,14 +542,45 @@ impl Worker {
         }
     }
 
-    /// It has said nothing, or not enough.
+    /// JavaScript closes it. `if_idle`: only if nothing is under way.
+    pub(super) fn close_arrival(&mut self, id: StreamId, if_idle: bool) {
+        let Some(arrival) = self.arrivals.get(&id) else { return };
+        match arrival.stage {
+            Stage::Looking if if_idle => {
+                if arrival.is_served {
+                    self.hang_up(id);
+                }
+            }
+            _ if if_idle => {}
+            Stage::Waiting { owner, .. } => {
+                self.release(id);
+                self.end_session(owner, Ending::PollCut);
+            }
+            Stage::Receiving { owner } => {
+                self.release(id);
+                self.end_session(owner, Ending::PostCut);
+            }
+            _ => self.release(id),
+        }
+    }
+
+    /// It has been silent for too long, perhaps.
     pub(super) fn on_arrival_due(&mut self, id: StreamId) {
-        if self.arrivals.get(&id).is_some_and(|it| it.request.is_none()) {
+        let Some(arrival) = self.arrivals.get(&id) else { return };
+        let Some(due) = arrival.due else { return };
+        if due > self.now {
+            self.deadlines.arm(Holder::Stream(id), due);
+            return;
+        }
+        let has_begun = matches!(arrival.fd.clone().peek(&mut self.read_buffer[..1]), Ok(1));
+        if arrival.is_served && !has_begun {
+            self.hang_up(id);
+        } else {
             self.release(id);
         }
     }
 
-    /// JavaScript has made a session of it.
+    /// JavaScript has made a session of it, or made it the WebSocket of one that polls.
     pub(super) fn admit(
         &mut self,
         id: StreamId,
@@ -148,17 +591,101 @@ impl Worker {
     ) {
         let arrival = self.arrivals.remove(&id);
         self.deadlines.cancel(Holder::Stream(id));
-        let Some((fd, request)) = arrival.and_then(|mut it| Some((it.fd.clone(), it.request.take()?))) else {
+        let request = arrival.map(|mut it| (it.fd.clone(), std::mem::replace(&mut it.stage, Stage::Looking)));
+        let Some((fd, Stage::Upgrade { length, response })) = request else {
             // this worker has failed, and started afresh, since it was announced
-            return self.refuse_connection(connection);
+            if !sid.is_empty() {
+                self.refuse_connection(connection);
+            } else {
+                self.abort_upgrade(connection, id);
+            }
+            return;
         };
         fd.send_without_delay();
-        let is_whole = fd.skip(request.length, &mut self.read_buffer).is_ok();
-        let handshake = Handshake { sid, upgrades: &[], limits: &self.options.limits }.encode();
-        let response = [&request.response, headers, "\r\n\r\n"].concat();
-        self.open_admitted(connection, protocol, id, fd, &response, &handshake);
+        let is_whole = fd.skip(length, &mut self.read_buffer).is_ok();
+        let response = [&response, headers, "\r\n\r\n"].concat();
+        if sid.is_empty() {
+            self.upgrade_admitted(connection, protocol, id, fd, &response);
+        } else {
+            let handshake = Handshake { sid, upgrades: &[], limits: &self.options.limits }.encode();
+            self.open_admitted(connection, protocol, id, fd, &response, &handshake);
+        }
         if !is_whole {
             self.on_end_of_stream(id);
         }
     }
+
+    /// JavaScript has made a session that polls of a GET.
+    pub(super) fn admit_polling(&mut self, id: StreamId, connection: ConnectionId, text: &str) {
+        let Some(Arrival { stage: stage @ Stage::Opening(_), fd, .. }) = self.arrivals.get_mut(&id) else {
+            return self.refuse_connection(connection);
+        };
+        let Stage::Opening(get) = *stage else { return };
+        *stage = Stage::Waiting { owner: connection, get };
+        fd.send_without_delay();
+        let Opening { sid, origin, upgrades, cors, cookie } = Opening::parse(text);
+        let traveller = Traveller { sid: sid.into(), origin: origin.map(Into::into), cors: cors.into() };
+        self.road.enter(sid, connection);
+        let upgrades: Vec<String> =
+            upgrades.split(',').filter(|it| !it.is_empty()).map(str::to_owned).collect();
+        let handshake = Handshake { sid, upgrades: &upgrades, limits: &self.options.limits }.encode();
+        let mut polling = Polling::default();
+        polling.traveller = Some(Box::new(traveller));
+        self.open_travelling(connection, polling);
+        self.answer_on_road(id, cors, cookie, &handshake);
+        self.watch_arrival(id);
+    }
+}
+
+/// What JavaScript has to say of a new session that polls: lines, see `parse`.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Opening<'a> {
+    sid: &'a str,
+    /// Where the page that polls comes from; an empty line if the client has not said so.
+    origin: Option<&'a str>,
+    /// The transports that the client may upgrade to, with commas in between.
+    upgrades: &'a str,
+    /// Headers of the first answer only, lines with their ends.
+    cookie: &'a str,
+    /// Headers of all answers, alike.
+    cors: &'a str,
+}
+
+impl Opening<'_> {
+    /// The id, the origin, the transports, how many bytes the cookie takes, and both kinds of headers, on lines of theirs.
+    fn parse(text: &str) -> Opening<'_> {
+        let mut lines = text.splitn(5, '\n');
+        let mut next = || lines.next().unwrap_or_default();
+        let (sid, origin, upgrades) = (next(), next(), next());
+        let length = next().parse().unwrap_or(0);
+        let (cookie, cors) = next().split_at_checked(length).unwrap_or_default();
+        Opening { sid, origin: Some(origin).filter(|it| !it.is_empty()), upgrades, cookie, cors }
+    }
+}
+
+fn poll_then(terms: &super::road::Terms, get: Get) -> Then {
+    if get.keeps_alive {
+        Then::KeepAlive(terms.announced)
+    } else {
+        Then::Close
+    }
+}
+
+/// Writes as much as there is room for.
+fn write_some(fd: &FdStream, bytes: &[u8]) -> std::io::Result<usize> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match fd.write(&[IoSlice::new(&bytes[written..])]) {
+            Ok(count) => written += count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(written)
+}
+
+/// Seconds since the beginning of 1970.
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

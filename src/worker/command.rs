@@ -13,9 +13,10 @@
 //! | `ROOM` | room; count; that many connections |
 //! | `DROP_ROOM` | room |
 //! | `JOIN`, `LEAVE` | room; connection |
-//! | `CLOSE`, `POLL`, `DROP`, `ALIVE`, `WATCH`, `TELL_SENT` | connection |
-//! | `PIPE_WRITTEN`, `PIPE_END`, `DECLINE` | stream |
-//! | `ADMIT` | connection; stream; text length; revision of the protocol; how much of the text is the session id |
+//! | `CLOSE`, `POLL`, `DROP`, `ALIVE`, `WATCH`, `HOLD`, `POSTED`, `TELL_SENT` | connection |
+//! | `PIPE_WRITTEN`, `PIPE_END`, `DECLINE`, `HANG_UP` | stream |
+//! | `ADMIT` | connection; stream; text length; revision of the protocol; how much of the text is the session id: nothing of it for a session that there is |
+//! | `ADMIT_POLLING` | connection; stream; text length: lines, see `Opening::parse` |
 //!
 //! Connections, streams and rooms are named as `protocol/ids.rs` says. A text length of `NO_TEXT` means a message that is
 //! a buffer. A target is a room, or a connection if its highest bit is set. A buffer crosses once, however often it is
@@ -56,6 +57,9 @@ pub const NOTIFY: u8 = 4;
 /// Flag of `CLOSE`: end the session now, whether or not the client can be told.
 pub const DISCARD: u8 = 1;
 
+/// Flag of `HANG_UP`: only if nothing is under way.
+pub const IF_IDLE: u8 = 1;
+
 /// Flags of an operation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Flags(u8);
@@ -86,6 +90,11 @@ impl Flags {
         self.0 & DISCARD != 0
     }
 
+    /// See [`IF_IDLE`].
+    pub fn if_idle(self) -> bool {
+        self.0 & IF_IDLE != 0
+    }
+
     /// `WATCH`: the mask.
     pub fn mask(self) -> u8 {
         self.0
@@ -107,6 +116,8 @@ pub enum Command {
     PostBinary { connection: ConnectionId, body: Vec<u8> },
     /// Bytes that a stream in JavaScript received.
     PipeData { stream: StreamId, data: Vec<u8> },
+    /// Say whether a GET of a session waits, and what waits for one.
+    Ask { connection: ConnectionId, reply: std::sync::mpsc::Sender<(bool, Vec<polling::Packet>)> },
     /// JavaScript has caught up: read again.
     Resume,
     /// The call in which JavaScript said something about them has panicked.
@@ -130,7 +141,9 @@ impl Command {
             }
             #[cfg(unix)]
             Command::Receive { stream, .. } => Subject::Arrival(*stream),
-            Command::PostBinary { connection, .. } => Subject::Connection(*connection),
+            Command::PostBinary { connection, .. } | Command::Ask { connection, .. } => {
+                Subject::Connection(*connection)
+            }
             Command::PipeData { stream, .. } => Subject::Stream(*stream),
             Command::Fail(subject) => *subject,
             Command::Batch(_) | Command::Resume | Command::Settle(_) | Command::Shutdown => Subject::Worker,
@@ -158,6 +171,7 @@ impl Command {
             Command::Upgrade { .. } => "Upgrade",
             Command::PostBinary { .. } => "PostBinary",
             Command::PipeData { .. } => "PipeData",
+            Command::Ask { .. } => "Ask",
             Command::Resume => "Resume",
             Command::Fail(_) => "Fail",
             Command::Settle(_) => "Settle",
@@ -325,9 +339,28 @@ pub enum Op<'a> {
         /// What the answer to its request has beyond the usual, with a line break in front of each.
         headers: &'a str,
     },
+    /// A connection that has arrived becomes a session that polls.
+    AdmitPolling {
+        connection: ConnectionId,
+        stream: StreamId,
+        text: &'a str,
+    },
     /// A connection that has arrived is to be Node's.
     Decline {
         stream: StreamId,
+    },
+    /// A connection that has arrived is to be closed.
+    HangUp {
+        stream: StreamId,
+        flags: Flags,
+    },
+    /// JavaScript has read the packets of a POST that the worker has.
+    Posted {
+        connection: ConnectionId,
+    },
+    /// JavaScript has a POST of a session whose packets follow.
+    Hold {
+        connection: ConnectionId,
     },
 }
 
@@ -419,6 +452,10 @@ operations! {
     ADMIT = 16,
     DECLINE = 17,
     TELL_SENT = 18,
+    HOLD = 19,
+    ADMIT_POLLING = 20,
+    HANG_UP = 21,
+    POSTED = 22,
 }
 
 /// The bit of an operation's first word that says that it has buffers.
@@ -436,9 +473,9 @@ fn layout(words: &[u32], at: usize) -> Option<(Option<usize>, usize)> {
         ROOM => (None, 3 + count(2)?),
         JOIN | LEAVE => (None, 3),
         ADMIT => (Some(at + 3), 6),
-        DROP_ROOM | CLOSE | POLL | DROP | ALIVE | WATCH | PIPE_WRITTEN | PIPE_END | DECLINE | TELL_SENT => {
-            (None, 2)
-        }
+        ADMIT_POLLING => (Some(at + 3), 4),
+        DROP_ROOM | CLOSE | POLL | DROP | ALIVE | WATCH | HOLD | POSTED | TELL_SENT => (None, 2),
+        PIPE_WRITTEN | PIPE_END | DECLINE | HANG_UP => (None, 2),
         _ => return None,
     };
     (at + size <= words.len()).then_some((length_at, at + size))
@@ -510,7 +547,15 @@ impl<'a> Iterator for Ops<'a> {
                 Op::Admit { connection: connection(1), stream: stream(2), protocol, sid, headers }
             }
             TELL_SENT => Op::TellSent { connection: connection(1) },
+            ADMIT_POLLING => Op::AdmitPolling {
+                connection: connection(1),
+                stream: stream(2),
+                text: parcel.text.unwrap_or_default(),
+            },
             DECLINE => Op::Decline { stream: stream(1) },
+            HANG_UP => Op::HangUp { stream: stream(1), flags },
+            POSTED => Op::Posted { connection: connection(1) },
+            HOLD => Op::Hold { connection: connection(1) },
             POST => Op::Post { connection: connection(1), body: parcel.text.unwrap_or_default() },
             _ => Op::PipeEnd { stream: stream(1) },
         })
@@ -522,18 +567,23 @@ impl<'a> Ops<'a> {
     pub fn subject(&self) -> Subject {
         match self.batch.words[self.last.word..] {
             [first, connection, ..]
-                if matches!(first & 0xff, SEND | POST | CLOSE | POLL | DROP | ALIVE | WATCH | TELL_SENT) =>
+                if matches!(
+                    first & 0xff,
+                    SEND | POST | CLOSE | POLL | DROP | ALIVE | WATCH | HOLD | POSTED | TELL_SENT
+                ) =>
             {
                 Subject::Connection(ConnectionId::from_word(connection))
             }
             [first, _, connection, ..] if matches!(first & 0xff, JOIN | LEAVE) => {
                 Subject::Connection(ConnectionId::from_word(connection))
             }
-            [first, connection, stream, ..] if first & 0xff == ADMIT => Subject::Newcomer {
-                connection: ConnectionId::from_word(connection),
-                stream: Some(StreamId::from_word(stream)),
-            },
-            [first, stream, ..] if matches!(first & 0xff, PIPE_WRITTEN | PIPE_END | DECLINE) => {
+            [first, connection, stream, ..] if matches!(first & 0xff, ADMIT | ADMIT_POLLING) => {
+                Subject::Newcomer {
+                    connection: ConnectionId::from_word(connection),
+                    stream: Some(StreamId::from_word(stream)),
+                }
+            }
+            [first, stream, ..] if matches!(first & 0xff, PIPE_WRITTEN | PIPE_END | DECLINE | HANG_UP) => {
                 Subject::Stream(StreamId::from_word(stream))
             }
             _ => Subject::Worker,

@@ -6,12 +6,22 @@ use super::event::Kind;
 use super::Worker;
 use crate::protocol::error::Ending;
 use crate::protocol::ids::{ConnectionId, StreamId};
+#[cfg(unix)]
+use crate::protocol::polling::Waiter;
 
 impl Worker {
     /// Takes a connection off the books: `CLOSED`. Its number means nothing from here on. `false`: it has none.
     pub(super) fn drop_connection(&mut self, id: ConnectionId, ending: Ending) -> bool {
-        if self.connections.remove(id).is_none() {
-            return false;
+        let Some(mut connection) = self.connections.remove(id) else { return false };
+        if let Some(polling) = connection.polling.take() {
+            self.leave_road(id, &polling);
+            // nobody has answered it: Node will have something to say
+            #[cfg(unix)]
+            if let Some(Waiter::Stream(stream)) = polling.waiter {
+                self.release(stream);
+            }
+            #[cfg(unix)]
+            self.leave_post(id, *polling);
         }
         self.rooms.leave_all(id);
         self.events.note_waiting(id, 0);
@@ -32,7 +42,7 @@ impl Worker {
         let owner = match self.websockets.remove(id) {
             Some(websocket) => websocket.owner,
             #[cfg(unix)]
-            None => self.arrivals.remove(&id).map(|_| None)?,
+            None => self.drop_arrival(id).map(|()| None)?,
             #[cfg(not(unix))]
             None => return None,
         };

@@ -10,11 +10,12 @@
 //! | `TEXT` | kind; connection; text length |
 //! | `BINARY` | kind; connection (takes the next buffer) |
 //! | `CLOSED` | kind; connection; length of the reason; length of the description |
-//! | `RELEASED` | kind; stream |
+//! | `RELEASED`, `HUNG_UP` | kind; stream |
+//! | `ELSEWHERE` | kind; stream; connection |
 //! | `POLL_ANSWER` | kind, compress << 8; connection; text length |
 //! | `POLL_ANSWER_BINARY` | kind, compress << 8; connection (takes the next buffer) |
 //! | `CONTROL` | kind, packet type << 8, sent << 16; connection; text length |
-//! | `POST_DONE`, `UPGRADING`, `UPGRADED`, `UPGRADE_FAILED`, `SENT`, `CHECK_ALIVE` | kind; connection |
+//! | `POST_DONE`, `UPGRADING`, `UPGRADED`, `UPGRADE_FAILED`, `SENT`, `CHECK_ALIVE`, `OVERLAP`, `POST_OVERLAP` | kind; connection |
 //! | `PIPE_WRITE` | kind; stream (takes the next buffer) |
 //! | `PIPE_END` | kind; stream |
 //! | `SLOW_CONSUMER` | kind; connection; bytes that wait for it |
@@ -67,6 +68,10 @@ kinds! {
     PollAnswerBinary POLL_ANSWER_BINARY = 16,
     SlowConsumer SLOW_CONSUMER = 17,
     Arrived ARRIVED = 18,
+    HungUp HUNG_UP = 19,
+    Elsewhere ELSEWHERE = 20,
+    Overlap OVERLAP = 21,
+    PostOverlap POST_OVERLAP = 22,
 }
 
 /// The word that stands for "no acknowledgement id".
@@ -309,7 +314,12 @@ impl EventSink {
         self.push_buffer(Kind::PipeWrite as u32, stream, data);
     }
 
-    /// A connection begins with an upgrade request.
+    /// What a connection asks for concerns a session of another worker.
+    pub fn elsewhere(&mut self, stream: StreamId, session: ConnectionId) {
+        self.push(&[Kind::Elsewhere as u32, stream.word(), session.word()], "");
+    }
+
+    /// A connection asks for a session, or for a WebSocket.
     pub fn arrived(
         &mut self,
         stream: StreamId,

@@ -13,6 +13,7 @@ use crate::protocol::engine_io::payload::{self, Part};
 use crate::protocol::engine_io::{v3, Protocol};
 use crate::protocol::error::{Ending, Violation};
 use crate::protocol::ids::{ConnectionId, StreamId};
+use crate::protocol::polling::Waiter;
 use crate::protocol::session::{ProbeStep, State, Verdict};
 use crate::protocol::websocket::frame::{self, Flow, Incoming};
 
@@ -332,6 +333,9 @@ impl Worker {
             }
         };
         if self.connection(id).is_some() {
+            if let Some(polling) = self.polling(id) {
+                polling.post.take_if(|post| *post == Waiter::JavaScript);
+            }
             self.events.simple(Kind::PostDone, id);
         }
         if let Some(ending) = ending {
@@ -361,15 +365,24 @@ impl Worker {
 
     /// A GET of the client waits for an answer.
     pub(super) fn on_poll(&mut self, id: ConnectionId) {
-        let Some(connection) = self.connection(id) else { return };
-        let state = connection.session.state();
-        if let Some(polling) = connection.polling.as_mut() {
-            polling.waiting = true;
-            if let State::Closing { .. } = state {
-                self.close_over_poll(id);
-            } else {
-                self.answer_poll(id);
+        let Some(polling) = self.polling(id) else { return };
+        match polling.waiter.replace(Waiter::JavaScript) {
+            None | Some(Waiter::JavaScript) => self.serve_poll(id),
+            #[cfg(unix)]
+            before => {
+                polling.waiter = before;
+                self.events.simple(Kind::Overlap, id);
             }
+        }
+    }
+
+    /// Answers the GET that has come, if there is something to answer it with.
+    pub(super) fn serve_poll(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connection(id) else { return };
+        if let State::Closing { .. } = connection.session.state() {
+            self.close_over_poll(id);
+        } else {
+            self.answer_poll(id);
         }
     }
 }

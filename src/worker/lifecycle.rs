@@ -16,7 +16,7 @@ use crate::protocol::engine_io::packet::Type;
 use crate::protocol::engine_io::Protocol;
 use crate::protocol::error::Ending;
 use crate::protocol::ids::{ConnectionId, StreamId};
-use crate::protocol::polling::{self, Payload, Polling};
+use crate::protocol::polling::{self, Payload, Polling, Waiter};
 use crate::protocol::session::{CloseStep, Due, Session, State, Turn, CLOSE_TIMEOUT};
 use crate::protocol::websocket::deflate::Deflate;
 
@@ -72,6 +72,34 @@ impl Worker {
         self.start_reading(stream);
         self.append(stream, |out| out.extend_from_slice(response.as_bytes()));
         self.send_packet(id, Type::Open, &handshake.as_bytes()[1..]);
+    }
+
+    /// A session begins with a GET that never was Node's. It is answered with what this has queued.
+    #[cfg(unix)]
+    pub(super) fn open_travelling(&mut self, id: ConnectionId, polling: Polling) {
+        let turn = Turn { options: &self.options, now: self.now };
+        let session = Session::polling(Protocol::V4 { base64: false }, turn);
+        self.enter(id, Connection::new(session, Some(Box::new(polling))));
+    }
+
+    /// A WebSocket wants to take over from polling whose request never was Node's.
+    #[cfg(unix)]
+    pub(super) fn upgrade_admitted(
+        &mut self,
+        id: ConnectionId,
+        protocol: Protocol,
+        stream: StreamId,
+        fd: Rc<FdStream>,
+        response: &str,
+    ) {
+        let allowed =
+            self.with_session(id, |connection, turn| connection.session.begin_upgrade(stream, turn));
+        self.websockets.insert(stream, WebSocket::new(id, protocol, Stream::Fd(fd)));
+        self.start_reading(stream);
+        self.append(stream, |out| out.extend_from_slice(response.as_bytes()));
+        if allowed != Some(true) {
+            self.detach(stream, None);
+        }
     }
 
     fn enter(&mut self, id: ConnectionId, connection: Connection) {
@@ -144,11 +172,11 @@ impl Worker {
     pub(super) fn complete_upgrade(&mut self, id: ConnectionId) {
         let Some(connection) = self.connection(id) else { return };
         let Some(mut polling) = connection.polling.take() else { return };
+        self.leave_road(id, &polling);
+        self.answer_post_of(&mut polling);
+        self.answer_with(id, &mut polling, &[Type::Close]);
+        let Some(connection) = self.connection(id) else { return };
         let state = connection.session.state();
-        let waiting = std::mem::take(&mut polling.waiting);
-        if waiting {
-            self.answer_with(id, &[Type::Close]);
-        }
         if let State::WebSocket { stream } = state {
             let protocol = self.websocket(stream).map(|websocket| websocket.protocol);
             if let (Some(protocol), Some(connection)) = (protocol, self.connection(id)) {
@@ -173,6 +201,10 @@ impl Worker {
 
     /// The application closes a session.
     pub(super) fn close(&mut self, id: ConnectionId, discard: bool) {
+        #[cfg(unix)]
+        if let Some(Waiter::Stream(stream)) = self.polling(id).and_then(|polling| polling.post) {
+            self.cut_post(stream);
+        }
         let step = self.with_session(id, |connection, turn| {
             let get_waits = connection.polling.as_ref().is_some_and(|polling| polling.is_writable());
             let probe = connection.session.probe();
@@ -211,10 +243,7 @@ impl Worker {
             self.answer_poll(id);
             return;
         }
-        if let Some(polling) = self.polling(id) {
-            polling.waiting = false;
-        }
-        self.answer_with(id, &[Type::Noop, Type::Close]);
+        self.answer_last(id, &[Type::Noop, Type::Close]);
         self.end_session(id, Ending::ForcedClose);
     }
 
@@ -230,23 +259,77 @@ impl Worker {
         if let Some(stream) = websocket {
             self.detach(stream, None);
         }
-        if self.polling(id).is_some_and(|polling| std::mem::take(&mut polling.waiting)) {
-            let last = if ending == Ending::TransportClose { Type::Noop } else { Type::Close };
-            self.answer_with(id, &[last]);
-        }
+        let last = if ending == Ending::TransportClose { Type::Noop } else { Type::Close };
+        self.answer_last(id, &[last]);
         self.drop_connection(id, ending);
     }
 
-    /// Answers a GET with packets without data, whatever else waits.
-    fn answer_with(&mut self, id: ConnectionId, kinds: &[Type]) {
+    /// Answers the GET that waits, if one does, with packets without data, whatever else waits.
+    fn answer_last(&mut self, id: ConnectionId, kinds: &[Type]) {
+        if let Some(mut polling) = self.connection(id).and_then(|connection| connection.polling.take()) {
+            self.answer_with(id, &mut polling, kinds);
+            if let Some(connection) = self.connection(id) {
+                connection.polling = Some(polling);
+            }
+        }
+    }
+
+    fn answer_with(&mut self, id: ConnectionId, polling: &mut Polling, kinds: &[Type]) {
+        let Some(waiter) = polling.waiter.take() else { return };
         let Some(connection) = self.connection(id) else { return };
         let mut answer = Polling::default();
         for &kind in kinds {
             answer.push(polling::Packet::Text(kind, Default::default()), false);
         }
-        if let (Payload::Text(payload), _) = answer.take_payload(connection.session.protocol()) {
-            self.events.poll_answer(id, &payload, false);
+        let (Payload::Text(payload), _) = answer.take_payload(connection.session.protocol()) else { return };
+        match waiter {
+            Waiter::JavaScript => self.events.poll_answer(id, &payload, false),
+            #[cfg(unix)]
+            Waiter::Stream(stream) => {
+                let cors = polling.traveller.as_ref().map_or("", |traveller| &traveller.cors);
+                self.answer_on_road(stream, cors, "", &payload);
+            }
         }
+    }
+
+    /// A session polls no more.
+    pub(super) fn leave_road(&mut self, id: ConnectionId, polling: &Polling) {
+        if let Some(traveller) = &polling.traveller {
+            self.road.leave(&traveller.sid, id);
+        }
+    }
+
+    /// JavaScript has a POST. `known`: which one is known here.
+    pub(super) fn check_post(&mut self, id: ConnectionId, known: Option<Waiter>) {
+        #[cfg(unix)]
+        if matches!(known, Some(Waiter::Stream(stream)) if self.is_receiving(stream)) {
+            self.events.simple(Kind::PostOverlap, id);
+        }
+        #[cfg(not(unix))]
+        let _ = (id, known);
+    }
+
+    /// Answers the POST that the worker has, if there is one.
+    pub(super) fn answer_post(&mut self, id: ConnectionId) {
+        if let Some(mut polling) = self.connection(id).and_then(|connection| connection.polling.take()) {
+            self.answer_post_of(&mut polling);
+            if let Some(connection) = self.connection(id) {
+                connection.polling = Some(polling);
+            }
+        }
+        #[cfg(unix)]
+        self.answer_orphan(id);
+    }
+
+    fn answer_post_of(&mut self, polling: &mut Polling) {
+        #[cfg(unix)]
+        if let Some(Waiter::Stream(stream)) = polling.post {
+            polling.post = None;
+            let cors = polling.traveller.as_ref().map_or("", |traveller| &traveller.cors);
+            self.confirm_post(stream, cors);
+        }
+        #[cfg(not(unix))]
+        let _ = polling;
     }
 
     /// JavaScript has ended the session by itself.
@@ -257,6 +340,12 @@ impl Worker {
         if let Some(stream) = websocket {
             self.detach(stream, None);
         }
+        // JavaScript has answered the GET itself, if that was with it
+        #[cfg(unix)]
+        if self.polling(id).is_some_and(|polling| matches!(polling.waiter, Some(Waiter::Stream(_)))) {
+            self.answer_last(id, &[Type::Close]);
+        }
+        self.answer_post(id);
         self.drop_connection(id, Ending::ForcedClose);
     }
 

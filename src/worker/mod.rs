@@ -22,6 +22,7 @@ mod queue;
 #[cfg(test)]
 mod random_programs;
 pub mod recovery;
+pub mod road;
 mod rooms;
 #[cfg(all(test, unix))]
 mod simulation;
@@ -48,10 +49,10 @@ use crate::os::memory;
 use crate::panics::panic_point;
 use crate::protocol::ids::{ConnectionId, StreamId};
 use crate::protocol::options::Options;
-use crate::protocol::polling::Polling;
+use crate::protocol::polling::{Polling, Waiter};
 use crate::protocol::session::{Session, Turn};
 #[cfg(unix)]
-use arrivals::Arrival;
+use arrivals::{Arrival, Orphan};
 use broadcast::Broadcast;
 use command::{Command, Op, OpBatch, Place};
 use connection::Connection;
@@ -61,6 +62,7 @@ use outbox::Pool;
 use outgoing::Outgoing;
 use queue::CommandQueue;
 use recovery::{take_turn, Subject};
+use road::Road;
 use rooms::Rooms;
 use table::Table;
 use websocket::WebSocket;
@@ -89,12 +91,19 @@ pub struct WorkerHandle {
     count: usize,
     options: Arc<Options>,
     inbox: Arc<Inbox>,
+    road: Arc<Road>,
 }
 
 impl WorkerHandle {
     /// Worker `index` of `count`.
-    pub fn new(index: usize, count: usize, options: Arc<Options>, inbox: Arc<Inbox>) -> WorkerHandle {
-        WorkerHandle { queue: Arc::default(), thread: None, index, count, options, inbox }
+    pub fn new(
+        index: usize,
+        count: usize,
+        options: Arc<Options>,
+        inbox: Arc<Inbox>,
+        road: Arc<Road>,
+    ) -> WorkerHandle {
+        WorkerHandle { queue: Arc::default(), thread: None, index, count, options, inbox, road }
     }
 
     /// Whether there has been a command.
@@ -114,11 +123,12 @@ impl WorkerHandle {
     pub fn push(&mut self, command: Command) -> std::io::Result<()> {
         if self.thread.is_none() {
             let (queue, options, inbox) = (self.queue.clone(), self.options.clone(), self.inbox.clone());
-            let (index, count) = (self.index, self.count);
+            let (index, count, road) = (self.index, self.count, self.road.clone());
             let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
-            let thread = std::thread::Builder::new()
-                .name(format!("sockeye-{index}"))
-                .spawn(move || run(&runtime, index, count, options, EventSink::new(inbox), &queue))?;
+            let thread = std::thread::Builder::new().name(format!("sockeye-{index}")).spawn(move || {
+                let sink = EventSink::new(inbox);
+                run(&runtime, |this| Worker::new(this, index, count, options, sink, road), &queue);
+            })?;
             self.thread = Some(thread);
         }
         self.queue.push(command, Instant::now());
@@ -160,6 +170,11 @@ struct Worker {
     /// The streams of connections that Node has accepted, and of which it is not known yet what they begin with.
     #[cfg(unix)]
     arrivals: HashMap<StreamId, Arrival>,
+    /// Those of them that wait for JavaScript to hear of the end of a session.
+    #[cfg(unix)]
+    orphans: Vec<Orphan>,
+    /// On what terms their requests are answered here.
+    road: Arc<Road>,
     rooms: Rooms,
     deadlines: Deadlines,
     events: EventSink,
@@ -196,16 +211,8 @@ struct Signals {
 
 type Shared = Rc<RefCell<Worker>>;
 
-fn run(
-    runtime: &Runtime,
-    index: usize,
-    count: usize,
-    options: Arc<Options>,
-    events: EventSink,
-    queue: &CommandQueue,
-) {
-    let shared =
-        Rc::new_cyclic(|this| RefCell::new(Worker::new(this.clone(), index, count, options, events)));
+fn run(runtime: &Runtime, make: impl FnOnce(Weak<RefCell<Worker>>) -> Worker, queue: &CommandQueue) {
+    let shared = Rc::new_cyclic(|this| RefCell::new(make(this.clone())));
     let _serving = queue.serve();
     let tasks = LocalSet::new();
     tasks.spawn_local(publish(shared.clone()));
@@ -292,6 +299,7 @@ impl Worker {
         count: usize,
         options: Arc<Options>,
         events: EventSink,
+        road: Arc<Road>,
     ) -> Worker {
         let (lane, lanes) = (index as u32, count as u32);
         Worker {
@@ -301,6 +309,9 @@ impl Worker {
             websockets: Table::new(lane, lanes),
             #[cfg(unix)]
             arrivals: HashMap::new(),
+            #[cfg(unix)]
+            orphans: Vec::new(),
+            road,
             rooms: Rooms::default(),
             deadlines: Deadlines::new(lanes),
             events,
@@ -428,6 +439,11 @@ impl Worker {
             Command::Upgrade { connection, takeover } => self.upgrade(connection, takeover),
             Command::PostBinary { connection, body } => self.on_binary_post(connection, &body),
             Command::PipeData { stream, mut data } => self.on_bytes(stream, &mut data),
+            Command::Ask { connection, reply } => {
+                let state = self.polling(connection).map(|it| (it.is_writable(), it.packets().to_vec()));
+                // nobody waits any more if that took too long
+                let _ = reply.send(state.unwrap_or_default());
+            }
             Command::Resume => self.signals.resume.notify_waiters(),
             Command::Settle(done) => {
                 self.write_everything();
@@ -446,6 +462,11 @@ impl Worker {
         match op {
             Op::Send { connection, parcel, flags } => self.send(connection, parcel, flags),
             Op::Post { connection, body } => self.on_post(connection, body),
+            Op::Hold { connection } => {
+                let post = self.polling(connection).map(|it| *it.post.get_or_insert(Waiter::JavaScript));
+                self.check_post(connection, post);
+            }
+            Op::Posted { connection } => self.answer_post(connection),
             Op::Multicast { flags, .. } => self.broadcast(batch, place, false, flags),
             Op::Broadcast { flags, .. } => self.broadcast(batch, place, true, flags),
             // who has ended meanwhile is in no room any more
@@ -476,10 +497,16 @@ impl Worker {
                 self.admit(stream, connection, protocol, sid, headers);
             }
             #[cfg(unix)]
+            Op::AdmitPolling { connection, stream, text } if self.connections.is_ours(connection) => {
+                self.admit_polling(stream, connection, text);
+            }
+            #[cfg(unix)]
             Op::Decline { stream } => self.release(stream),
+            #[cfg(unix)]
+            Op::HangUp { stream, flags } => self.close_arrival(stream, flags.if_idle()),
             #[cfg(not(unix))]
-            Op::Decline { .. } => {}
-            Op::Join { .. } | Op::Admit { .. } => {}
+            Op::Decline { .. } | Op::HangUp { .. } => {}
+            Op::Join { .. } | Op::Admit { .. } | Op::AdmitPolling { .. } => {}
         }
     }
 }

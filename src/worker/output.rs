@@ -13,7 +13,7 @@ use crate::protocol::engine_io::packet::Type;
 use crate::protocol::engine_io::{payload, v3, Protocol};
 use crate::protocol::error::Ending;
 use crate::protocol::ids::{ConnectionId, StreamId};
-use crate::protocol::polling::{self, Payload};
+use crate::protocol::polling::{self, Payload, Waiter};
 use crate::protocol::session::State;
 use crate::protocol::websocket::deflate::{Deflate, Parameters};
 use crate::protocol::websocket::frame;
@@ -341,17 +341,34 @@ impl Worker {
     pub(super) fn answer_poll(&mut self, id: ConnectionId) {
         let Some(connection) = self.connection(id) else { return };
         let protocol = connection.session.protocol();
-        let Some(polling) = connection.polling.as_mut() else { return };
-        if polling.waiting && polling.has_packets() {
-            polling.waiting = false;
-            match polling.take_payload(protocol) {
-                (Payload::Text(payload), compress) => self.events.poll_answer(id, &payload, compress),
-                (Payload::Binary(payload), compress) => {
-                    self.events.poll_answer_binary(id, payload, compress);
-                }
+        #[cfg(unix)]
+        let is_over = connection.session.state() == State::Closed;
+        let Some(polling) = connection.polling.as_mut().filter(|polling| polling.has_packets()) else {
+            return;
+        };
+        let Some(waiter) = polling.waiter else { return };
+        #[cfg(unix)]
+        if let Waiter::Stream(stream) = waiter {
+            let (size, compress) = polling.payload_size();
+            // the GET comes again, from Node
+            if !is_over && !self.can_answer(stream, size, compress) {
+                return self.release(stream);
             }
-            self.note_if_sent(id);
         }
+        let Some(polling) = self.polling(id) else { return };
+        polling.waiter = None;
+        let (payload, compress) = polling.take_payload(protocol);
+        #[cfg(unix)]
+        let cors = polling.traveller.as_ref().map(|traveller| traveller.cors.clone()).unwrap_or_default();
+        match (payload, waiter) {
+            (Payload::Text(payload), Waiter::JavaScript) => self.events.poll_answer(id, &payload, compress),
+            (Payload::Binary(payload), _) => self.events.poll_answer_binary(id, payload, compress),
+            #[cfg(unix)]
+            (Payload::Text(payload), Waiter::Stream(stream)) => {
+                self.answer_on_road(stream, &cors, "", &payload);
+            }
+        }
+        self.note_if_sent(id);
     }
 }
 

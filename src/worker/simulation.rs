@@ -40,7 +40,9 @@ impl Simulation {
         LocalSet::new().block_on(&runtime, async {
             let inbox = Arc::new(Inbox::new(options.max_backlog, Box::new(|| {})));
             let (options, sink) = (Arc::new(options), EventSink::new(inbox.clone()));
-            let shared = Rc::new_cyclic(|this| RefCell::new(Worker::new(this.clone(), 0, 1, options, sink)));
+            let shared = Rc::new_cyclic(|this| {
+                RefCell::new(Worker::new(this.clone(), 0, 1, options, sink, Arc::default()))
+            });
             test(Simulation { shared, queue: CommandQueue::default(), inbox }).await;
         });
     }

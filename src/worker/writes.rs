@@ -394,7 +394,14 @@ mod tests {
     impl Crowd {
         fn new(count: u32) -> Crowd {
             let inbox = Arc::new(Inbox::new(usize::MAX, Box::new(|| {})));
-            let worker = Worker::new(Default::default(), 0, 1, Arc::default(), EventSink::new(inbox.clone()));
+            let worker = Worker::new(
+                Default::default(),
+                0,
+                1,
+                Arc::default(),
+                EventSink::new(inbox.clone()),
+                Arc::default(),
+            );
             let mut crowd = Crowd { worker, inbox, got: vec![Vec::new(); count as usize], writes: 0 };
             (0..count).for_each(|id| crowd.open(id));
             crowd.turns_until_idle();

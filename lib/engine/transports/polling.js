@@ -55,6 +55,9 @@ class Polling extends Transport {
     return this.canAnswer && this.readyState === "open";
   }
 
+  /** The session ends: what waits can be seen until then. */
+  keepWaiting() {}
+
   /** The GET that waits, as applications see it. */
   get req() {
     return this.get?.req ?? null;
@@ -235,6 +238,124 @@ class Polling extends Transport {
 Polling.upgradesTo = ["websocket", "webtransport"];
 
 /**
+ * The same of a session that began past Node's HTTP server, and whose requests may come by both roads: what is under way
+ * is known to the worker only, which is asked when somebody wants to know.
+ */
+class TravellingPolling extends Polling {
+  /** @param {Conn} conn - */
+  constructor(conn) {
+    super(conn, FIRST_REQUEST);
+  }
+
+  /** @override */
+  get canAnswer() {
+    return this._ask().waits;
+  }
+
+  /** @override */
+  get writeBuffer() {
+    return this.conn.readyState === "closed" ? this.waiting : this._ask().packets.map(packetOf);
+  }
+
+  /** @override */
+  keepWaiting() {
+    if (this.conn.listenerCount("close") !== 0) this.waiting = this.writeBuffer;
+  }
+
+  /** @override */
+  onDataRequest(req, res) {
+    super.onDataRequest(req, res);
+    if (this.post !== undefined) this.conn.server._bridge.commands.hold(this.conn._handle);
+  }
+
+  /** @override */
+  onPosted() {
+    if (this.post !== undefined) super.onPosted();
+    else this.conn.server._bridge.commands.posted(this.conn._handle);
+  }
+
+  /**
+   * Who looks at requests gets to see them from then on.
+   * @override
+   */
+  get req() {
+    this.conn.server._showAnswers();
+    return super.req;
+  }
+
+  /** @override */
+  get res() {
+    this.conn.server._showAnswers();
+    return super.res;
+  }
+
+  /** @override */
+  get dataReq() {
+    this.conn.server._showAnswers();
+    return super.dataReq;
+  }
+
+  /** @override */
+  get dataRes() {
+    this.conn.server._showAnswers();
+    return super.dataRes;
+  }
+
+  /** The GET that has come here is not the only one. */
+  onOverlap() {
+    const { get, conn } = this;
+    if (get === undefined) return;
+    debug("request overlap");
+    this.get = undefined;
+    get.detach();
+    conn._fail("overlap from client");
+    get.res.writeHead(400).end();
+  }
+
+  /** The POST that has come here is not the only one. */
+  onPostOverlap() {
+    const { post, conn } = this;
+    if (post === undefined) return;
+    this.post = undefined;
+    post.detach();
+    conn._fail("data request overlap from client");
+    post.res.writeHead(400).end();
+  }
+
+  /** Listeners have come or gone: who listens for headers sees the requests of all sessions. @private */
+  _onListeners(event) {
+    super._onListeners(event);
+    if (this._events?.headers !== undefined) this.conn.server._showAnswers();
+  }
+
+  _ask() {
+    const { conn } = this;
+    if (conn.readyState === "closed") return NOTHING;
+    const { commands, native } = conn.server._bridge;
+    commands.flush();
+    return native.askPolling(conn._handle);
+  }
+}
+
+/** What is known of the first request: nothing that matters. */
+const FIRST_REQUEST = { _query: {} };
+
+const NOTHING = { waits: false, packets: [] };
+
+/** A packet that waits in the worker, as applications see it. */
+function packetOf(packet) {
+  const options = { compress: true };
+  if (typeof packet !== "string") return { type: "message", data: packet, options };
+  const data = packet.slice(1);
+  return data === ""
+    ? { type: PACKET_NAMES[packet[0]], options }
+    : { type: PACKET_NAMES[packet[0]], data, options };
+}
+
+/** Names of packets by the digit that stands for them on the wire (Engine.IO protocol v4, "Packet encoding"). */
+const PACKET_NAMES = ["open", "close", "ping", "pong", "message", "upgrade", "noop"];
+
+/**
  * Adds the headers of the answer to a request of a session.
  * @param {Conn} conn
  * @param {IncomingMessage} req
@@ -377,4 +498,4 @@ function onPostTimeout(post) {
   post.fail(408, "http request timeout");
 }
 
-module.exports = { Polling };
+module.exports = { PACKET_NAMES, Polling, TravellingPolling };

@@ -54,6 +54,11 @@ class Transport {
     return this._isClosing ? "closing" : this.conn.readyState;
   }
 
+  /** Packets that wait, as far as they do so here. */
+  get writeBuffer() {
+    return this.waiting;
+  }
+
   /** Listeners have come or gone: what the session emits is passed on while somebody listens. @private */
   _onListeners() {
     if (this._events === undefined) return;

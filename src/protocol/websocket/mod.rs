@@ -2,8 +2,6 @@
 
 pub mod deflate;
 pub mod frame;
-#[cfg(unix)]
-pub mod upgrade_request;
 
 use base64::prelude::{Engine, BASE64_STANDARD};
 use sha1::{Digest, Sha1};

@@ -1,0 +1,685 @@
+"use strict";
+
+// Clients that poll are answered by the workers, where nobody could tell. What cannot be answered there is Node's, with
+// all its bytes unread: so the two roads have to say the same, to the byte.
+
+const assert = require("node:assert/strict");
+const { createHook } = require("node:async_hooks");
+const diagnostics = require("node:diagnostics_channel");
+const fs = require("node:fs");
+const http = require("node:http");
+const test = require("node:test");
+const { gunzipSync } = require("node:zlib");
+const {
+  isStock,
+  sio,
+  adopt,
+  connected,
+  eventually,
+  once,
+  record,
+  upgradeRequest,
+  RawConnection,
+  RawPolling,
+  RawWebSocket,
+  Recorder,
+} = require("./support/harness");
+
+/** The parsers that Node's HTTP servers have made, one for each connection that they have seen. */
+const parsers = new Recorder();
+createHook({ init: (id, type) => void (type === "HTTPINCOMINGMESSAGE" && parsers.push(id)) }).enable();
+
+/** How many parsers there are of which the tests before know nothing. */
+function newParsers() {
+  return parsers.list.splice(0).length;
+}
+
+const NODE = "Node's HTTP server";
+const WORKERS = "the workers";
+
+/** What makes all requests Node's. */
+const OBSERVED = (httpServer) => httpServer.on("connection", () => {});
+
+/** A server that listens, and answers what is not its own. */
+async function open(t, { http: options = {}, io: engineOptions, attach, road = WORKERS } = {}) {
+  const httpServer = http.createServer(options, (req, res) => res.end(`${req.method} ${req.url}`));
+  const io = new sio.Server(httpServer, { serveClient: false, ...engineOptions });
+  if (road === NODE) OBSERVED(httpServer);
+  attach?.(httpServer, io);
+  httpServer.listen(0, "127.0.0.1");
+  await once(httpServer, "listening");
+  const server = adopt(t, io, httpServer.address().port);
+  server.httpServer = httpServer;
+  newParsers();
+  return server;
+}
+
+/** A connection whose answers are read one by one. */
+class Wire extends RawConnection {
+  /** The next answer, as text. */
+  async answer() {
+    let end;
+    await this.changes.until(() => {
+      const text = this.received.toString("latin1");
+      const head = text.indexOf("\r\n\r\n");
+      if (head === -1) return this.end !== null;
+      const length = Number(/^content-length: (\d+)$/im.exec(text.slice(0, head))?.[1] ?? 0);
+      end = head + 4 + length;
+      return this.received.length >= end || this.end !== null;
+    });
+    const text = this.received.subarray(0, end).toString();
+    this.received = this.received.subarray(end ?? this.received.length);
+    return text;
+  }
+
+  /** Sends a request, and resolves with its answer. */
+  ask(text) {
+    this.write(text);
+    return this.answer();
+  }
+}
+
+const wire = (server) => server.keep(new Wire(server));
+
+const lines = (headers) =>
+  Object.entries(headers)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `${name}: ${value}\r\n`)
+    .join("");
+
+const target = (sid) => `/socket.io/?EIO=4&transport=polling&t=abc${sid === undefined ? "" : `&sid=${sid}`}`;
+
+const get = (sid, headers = {}) =>
+  `GET ${target(sid)} HTTP/1.1\r\n${lines({ Host: "here", ...headers })}\r\n`;
+
+const post = (sid, body, headers = {}) =>
+  `POST ${target(sid)} HTTP/1.1\r\n${lines({
+    Host: "here",
+    "Content-Type": "text/plain;charset=UTF-8",
+    "Content-Length": Buffer.byteLength(body),
+    ...headers,
+  })}\r\n${body}`;
+
+const sidOf = (answer) => /"sid":"([^"]+)"/.exec(answer)[1];
+const bodyOf = (answer) => answer.slice(answer.indexOf("\r\n\r\n") + 4);
+
+/** The first argument of each event. */
+function recordFirst(emitter, event) {
+  const recorder = new Recorder();
+  emitter.on(event, (argument) => recorder.push(argument));
+  return recorder;
+}
+
+/** A session that was opened on its own connection. */
+async function session(server, headers) {
+  // the engine's by itself: Socket.IO would close it for messages that are none of its packets
+  server.io.engine.removeAllListeners("connection");
+  const connection = wire(server);
+  const opened = await connection.ask(get(undefined, headers));
+  const sid = sidOf(opened);
+  const conn = server.io.engine.clients[sid];
+  const log = recordFirst(conn, "message");
+  const ends = record(conn, "close");
+  return { connection, opened, sid, conn, log, ends };
+}
+
+function connections({ httpServer }) {
+  return new Promise((resolve, reject) =>
+    httpServer.getConnections((error, count) => (error ? reject(error) : resolve(count))),
+  );
+}
+
+const accepted = (server, count) =>
+  eventually(async () => (await connections(server)) === count, `${count} connections`);
+
+/** A GET of a session waits. */
+const waits = (conn) => eventually(() => conn.transport.writable, "a GET that waits");
+
+/** What does not depend on when and for whom it was said. */
+const anonymous = (text, sid) =>
+  text.replaceAll(/Date: [^\r]+/g, "Date: <date>").replaceAll(sid ?? /"sid":"[^"]+"/g, "<sid>");
+
+/** Runs the same on both roads, and compares what it returns. */
+function both(name, run, how = {}) {
+  test(name, { skip: isStock }, async (t) => {
+    const seen = [];
+    for (const road of [NODE, WORKERS]) seen.push(await run(await open(t, { ...how, road }), t));
+    assert.deepEqual(seen[1], seen[0]);
+  });
+}
+
+test("a client that polls makes no parser", { skip: isStock }, async (t) => {
+  const server = await open(t);
+  server.io.on("connection", (socket) => socket.on("echo", (value, reply) => reply(value)));
+  const { client, socket } = await server.pair("/", { transports: ["polling"] });
+  for (const value of ["a", "é😀", "x".repeat(20_000)])
+    assert.equal(await client.emitWithAck("echo", value), value);
+  socket.emit("bin", Buffer.from([1, 2]));
+  assert.deepEqual(await once(client, "bin"), [Buffer.from([1, 2])]);
+  assert.equal(newParsers(), 0);
+  const gone = once(socket, "disconnect");
+  client.disconnect();
+  assert.equal((await gone)[0], "client namespace disconnect");
+  await accepted(server, 0);
+});
+
+for (const workers of [1, 3]) {
+  test(`default clients make no parser, with ${workers} workers`, { skip: isStock }, async (t) => {
+    const server = await open(t, { io: { workers } });
+    server.io.on("connection", (socket) => socket.on("echo", (value, reply) => reply(value)));
+    const ends = new Recorder();
+    server.io.engine.on("connection", (conn) => conn.on("close", (...args) => ends.push(args)));
+    const clients = Array.from({ length: 20 }, () =>
+      server.client("/", { transports: ["polling", "websocket"] }),
+    );
+    await Promise.all(
+      clients.map(async (client, i) => {
+        await connected(client);
+        assert.equal(await client.emitWithAck("echo", i), i);
+        if (client.io.engine.transport.name === "polling") await once(client.io.engine, "upgrade");
+        assert.equal(await client.emitWithAck("echo", i), i);
+      }),
+    );
+    assert.equal(newParsers(), 0);
+    await accepted(server, 20);
+    assert.deepEqual(ends.list, []);
+  });
+
+  test(
+    `connections that are kept serve any session, with ${workers} workers`,
+    { skip: isStock },
+    async (t) => {
+      const server = await open(t, { io: { workers } });
+      const sessions = await Promise.all(Array.from({ length: 6 }, () => session(server)));
+      for (const { connection } of sessions) {
+        for (const { sid, conn, log } of sessions) {
+          assert.equal(bodyOf(await connection.ask(post(sid, "4é"))), "ok");
+          assert.equal(log.list.pop(), "é");
+          const answer = connection.ask(get(sid));
+          await waits(conn);
+          conn.send("hello");
+          assert.equal(bodyOf(await answer), "4hello");
+        }
+      }
+      assert.equal(await connections(server), 6);
+      assert.equal(newParsers(), 0);
+    },
+  );
+}
+
+both(
+  "an answer is the same to the byte",
+  async (server) => {
+    const { connection, opened, sid, conn } = await session(server, { Origin: "http://here" });
+    const answers = [opened, await connection.ask(post(sid, "4a", { Origin: "http://here" }))];
+    conn.send("é");
+    conn.send(Buffer.from([1, 2, 3]));
+    assert.equal(conn.writeBuffer.length, 2);
+    answers.push(await connection.ask(get(sid, { Origin: "http://here" })));
+    answers.push(await connection.ask(post(sid, "4b", { Origin: "http://here", Connection: "close" })));
+    return [...answers.map((text) => anonymous(text, sid)), await connection.ended()];
+  },
+  { io: { cors: { origin: ["http://here", "http://there"], credentials: true }, cookie: true } },
+);
+
+both(
+  "a page from elsewhere gets the headers that are its own",
+  async (server) => {
+    const { connection, sid, conn } = await session(server, { Origin: "http://here" });
+    conn.send("a");
+    const answers = [await connection.ask(get(sid, { Origin: "http://there" }))];
+    answers.push(await connection.ask(post(sid, "4b", { Origin: "http://nowhere" })));
+    return answers.map((text) => anonymous(text, sid));
+  },
+  { io: { cors: { origin: ["http://here", "http://there"] } } },
+);
+
+/** Requests about which two parsers could differ; each is sent on a connection of its own to a session that lives. */
+const ODD = {
+  "no host": (sid) => get(sid, { Host: undefined }),
+  "two hosts": (sid) => get(sid, { host: "there" }),
+  "two lengths": (sid) => post(sid, "4a", { "content-length": "2" }),
+  "two lengths that differ": (sid) => post(sid, "4a", { "content-length": "1" }),
+  "a length and chunks": (sid) => post(sid, "2\r\n4a\r\n0\r\n\r\n", { "Transfer-Encoding": "chunked" }),
+  chunks: (sid) =>
+    post(sid, "2\r\n4a\r\n0\r\n\r\n", { "Transfer-Encoding": "chunked", "Content-Length": undefined }),
+  "chunks with an extension": (sid) =>
+    post(sid, "2;a=b\r\n4a\r\n0\r\n\r\n", { "Transfer-Encoding": "chunked", "Content-Length": undefined }),
+  "a length of another base": (sid) => post(sid, "4a", { "Content-Length": "0x2" }),
+  "a length with a sign": (sid) => post(sid, "4a", { "Content-Length": "+2" }),
+  "a length with zeros": (sid) => post(sid, "4a", { "Content-Length": "002" }),
+  "a length in a list": (sid) => post(sid, "4a", { "Content-Length": "2, 2" }),
+  "an empty length": (sid) => post(sid, "", { "Content-Length": "" }),
+  "a body of no length": (sid) => post(sid, "", { "Content-Length": undefined }),
+  "an empty body": (sid) => post(sid, ""),
+  "a GET with a body": (sid) => get(sid, { "Content-Length": "2" }) + "4a",
+  "a GET with an empty body": (sid) => get(sid, { "Content-Length": "0" }),
+  "white space in front of a colon": (sid) => get(sid).replace("Host:", "Host :"),
+  "no white space behind a colon": (sid) => get(sid).replace("Host: ", "Host:"),
+  "a tab behind a colon": (sid) => get(sid).replace("Host: ", "Host:\t"),
+  "white space at the end": (sid) => get(sid).replace("here", "here  "),
+  "a folded header": (sid) => get(sid, { X: "a\r\n b" }),
+  "a bare line feed": (sid) => get(sid, { X: "a\nY: b" }),
+  "a bare carriage return": (sid) => get(sid, { X: "a\rY: b" }),
+  "a header without a name": (sid) => get(sid, { "": "a" }),
+  "a header in Latin-1": (sid) => get(sid, { X: "\xe9" }),
+  "a control character": (sid) => get(sid, { X: "a\x01b" }),
+  "an empty header": (sid) => get(sid, { X: "" }),
+  "HTTP/1.0": (sid) => get(sid).replace("HTTP/1.1", "HTTP/1.0"),
+  "HTTP/1.2": (sid) => get(sid).replace("HTTP/1.1", "HTTP/1.2"),
+  "two spaces": (sid) => get(sid).replace("GET ", "GET  "),
+  "an absolute target": (sid) => get(sid).replace("/socket.io", "http://here/socket.io"),
+  "a fragment": (sid) => get(sid).replace(" HTTP", "#x HTTP"),
+  percents: (sid) => get(sid).replace("t=abc", "t=%61bc"),
+  "a path in percents": (sid) => get(sid).replace("socket.io", "socket%2eio"),
+  "a longer path": (sid) => get(sid).replace("io/?", "io/more?"),
+  "two sids": (sid) => get(sid).replace(" HTTP", "&sid=other HTTP"),
+  "two transports": (sid) => get(sid).replace(" HTTP", "&transport=websocket HTTP"),
+  "a revision that is another": (sid) => get(sid).replace("EIO=4", "EIO=3"),
+  "an unknown session": () => get("unknown"),
+  JSONP: (sid) => get(sid).replace(" HTTP", "&j=0 HTTP"),
+  "a method in small letters": (sid) => get(sid).replace("GET", "get"),
+  PUT: (sid) => get(sid).replace("GET", "PUT"),
+  HEAD: (sid) => get(sid).replace("GET", "HEAD"),
+  OPTIONS: (sid) => get(sid).replace("GET", "OPTIONS"),
+  "a line in front": (sid) => `\r\n${get(sid)}`,
+  "an expectation": (sid) => post(sid, "4a", { Expect: "100-continue" }),
+  "another expectation": (sid) => post(sid, "4a", { Expect: "x" }),
+  "a protocol to switch to": (sid) => get(sid, { Connection: "Upgrade", Upgrade: "h2c" }),
+  "a list of connection options": (sid) => get(sid, { Connection: "close, x" }),
+  "a proxy's connection": (sid) => get(sid, { "Proxy-Connection": "close" }),
+  "an old browser": (sid) => get(sid, { "User-Agent": "Mozilla/4.0 (compatible;MSIE 8)" }),
+  "a body of bytes": (sid) => post(sid, "4a", { "Content-Type": "application/octet-stream" }),
+  "a body of a form": (sid) => post(sid, "4a", { "Content-Type": "application/x-www-form-urlencoded" }),
+  "a body of no type": (sid) => post(sid, "4a", { "Content-Type": undefined }),
+  "a body that is no UTF-8": (sid) => post(sid, "4\xff", { "Content-Length": 2 }),
+  "packets that end the session": (sid) => post(sid, "4a\x1e1"),
+  "a packet that is none": (sid) => post(sid, "x"),
+  "many headers": (sid) => get(sid, Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`X-${i}`, i]))),
+  "long headers": (sid) => get(sid, { X: "x".repeat(9000) }),
+  "a body that is too large": (sid) => post(sid, `4${"x".repeat(3000)}`),
+  "a request behind it": (sid) => post(sid, "4a") + post(sid, "4b"),
+  "a request of somebody else's behind it": (sid) =>
+    post(sid, "4a") + "GET /other HTTP/1.1\r\nHost: x\r\n\r\n",
+  "garbage behind it": (sid) => `${post(sid, "4a")}garbage`,
+};
+
+for (const [name, request] of Object.entries(ODD)) {
+  both(
+    `an odd request means the same on both roads: ${name}`,
+    async (server) => {
+      const { sid, conn, log, ends } = await session(server);
+      conn.send("hello");
+      const other = wire(server);
+      other.socket.write(request(sid), "latin1");
+      const answers = [await other.answer()];
+      if (name.endsWith("behind it") || name === "an expectation") answers.push(await other.answer());
+      const said = answers.map((text) => anonymous(text, sid));
+      // what the session has heard by now
+      const { status } = await new RawPolling(server, "/socket.io/", "EIO=4&transport=nope").poll();
+      assert.equal(status, 400);
+      return [said, log.list, ends.list.map(([reason, error]) => [reason, error?.message])];
+    },
+    { io: { maxHttpBufferSize: 2000 } },
+  );
+}
+
+both("a connection that is shared with the application", async (server) => {
+  const { connection, sid, log } = await session(server);
+  const answers = [];
+  for (const request of [
+    post(sid, "4a"),
+    "GET /mine HTTP/1.1\r\nHost: x\r\n\r\n",
+    post(sid, "4b"),
+    "GET /more HTTP/1.1\r\nHost: x\r\n\r\n",
+    post(sid, "4c"),
+  ]) {
+    answers.push(await connection.ask(request));
+  }
+  assert.equal(await connections(server), 1);
+  return [answers.map((text) => anonymous(text, sid)), log.list];
+});
+
+both("a request that comes in two parts, wherever it is cut", async (server) => {
+  const { connection, sid, conn, log } = await session(server);
+  const bodies = [];
+  const [whole, poll] = [post(sid, "4é"), get(sid)];
+  for (let at = 1; at < whole.length; at += 3) {
+    connection.write(whole.slice(0, at));
+    await new Promise(setImmediate);
+    bodies.push(bodyOf(await connection.ask(whole.slice(at))));
+  }
+  for (let at = 1; at < poll.length; at += 5) {
+    conn.send(String(at));
+    connection.write(poll.slice(0, at));
+    await new Promise(setImmediate);
+    bodies.push(bodyOf(await connection.ask(poll.slice(at))));
+  }
+  return [bodies, log.list];
+});
+
+test("a request whose end is long in coming", async (t) => {
+  const server = await open(t);
+  const { connection, sid, log, ends } = await session(server);
+  const whole = post(sid, "4slow");
+  connection.write(whole.slice(0, -3));
+  if (!isStock) await parsers.until(1);
+  assert.equal(bodyOf(await connection.ask(whole.slice(-3))), "ok");
+  assert.equal(bodyOf(await connection.ask(post(sid, "4more"))), "ok");
+  assert.deepEqual([log.list, ends.list], [["slow", "more"], []]);
+});
+
+both("a client that hangs up in the middle of a body", async (server) => {
+  const { sid, ends, log } = await session(server);
+  const other = wire(server);
+  other.socket.end(post(sid, "4abc").slice(0, -1));
+  const [[reason, error]] = await ends.until(1);
+  return [reason, error.message, log.list];
+});
+
+for (const how of ["ends its side", "resets the connection"]) {
+  both(`a client that ${how} while its GET waits`, async (server) => {
+    const { sid, conn, ends } = await session(server);
+    const other = wire(server);
+    other.write(get(sid));
+    await waits(conn);
+    if (how === "ends its side") other.socket.end();
+    else other.reset();
+    const [[reason, error]] = await ends.until(1);
+    return [reason, error.message];
+  });
+}
+
+both("a client that hangs up between two requests does no harm", async (server) => {
+  const { connection, conn, sid, ends } = await session(server);
+  connection.socket.end();
+  await connection.ended();
+  await accepted(server, 0);
+  conn.send("later");
+  const other = wire(server);
+  return [bodyOf(await other.ask(get(sid))), ends.list];
+});
+
+/** A request that is Node's, wherever others go. */
+const ODDLY = { "X-Odd": "\xe9" };
+
+for (const [first, second] of [
+  ["{}", "{}"],
+  ["{}", "ODDLY"],
+  ["ODDLY", "{}"],
+]) {
+  both(`two GETs at once: ${first}, then ${second}`, async (server) => {
+    const headers = { "{}": {}, ODDLY };
+    const { sid, conn, ends } = await session(server);
+    const [one, two] = [wire(server), wire(server)];
+    one.socket.write(get(sid, headers[first]), "latin1");
+    await waits(conn);
+    two.socket.write(get(sid, headers[second]), "latin1");
+    const [[reason, error]] = await ends.until(1);
+    return [reason, error.message, bodyOf(await one.answer()), anonymous(await two.answer())];
+  });
+  both(`two POSTs at once: ${first}, then ${second}`, async (server) => {
+    const headers = { "{}": {}, ODDLY };
+    const { sid, ends, log } = await session(server);
+    const [one, two] = [wire(server), wire(server)];
+    one.socket.write(post(sid, "4a", headers[first]).slice(0, -1), "latin1");
+    // it has been looked at
+    for (let i = 0; i < 3; i++) await server.request({ path: "/" });
+    two.socket.write(post(sid, "4b", headers[second]), "latin1");
+    const [[reason, error]] = await ends.until(1);
+    return [reason, error.message, anonymous(await two.answer()), log.list, await one.ended()];
+  });
+}
+
+test("a connection that is silent between two requests is closed after a while", async (t) => {
+  const server = await open(t, { http: { keepAliveTimeout: 1000 } });
+  const { connection, opened, conn } = await session(server);
+  assert.match(opened, /\r\nKeep-Alive: timeout=1\r\n/);
+  assert.equal(await connection.ended(), "FIN");
+  await accepted(server, 0);
+  assert.equal(conn.readyState, "open");
+  assert.equal(newParsers(), isStock ? 1 : 0);
+});
+
+both("closeIdleConnections() closes those between whose requests nothing is under way", async (server) => {
+  const idle = await session(server);
+  const busy = await session(server);
+  busy.connection.write(get(busy.sid));
+  await waits(busy.conn);
+  server.httpServer.closeIdleConnections();
+  const end = await idle.connection.ended();
+  await accepted(server, 1);
+  busy.conn.send("still here");
+  return [end, bodyOf(await busy.connection.answer()), busy.ends.list];
+});
+
+both("closeAllConnections() ends the sessions whose requests are under way", async (server) => {
+  const idle = await session(server);
+  const polling = await session(server);
+  polling.connection.write(get(polling.sid));
+  await waits(polling.conn);
+  server.httpServer.closeAllConnections();
+  const [[reason, error]] = await polling.ends.until(1);
+  await accepted(server, 0);
+  await Promise.all([idle.connection.ended(), polling.connection.ended()]);
+  return [reason, error.message, idle.ends.list];
+});
+
+test("a closed HTTP server ends when its clients have hung up", async (t) => {
+  const server = await open(t);
+  const { connection, sid, conn } = await session(server);
+  connection.write(get(sid));
+  await waits(conn);
+  const closed = new Promise((resolve) => server.httpServer.close(resolve));
+  conn.close();
+  assert.match(bodyOf(await connection.answer()), /^1$/);
+  connection.destroy();
+  await closed;
+});
+
+/** Ways for the application to begin to see, while a GET waits, what is answered. */
+const BEGINNINGS = {
+  "a listener for headers": ({ io }) => {
+    io.engine.on("headers", (headers) => (headers["x-seen"] = "yes"));
+  },
+  "a listener for the headers of one transport": (_, conn) => {
+    conn.transport.on("headers", (headers) => (headers["x-seen"] = "yes"));
+  },
+  "a middleware": ({ io }) => {
+    io.engine.use((req, res, next) => {
+      res.setHeader("x-seen", "yes");
+      next();
+    });
+  },
+  "a listener for requests": ({ httpServer }) => {
+    httpServer.prependListener("request", (req, res) => res.setHeader("x-seen", "yes"));
+  },
+};
+
+for (const [name, begin] of Object.entries(BEGINNINGS)) {
+  test(`${name} sees the answer to a GET that waits, and what comes then`, { skip: isStock }, async (t) => {
+    const server = await open(t);
+    const { connection, sid, conn } = await session(server);
+    connection.write(get(sid));
+    await waits(conn);
+    begin(server, conn);
+    conn.send("hello");
+    const answers = [await connection.answer(), await connection.ask(post(sid, "4a"))];
+    const other = wire(server);
+    conn.send("more");
+    answers.push(await other.ask(get(sid)));
+    for (const answer of answers) assert.match(answer, /\r\nx-seen: yes\r\n/);
+    assert.deepEqual(answers.map(bodyOf), ["4hello", "ok", "4more"]);
+  });
+}
+
+test("a subscriber of Node's channels for requests hears of each", async (t) => {
+  const server = await open(t);
+  const seen = new Recorder();
+  const listener = ({ request }) => seen.push(request.method);
+  diagnostics.subscribe("http.server.request.start", listener);
+  t.after(() => diagnostics.unsubscribe("http.server.request.start", listener));
+  const { connection, sid } = await session(server);
+  await connection.ask(post(sid, "4a"));
+  assert.deepEqual(seen.list, ["GET", "POST"]);
+});
+
+test("what is watched is told of each message", async (t) => {
+  const server = await open(t);
+  const { connection, sid, conn } = await session(server);
+  const flushed = record(conn, "flush");
+  conn.send("one");
+  assert.equal(conn.writeBuffer.length, 1);
+  assert.equal(bodyOf(await connection.ask(get(sid))), "4one");
+  assert.deepEqual(
+    (await flushed.until(1)).map(([packets]) => packets.map(({ data }) => data)),
+    [["one"]],
+  );
+});
+
+both("what conn.transport and conn.writeBuffer tell", async (server) => {
+  const { connection, sid, conn } = await session(server);
+  const told = [];
+  const tell = () =>
+    told.push([conn.transport.writable, conn.writeBuffer.map(({ type, data }) => [type, data])]);
+  tell();
+  conn.send("one");
+  conn.send(Buffer.from([1]));
+  tell();
+  const answer = await connection.ask(get(sid));
+  tell();
+  connection.write(get(sid));
+  await waits(conn);
+  tell();
+  conn.send("two");
+  tell();
+  return [told, bodyOf(answer), bodyOf(await connection.answer())];
+});
+
+both("volatile messages are sent to whom a GET waits for", async (server) => {
+  server.io.on("connection", (socket) => {
+    socket.on("now", () => {
+      socket.volatile.emit("lost");
+      socket.emit("kept");
+    });
+  });
+  const polling = await RawPolling.connect(server);
+  const [socket] = server.io.of("/").sockets.values();
+  await polling.post('42["now"]');
+  const packets = [await polling.next()];
+  const poll = polling.poll();
+  await waits(socket.conn);
+  socket.volatile.emit("bin", Buffer.from([1]));
+  packets.push(...(await poll).packets);
+  while (packets.length < 3) packets.push(await polling.next());
+  return packets;
+});
+
+test("a long answer is compressed for who takes it so", async (t) => {
+  const server = await open(t);
+  const polling = await RawPolling.open(server);
+  const conn = server.io.engine.clients[polling.sid];
+  for (const [headers, encoding] of [
+    [{}, undefined],
+    [{ "Accept-Encoding": "gzip, deflate" }, "gzip"],
+  ]) {
+    conn.send("x".repeat(2000));
+    const answer = await polling.poll(headers);
+    assert.equal(answer.headers["content-encoding"], encoding);
+    const body = encoding === undefined ? answer.body : gunzipSync(answer.bytes).toString();
+    assert.equal(body, `4${"x".repeat(2000)}`);
+  }
+});
+
+both("an answer of many megabytes to a client that takes its time", async (server) => {
+  const { connection, sid, conn } = await session(server);
+  conn.send("x".repeat(8e6));
+  connection.socket.pause();
+  connection.write(get(sid));
+  await eventually(() => conn.writeBuffer.length === 0, "the answer on its way");
+  connection.socket.resume();
+  const answer = await connection.answer();
+  return [bodyOf(answer).length, bodyOf(await connection.ask(post(sid, "4a")))];
+});
+
+both("the request that a session began with", async (server) => {
+  const { connection, conn } = await session(server, { Cookie: "a=b", "X-Same": "1" });
+  const { request } = conn;
+  const { url, method, httpVersion, headers, rawHeaders, complete, _query } = request;
+  const { remoteAddress, remoteFamily, localAddress, localPort, remotePort, destroyed } = request.socket;
+  assert.equal(conn.request, request);
+  assert.deepEqual([remotePort, localPort], [connection.socket.localPort, server.port]);
+  assert.equal(request.socket.server, server.httpServer);
+  connection.socket.end();
+  await eventually(() => request.socket.destroyed, "the end of the socket");
+  return [
+    { url, method, httpVersion, headers, rawHeaders, complete, _query },
+    { remoteAddress, remoteFamily, localAddress, destroyed, now: conn.remoteAddress },
+  ];
+});
+
+both("the application destroys the socket of the first request", async (server) => {
+  const { connection, conn, sid, ends } = await session(server);
+  const { socket } = conn.request;
+  connection.write(get(sid));
+  await waits(conn);
+  socket.destroy();
+  const [[reason, error]] = await ends.until(1);
+  await connection.ended();
+  await accepted(server, 0);
+  return [reason, error.message];
+});
+
+for (const workers of [1, 4]) {
+  test(
+    `an upgrade of a session that polls past Node, with ${workers} workers`,
+    { skip: isStock },
+    async (t) => {
+      const server = await open(t, { io: { workers } });
+      for (let i = 0; i < 6; i++) {
+        const { connection, sid, conn } = await session(server);
+        connection.write(get(sid));
+        await waits(conn);
+        const ws = await RawWebSocket.upgrade(server, { query: `EIO=4&transport=websocket&sid=${sid}` });
+        ws.text("2probe");
+        assert.equal(await ws.next(), "3probe");
+        assert.equal(bodyOf(await connection.answer()), "6");
+        conn.send("by the WebSocket");
+        const upgraded = once(conn, "upgrade");
+        ws.text("5");
+        await upgraded;
+        assert.equal(await ws.next(), "4by the WebSocket");
+        assert.match(await connection.ask(get(sid)), /^HTTP\/1.1 400 /);
+        assert.equal(conn.request.url, target());
+      }
+      // each of the last requests
+      assert.equal(newParsers(), 6);
+    },
+  );
+}
+
+both("a second WebSocket for a session that is upgrading", async (server) => {
+  const { sid, ends } = await session(server);
+  const query = `EIO=4&transport=websocket&sid=${sid}`;
+  await RawWebSocket.upgrade(server, { query });
+  const second = server.keep(new RawWebSocket(server));
+  second.write(upgradeRequest(`/socket.io/?${query}`));
+  await second.answered();
+  return [second.status, await second.closed(), ends.list];
+});
+
+test("descriptors are closed when clients are gone", { skip: process.platform !== "linux" }, async (t) => {
+  const server = await open(t, { io: isStock ? {} : { workers: 2 } });
+  const round = async () => {
+    const clients = await server.pairs(10, "/", { transports: ["polling"] });
+    for (const { client } of clients) client.disconnect();
+    await eventually(() => server.io.engine.clientsCount === 0, "the ends");
+    await accepted(server, 0);
+  };
+  await round();
+  const open1 = () => fs.readdirSync("/proc/self/fd").length;
+  await eventually(() => true, "a moment");
+  const before = open1();
+  await round();
+  await eventually(() => open1() <= before, "as few descriptors as before");
+});

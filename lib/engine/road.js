@@ -1,0 +1,56 @@
+"use strict";
+
+/**
+ * The road of clients that poll past Node's HTTP server: workers answer the requests of sessions that began on it, as
+ * long as it is open, and it is open while the application could not tell the difference. Closed, it is Node's: a request
+ * that has not been answered comes there as if it had just been sent.
+ */
+class Road {
+  /** @param {Server} server - the engine */
+  constructor(server) {
+    this.server = server;
+    /** Who looks at the connections of its HTTP servers: see `Arrivals`. */
+    this.keepers = [];
+    this._terms = CLOSED;
+  }
+
+  /** Whether requests may come by it. */
+  get isOpen() {
+    return this._terms !== CLOSED;
+  }
+
+  /** Opens or closes it, as things are. */
+  check() {
+    const { keepers } = this;
+    const terms = keepers.length === 0 ? CLOSED : keepers[0].terms();
+    for (let i = 1; i < keepers.length; i++) {
+      if (!isSame(keepers[i].terms(), terms)) {
+        this.close();
+        return;
+      }
+    }
+    this._set(terms);
+  }
+
+  /** Closes it until it is checked again. */
+  close() {
+    this._set(CLOSED);
+  }
+
+  _set(terms) {
+    if (isSame(terms, this._terms)) return;
+    this._terms = terms;
+    this.server._bridge.native.setRoad(terms === CLOSED ? undefined : terms);
+  }
+}
+
+/** What holds while nobody may come. */
+const CLOSED = undefined;
+
+function isSame(one, other) {
+  if (one === CLOSED || other === CLOSED) return one === other;
+  for (const name in one) if (one[name] !== other[name]) return false;
+  return true;
+}
+
+module.exports = { Road };

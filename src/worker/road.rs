@@ -1,0 +1,72 @@
+//! The road of clients that poll past Node's HTTP server: what all workers of an engine know of it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::protocol::ids::ConnectionId;
+
+/// What holds for the requests that workers answer by themselves.
+#[derive(Debug)]
+pub struct Terms {
+    /// The path of their targets.
+    pub path: String,
+    /// How long a connection may be silent between two requests.
+    pub keep_alive: Duration,
+    /// The seconds of it that clients are told of.
+    pub announced: u64,
+    /// Bytes from which on an answer is compressed, by Node.
+    pub compress_from: usize,
+    /// Bytes that the body of a POST may have.
+    pub max_body: usize,
+    /// Whether answers depend on where the page comes from that asks.
+    pub has_cors: bool,
+}
+
+/// The road, which JavaScript opens and closes: it is open while the application could not tell the difference.
+#[derive(Debug, Default)]
+pub struct Road {
+    terms: RwLock<Option<Arc<Terms>>>,
+    /// The sessions whose requests may come by it, by their ids.
+    sessions: Mutex<HashMap<Box<str>, ConnectionId>>,
+}
+
+impl Road {
+    /// Opens it, or closes it.
+    pub fn set(&self, terms: Option<Terms>) {
+        *self.terms.write() = terms.map(Arc::new);
+    }
+
+    /// What holds at present; `None`: it is closed.
+    pub fn terms(&self) -> Option<Arc<Terms>> {
+        self.terms.read().clone()
+    }
+
+    /// Whether requests may come by it.
+    pub fn is_open(&self) -> bool {
+        self.terms.read().is_some()
+    }
+
+    /// The session of this id.
+    pub fn find(&self, sid: &str) -> Option<ConnectionId> {
+        self.sessions.lock().get(sid).copied()
+    }
+
+    /// A session begins.
+    pub fn enter(&self, sid: &str, id: ConnectionId) {
+        self.sessions.lock().insert(sid.into(), id);
+    }
+
+    /// It has ended, or polls no more.
+    pub fn leave(&self, sid: &str, id: ConnectionId) {
+        let mut sessions = self.sessions.lock();
+        if sessions.get(sid) == Some(&id) {
+            sessions.remove(sid);
+            if sessions.capacity() > 1024 && sessions.len() < sessions.capacity() / 8 {
+                sessions.shrink_to_fit();
+            }
+        }
+    }
+}
