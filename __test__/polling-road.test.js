@@ -575,6 +575,20 @@ both("volatile messages are sent to whom a GET waits for", async (server) => {
   return packets;
 });
 
+test("what the application puts into writeBuffer is there when the session ends", async (t) => {
+  const server = await open(t);
+  const ended = new Promise((resolve) => {
+    server.io.engine.once("connection", (conn) => {
+      conn.on("close", () => resolve(conn.writeBuffer));
+      conn.writeBuffer.push({ type: "message", data: "foo" });
+      conn.onError(new Error("over"));
+    });
+  });
+  // the answer to its first request may or may not come
+  await RawPolling.open(server).catch(() => {});
+  assert.deepEqual(await ended, [{ type: "message", data: "foo" }]);
+});
+
 test("a long answer is compressed for who takes it so", async (t) => {
   const server = await open(t);
   const polling = await RawPolling.open(server);

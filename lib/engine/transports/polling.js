@@ -242,9 +242,12 @@ Polling.upgradesTo = ["websocket", "webtransport"];
  * is known to the worker only, which is asked when somebody wants to know.
  */
 class TravellingPolling extends Polling {
-  /** @param {Conn} conn - */
+  /** @param {Conn} conn */
   constructor(conn) {
     super(conn, FIRST_REQUEST);
+    /** The list that `writeBuffer` was last, and how many of its packets are the worker's: others may have been added. */
+    this._shown = [];
+    this._shownCount = 0;
   }
 
   /** @override */
@@ -254,12 +257,17 @@ class TravellingPolling extends Polling {
 
   /** @override */
   get writeBuffer() {
-    return this.conn.readyState === "closed" ? this.waiting : this._ask().packets.map(packetOf);
+    if (this.conn.readyState === "closed") return this.waiting;
+    this._shown = this._ask().packets.map(packetOf);
+    this._shownCount = this._shown.length;
+    return this._shown;
   }
 
   /** @override */
   keepWaiting() {
-    if (this.conn.listenerCount("close") !== 0) this.waiting = this.writeBuffer;
+    if (this.conn.listenerCount("close") === 0) return;
+    const added = this._shown.slice(this._shownCount);
+    this.waiting = this.writeBuffer.concat(added);
   }
 
   /** @override */
