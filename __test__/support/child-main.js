@@ -17,8 +17,9 @@ const inbox = new events.EventEmitter();
 process.on("message", ({ type, ...rest }) => inbox.emit(type, rest));
 // the channel must not keep alive a process whose end is what the test measures
 process.channel.unref();
-// nobody is left to end it
-process.on("disconnect", () => process.exit(71));
+// when the test's process has ended, nobody is left to end this one
+const parent = process.ppid;
+process.on("disconnect", () => setTimeout(() => process.ppid === parent || process.exit(71), 1000).unref());
 
 const context = {
   args,
