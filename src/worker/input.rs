@@ -97,14 +97,14 @@ impl Worker {
         outcome.unwrap_or(Read::Gone)
     }
 
-    /// Reads what a WebSocket has, within the bounds of a turn.
+    /// Reads what a WebSocket has, within the bounds of a turn; once, whatever is left of it.
     #[cfg(unix)]
     pub(super) fn read_stream(&mut self, id: StreamId) -> Read {
         panic_point!("read");
         let mut buffer = mem::take(&mut self.read_buffer);
         let mut outcome = Read::More;
-        for _ in 0..READS_PER_TURN {
-            if self.work.is_spent() {
+        for reads in 0..READS_PER_TURN {
+            if reads > 0 && self.work.is_spent() {
                 break;
             }
             let Some(Stream::Fd(fd)) = self.websocket(id).map(|websocket| &websocket.stream) else {

@@ -468,12 +468,24 @@ impl Worker {
             self.connection(id).map(|connection| connection.session.state())
         {
             if matches!(self.websocket(stream), Some(WebSocket { stream: Stream::Fd(_), .. })) {
-                self.read_stream(stream);
-                self.end_if_overdue(id);
+                match self.read_stream(stream) {
+                    input::Read::More => self.give_time(id),
+                    input::Read::Drained | input::Read::Gone => self.end_if_overdue(id),
+                }
                 return;
             }
         }
         self.events.simple(Kind::CheckAlive, id);
+    }
+
+    /// What the client owes may be behind what has been read so far.
+    #[cfg(unix)]
+    fn give_time(&mut self, id: ConnectionId) {
+        self.with_session(id, |connection, turn| {
+            if connection.session.is_heartbeat_overdue() {
+                connection.session.postpone_heartbeat(turn);
+            }
+        });
     }
 
     /// Everything that had come of a client whose pong was overdue has been handed over.

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use tokio::task::{yield_now, LocalSet};
@@ -16,7 +16,7 @@ use super::event::{EventSink, Inbox, Kind};
 use super::queue::CommandQueue;
 use super::stream::Stream;
 use super::work::Work;
-use super::{After, Shared, Worker};
+use super::{After, Shared, Worker, READ_BUFFER};
 use crate::os::fd::FdStream;
 use crate::protocol::engine_io::Protocol;
 use crate::protocol::error::Ending;
@@ -164,6 +164,62 @@ impl Client {
         frame.extend(text.as_bytes());
         self.end.write_all(&frame).unwrap();
     }
+}
+
+const PONG: &[u8] = b"\x81\x81\0\0\0\x003";
+
+/// Options with which heartbeats are due at once.
+fn impatient() -> Options {
+    let moment = Duration::from_millis(1);
+    Options { ping_interval: moment, ping_timeout: moment, parse_packets: false, ..Options::default() }
+}
+
+/// A turn of the timers, in which everything that was set before is due.
+fn late_timer_turn(simulation: &Simulation) {
+    std::thread::sleep(Duration::from_millis(3));
+    simulation.shared.borrow_mut().timer_turn();
+}
+
+#[test]
+fn the_answer_to_a_ping_is_looked_for_however_little_is_left_of_the_turn() {
+    Simulation::run(impatient(), |simulation| async move {
+        let mut clients: Vec<Client> = (0..3).map(|id| simulation.connect(id)).collect();
+        late_timer_turn(&simulation);
+        for client in &mut clients {
+            assert_eq!(client.received(), b"\x81\x012");
+            client.end.write_all(PONG).unwrap();
+        }
+        simulation.set_budget(1);
+        for _ in 0..3 {
+            late_timer_turn(&simulation);
+        }
+        assert_eq!(simulation.events(), (vec![], String::new()));
+    });
+}
+
+#[test]
+fn who_is_still_being_read_is_not_given_up() {
+    Simulation::run(impatient(), |simulation| async move {
+        let mut client = simulation.connect(0);
+        late_timer_turn(&simulation);
+        assert_eq!(client.received(), b"\x81\x012");
+        // any message is a sign of life, which counts once
+        client.send("before");
+        simulation.turn(|worker| worker.read_turn(StreamId::from_word(0)));
+        let flood = [0x81, 0x81, 0, 0, 0, 0, b'4'].repeat(2 * READ_BUFFER / 7);
+        client.end.write_all(&flood).unwrap();
+        simulation.set_budget(1);
+        late_timer_turn(&simulation);
+        let (kinds, _) = simulation.events();
+        assert!(kinds.iter().all(|&kind| kind == Kind::Text as u32) && kinds.len() > 1000);
+        client.end.write_all(PONG).unwrap();
+        simulation.set_budget(usize::MAX);
+        late_timer_turn(&simulation);
+        late_timer_turn(&simulation);
+        let (kinds, _) = simulation.events();
+        assert!(kinds.iter().all(|&kind| kind == Kind::Text as u32));
+        assert_eq!(client.received(), b"\x81\x012");
+    });
 }
 
 #[test]
