@@ -158,3 +158,28 @@ test("the same over long-polling", { skip: isStock && "stock gives up first" }, 
   assert.ok(packets.includes("437[1]"), `${packets}`);
   assert.deepEqual((await child.ask("state")).reasons, []);
 });
+
+for (const [transport, connect] of [
+  ["WebSocket", (target) => RawWebSocket.connect(target)],
+  ["long-polling", (target) => RawPolling.connect(target)],
+]) {
+  test(`over TLS and ${transport}, a ping that could not leave may be answered after it has`, async (t) => {
+    const options = { pingInterval: PING_INTERVAL, pingTimeout: PING_TIMEOUT, secure: true };
+    const child = startChild(t, server, options);
+    const { port } = await child.message("listening");
+    const client = await connect({ port, secure: true, keep: (one) => t.after(() => one.destroy?.()) });
+    const answered = answerPings(client, 2);
+    child.send("block", { ms: BLOCKED_MS });
+    await child.message("unblocked");
+    await answered;
+    const { reasons, connected } = await child.ask("state");
+    assert.deepEqual({ reasons, connected }, { reasons: [], connected: 1 });
+  });
+}
+
+async function answerPings(client, count) {
+  for (let pings = 0; pings < count; pings++) {
+    assert.equal(await client.next(), "2");
+    await (client.post === undefined ? client.text("3") : client.post("3"));
+  }
+}

@@ -226,7 +226,7 @@ class Commands {
     this._simple(DROP, connection, connection);
   }
 
-  /** Everything that had arrived from the client has been handed over. */
+  /** The answer to CHECK_ALIVE: what had been sent has been written, or what had arrived handed over. */
   alive(connection) {
     this._simple(ALIVE, connection, connection);
   }

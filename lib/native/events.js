@@ -272,7 +272,8 @@ function take(bridge, batch) {
       break;
     case CHECK_ALIVE:
       batch.at = at + 2;
-      afterTurns(TURNS_TO_ARRIVE, () => bridge.commands.alive(subject));
+      if ((first & 0xff00) !== 0) bridge.commands.alive(subject);
+      else afterTurns(TURNS_TO_ARRIVE, () => bridge.commands.alive(subject));
       break;
     case SLOW_CONSUMER:
       batch.at = at + 3;

@@ -15,7 +15,8 @@
 //! | `POLL_ANSWER` | kind, compress << 8; connection; text length |
 //! | `POLL_ANSWER_BINARY` | kind, compress << 8; connection (takes the next buffer) |
 //! | `CONTROL` | kind, packet type << 8, sent << 16; connection; text length |
-//! | `POST_DONE`, `UPGRADING`, `UPGRADED`, `UPGRADE_FAILED`, `SENT`, `CHECK_ALIVE`, `OVERLAP`, `POST_OVERLAP` | kind; connection |
+//! | `POST_DONE`, `UPGRADING`, `UPGRADED`, `UPGRADE_FAILED`, `SENT`, `OVERLAP`, `POST_OVERLAP` | kind; connection |
+//! | `CHECK_ALIVE` | kind, whether to answer at once << 8; connection |
 //! | `PIPE_WRITE` | kind; stream (takes the next buffer) |
 //! | `PIPE_END` | kind; stream |
 //! | `SLOW_CONSUMER` | kind; connection; bytes that wait for it |
@@ -307,6 +308,11 @@ impl EventSink {
     pub fn slow_consumer(&mut self, connection: ConnectionId, waiting: usize) {
         let waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
         self.push(&[Kind::SlowConsumer as u32, connection.word(), waiting], "");
+    }
+
+    /// A heartbeat depends on how far JavaScript has come, which answers: at once, or when it has read what had arrived.
+    pub fn check_alive(&mut self, connection: ConnectionId, at_once: bool) {
+        self.push(&[Kind::CheckAlive as u32 | u32::from(at_once) << 8, connection.word()], "");
     }
 
     /// Bytes for a stream in JavaScript.

@@ -428,8 +428,12 @@ impl Worker {
         panic_point!("timer {due:?}");
         match due {
             Due::Ping => {
+                let is_followed = self.is_written_by_javascript(id);
                 self.send_packet(id, Type::Ping, &[]);
                 self.note_control(id, Type::Ping, "", watch::SENT);
+                if is_followed {
+                    self.follow_ping(id);
+                }
             }
             Due::Pong | Due::Expect => self.on_heartbeat_due(id),
             Due::Upgrade(stream) => self.abort_upgrade(id, stream),
@@ -464,18 +468,41 @@ impl Worker {
             return;
         }
         #[cfg(unix)]
-        if let Some(State::WebSocket { stream }) =
-            self.connection(id).map(|connection| connection.session.state())
-        {
-            if matches!(self.websocket(stream), Some(WebSocket { stream: Stream::Fd(_), .. })) {
-                match self.read_stream(stream) {
-                    input::Read::More => self.give_time(id),
-                    input::Read::Drained | input::Read::Gone => self.end_if_overdue(id),
-                }
-                return;
+        if let Some(stream) = self.descriptor_of(id) {
+            match self.read_stream(stream) {
+                input::Read::More => self.give_time(id),
+                input::Read::Drained | input::Read::Gone => self.end_if_overdue(id),
             }
+            return;
         }
-        self.events.simple(Kind::CheckAlive, id);
+        self.events.check_alive(id, false);
+    }
+
+    /// The WebSocket of a session, if its bytes do not go through JavaScript.
+    #[cfg(unix)]
+    fn descriptor_of(&mut self, id: ConnectionId) -> Option<StreamId> {
+        let State::WebSocket { stream } = self.connection(id)?.session.state() else { return None };
+        matches!(self.websocket(stream)?.stream, Stream::Fd(_)).then_some(stream)
+    }
+
+    /// Whether JavaScript writes what is sent to a client.
+    fn is_written_by_javascript(&mut self, id: ConnectionId) -> bool {
+        #[cfg(unix)]
+        match self.polling(id).map(|polling| (polling.waiter, polling.traveller.is_some())) {
+            Some((Some(Waiter::Stream(_)), _) | (None, true)) => return false,
+            Some(_) => {}
+            None if self.descriptor_of(id).is_some() => return false,
+            None => {}
+        }
+        self.connection(id).is_some()
+    }
+
+    /// A ping that JavaScript has to write leaves when it comes to that, and the client cannot answer it before.
+    fn follow_ping(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connection(id) {
+            connection.session.follow_ping();
+            self.events.check_alive(id, true);
+        }
     }
 
     /// What the client owes may be behind what has been read so far.
@@ -488,8 +515,15 @@ impl Worker {
         });
     }
 
+    /// JavaScript has written what it was given for a client; or, when a pong was overdue, handed over all that had come.
+    pub(super) fn on_alive(&mut self, id: ConnectionId) {
+        if self.with_session(id, |connection, turn| connection.session.on_ping_left(turn)) != Some(true) {
+            self.end_if_overdue(id);
+        }
+    }
+
     /// Everything that had come of a client whose pong was overdue has been handed over.
-    pub(super) fn end_if_overdue(&mut self, id: ConnectionId) {
+    fn end_if_overdue(&mut self, id: ConnectionId) {
         if self.connection(id).is_some_and(|connection| connection.session.is_heartbeat_overdue()) {
             self.end_session(id, Ending::PingTimeout);
         }

@@ -483,7 +483,7 @@ impl Worker {
             Op::Close { connection, flags } => self.close(connection, flags.discard()),
             Op::Poll { connection } => self.on_poll(connection),
             Op::Drop { connection } => self.forget(connection),
-            Op::Alive { connection } => self.end_if_overdue(connection),
+            Op::Alive { connection } => self.on_alive(connection),
             Op::Watch { connection, flags } => {
                 if let Some(connection) = self.connection(connection) {
                     connection.watch = flags.mask();

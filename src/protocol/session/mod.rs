@@ -62,6 +62,8 @@ enum Heartbeat {
         extended: bool,
         /// The packet was found missing, and it is being made sure that it does not wait somewhere to be read.
         overdue: bool,
+        /// Our ping may not have left yet, see [`Session::follow_ping`].
+        followed: bool,
     },
 }
 
@@ -78,12 +80,17 @@ impl Heartbeat {
     fn await_pong(due: Instant, turn: Turn<'_>) -> Heartbeat {
         let timeout = turn.options.ping_timeout;
         let late = turn.now.saturating_duration_since(due).min(timeout / 8);
-        Heartbeat::Awaited { until: turn.now + timeout - late, extended: false, overdue: false }
+        Heartbeat::Awaited {
+            until: turn.now + timeout - late,
+            extended: false,
+            overdue: false,
+            followed: false,
+        }
     }
 
     fn await_ping(turn: Turn<'_>) -> Heartbeat {
         let patience = turn.options.ping_interval + turn.options.ping_timeout;
-        Heartbeat::Awaited { until: turn.now + patience, extended: true, overdue: false }
+        Heartbeat::Awaited { until: turn.now + patience, extended: true, overdue: false, followed: false }
     }
 
     /// When there is something to do about it.
@@ -287,6 +294,26 @@ impl Session {
         self.state != State::Closed && matches!(self.heartbeat, Heartbeat::Awaited { overdue: true, .. })
     }
 
+    /// The ping that has just been sent goes through somebody who may be busy for a while: the client's time is counted
+    /// from [`Session::on_ping_left`].
+    pub fn follow_ping(&mut self) {
+        if let Heartbeat::Awaited { followed, .. } = &mut self.heartbeat {
+            *followed = true;
+        }
+    }
+
+    /// A ping that was followed has left. `false` if there is none, or it has been answered.
+    pub fn on_ping_left(&mut self, turn: Turn<'_>) -> bool {
+        match &mut self.heartbeat {
+            Heartbeat::Awaited { until, overdue, followed, .. } if *followed => {
+                *until = turn.now + turn.options.ping_timeout;
+                (*overdue, *followed) = (false, false);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// The last packets leave for the client of a closing session.
     pub fn tell_last(&mut self) {
         if let State::Closing { is_told, .. } = &mut self.state {
@@ -315,7 +342,8 @@ impl Session {
             Heartbeat::await_ping(turn)
         } else {
             let until = turn.now + turn.options.ping_timeout;
-            Heartbeat::Awaited { until, extended: true, overdue: false }
+            let followed = matches!(self.heartbeat, Heartbeat::Awaited { followed: true, .. });
+            Heartbeat::Awaited { until, extended: true, overdue: false, followed }
         };
     }
 
