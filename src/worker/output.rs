@@ -296,6 +296,7 @@ impl Worker {
                 return;
             }
             let compress = encoded.compress;
+            self.work.queue(parcel.len());
             for packet in encoded.packets(parcel) {
                 let Some(polling) = self.polling(id) else { return };
                 polling.push(packet.clone(), compress);
@@ -357,9 +358,11 @@ impl Worker {
         }
         let Some(polling) = self.polling(id) else { return };
         polling.waiter = None;
+        let bytes = polling.bytes();
         let (payload, compress) = polling.take_payload(protocol);
         #[cfg(unix)]
         let cors = polling.traveller.as_ref().map(|traveller| traveller.cors.clone()).unwrap_or_default();
+        self.work.write(bytes);
         match (payload, waiter) {
             (Payload::Text(payload), Waiter::JavaScript) => self.events.poll_answer(id, &payload, compress),
             (Payload::Binary(payload), _) => self.events.poll_answer_binary(id, payload, compress),

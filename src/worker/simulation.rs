@@ -126,7 +126,7 @@ impl Simulation {
                 at += match kind {
                     kind if kind == Kind::Packet as u32 => 5,
                     kind if kind == Kind::Closed as u32 => 4,
-                    kind if kind == Kind::Text as u32 => 3,
+                    kind if kind == Kind::Text as u32 || kind == Kind::PollAnswer as u32 => 3,
                     _ => 2,
                 };
             }
@@ -503,5 +503,39 @@ fn what_a_client_leaves_unread_can_be_seen_until_it_is_written_or_the_client_end
         drop(other);
         moments(5).await;
         assert_eq!((waiting(0), waiting(300)), (0, 0));
+    });
+}
+
+#[test]
+fn a_turn_answers_no_more_requests_than_its_budget_allows() {
+    Simulation::run(Options::default(), |simulation| async move {
+        for id in 0..CROWD {
+            simulation.turn(|worker| {
+                let (connection, handshake) = (ConnectionId::from_word(id), "0".into());
+                worker.open(Open {
+                    connection,
+                    protocol: PROTOCOL,
+                    takeover: None,
+                    handshake,
+                    initial: None,
+                });
+                worker.on_poll(connection);
+            });
+        }
+        simulation.events();
+        let text = "x".repeat(400_000);
+        simulation.push(&[&everybody()[..], &[BROADCAST, text.len() as u32, 1, 0, ALL]].concat(), &text);
+        let (mut turns, mut answers) = (0, 0);
+        loop {
+            let has_more = simulation.command_turn();
+            let (kinds, _) = simulation.events();
+            assert!(kinds.len() <= 10, "{} answers in a turn", kinds.len());
+            answers += kinds.len();
+            turns += 1;
+            if !has_more {
+                break;
+            }
+        }
+        assert!(answers == CROWD as usize && turns >= 10, "{answers} answers in {turns} turns");
     });
 }

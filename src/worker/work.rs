@@ -10,7 +10,7 @@ const BUDGET: usize = 1_000_000;
 /// What it takes to queue a message for a client, beyond its bytes.
 const QUEUE: usize = 100;
 
-/// What it takes to hand bytes to the kernel, beyond them.
+/// What it takes to hand bytes to the kernel, or to JavaScript, beyond them.
 const WRITE: usize = 2_000;
 
 /// What it takes to handle a message of a client, beyond its bytes.
@@ -58,7 +58,7 @@ impl Work {
         self.spend(COMPRESS * bytes);
     }
 
-    /// Bytes have been handed to the kernel.
+    /// Bytes have been handed to the kernel, or to JavaScript.
     pub fn write(&mut self, bytes: usize) {
         self.spend(WRITE + bytes / 4);
     }
