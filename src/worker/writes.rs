@@ -214,6 +214,7 @@ impl Worker {
                 if !pipe.writing && !websocket.outbox.is_empty() {
                     pipe.writing = true;
                     let data = websocket.outbox.take(pool);
+                    self.work.write(data.len());
                     self.events.pipe_write(id, data);
                 } else if !pipe.writing {
                     self.after_flush(id);
@@ -511,6 +512,21 @@ mod tests {
         }
         assert_eq!(writes, COUNT as usize, "those that the second turn had written to are written to again");
         crowd.assert_got(&["one", "two"]);
+    }
+
+    #[test]
+    fn a_turn_hands_javascript_no_more_than_its_budget_allows() {
+        let mut crowd = Crowd::new(COUNT);
+        let large = "x".repeat(GATHERED - 100);
+        (0..COUNT).for_each(|id| crowd.send(id, &large, PLAIN));
+        crowd.turn();
+        let mut writes = 0;
+        while crowd.worker.outgoing.has_backlog() {
+            crowd.turn();
+            assert!(crowd.writes < WRITES_PER_TURN, "{} writes", crowd.writes);
+            writes += crowd.writes;
+        }
+        assert_eq!(writes, COUNT as usize);
     }
 
     #[test]
