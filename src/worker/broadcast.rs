@@ -8,6 +8,7 @@
 //! - What is said about one client goes on meanwhile. If that client is still to get the message, it gets it first.
 //! - What is about many waits until everybody has the message.
 
+use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 
 use super::command::{Flags, Op, OpBatch, Parcel, Place, Target};
@@ -180,24 +181,34 @@ impl Worker {
         }
     }
 
-    /// Something is about to be said to a client: if it is still to get a message, that comes first.
+    /// Something is about to be said to a client: if it is still to get a message, that comes first. If handing it out
+    /// panics, the others are still to get it.
     pub(super) fn catch_up(&mut self, id: ConnectionId) {
         let Some(mut broadcast) = self.interrupted.take() else { return };
-        if self.connection(id).is_some_and(|connection| connection.mark == broadcast.number | AWAITS) {
-            let batch = broadcast.batch.clone();
-            match batch.iter_from(broadcast.place).next() {
-                Some(Op::Multicast { connections, parcel, flags }) => {
-                    for _ in connections.iter().skip(broadcast.done).filter(|&other| other == id) {
-                        self.hand(id, &parcel, flags, &mut broadcast);
-                    }
-                }
-                Some(Op::Broadcast { parcel, flags, .. }) => self.hand(id, &parcel, flags, &mut broadcast),
-                _ => {}
-            }
-            if let Some(connection) = self.connection(id) {
-                connection.mark = broadcast.number;
-            }
-        }
+        let result = catch_unwind(AssertUnwindSafe(|| self.hand_late(id, &mut broadcast)));
         self.interrupted = Some(broadcast);
+        if let Err(panic) = result {
+            resume_unwind(panic);
+        }
+    }
+
+    /// Queues a message for one client, if it is still to get it.
+    fn hand_late(&mut self, id: ConnectionId, broadcast: &mut Broadcast) {
+        if self.connection(id).is_none_or(|connection| connection.mark != broadcast.number | AWAITS) {
+            return;
+        }
+        let batch = broadcast.batch.clone();
+        match batch.iter_from(broadcast.place).next() {
+            Some(Op::Multicast { connections, parcel, flags }) => {
+                for _ in connections.iter().skip(broadcast.done).filter(|&other| other == id) {
+                    self.hand(id, &parcel, flags, broadcast);
+                }
+            }
+            Some(Op::Broadcast { parcel, flags, .. }) => self.hand(id, &parcel, flags, broadcast),
+            _ => {}
+        }
+        if let Some(connection) = self.connection(id) {
+            connection.mark = broadcast.number;
+        }
     }
 }

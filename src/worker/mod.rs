@@ -382,7 +382,8 @@ impl Worker {
                 command => {
                     let subject = command.subject();
                     if let Subject::Upgrade { connection, .. } = subject {
-                        self.contained(Subject::Worker, |worker| worker.catch_up(connection));
+                        let subject = Subject::Connection(connection);
+                        self.contained(subject, |worker| worker.catch_up(connection));
                     }
                     self.contained(subject, |worker| worker.execute(command));
                 }

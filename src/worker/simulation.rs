@@ -539,3 +539,32 @@ fn a_turn_answers_no_more_requests_than_its_budget_allows() {
         assert!(answers == CROWD as usize && turns >= 10, "{answers} answers in {turns} turns");
     });
 }
+
+#[test]
+fn who_fails_while_a_broadcast_is_interrupted_takes_nothing_from_others() {
+    Simulation::run(Options::default(), |simulation| async move {
+        let impossible = Parameters {
+            server_max_window_bits: 0,
+            client_max_window_bits: 15,
+            server_no_context_takeover: false,
+            client_no_context_takeover: false,
+            level: 6,
+            threshold: 0,
+        };
+        let mut clients: Vec<Client> =
+            (0..CROWD).map(|id| simulation.connect_with(id, Some(impossible).filter(|_| id == 0))).collect();
+        simulation.events();
+        simulation.set_budget(1000);
+        let broadcast = [BROADCAST | u32::from(COMPRESS) << 8, 3, 1, 0, ALL];
+        simulation.push(&[&everybody()[..], &broadcast].concat(), "all");
+        assert!(simulation.command_turn() && simulation.command_turn());
+        simulation.push(&[SEND, 0, 5], "after");
+        simulation.command_turn();
+        let (kinds, _) = simulation.events();
+        assert_eq!(kinds, [Kind::Released, Kind::Closed, Kind::Defect].map(|kind| kind as u32));
+        while simulation.command_turn() {}
+        for (id, client) in clients.iter_mut().enumerate().skip(1) {
+            assert_eq!(client.received(), b"\x81\x044all", "client {id}");
+        }
+    });
+}
