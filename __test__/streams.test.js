@@ -268,3 +268,25 @@ test("a stream rests while what was read from it has not been handled", PUMPED, 
   duplex.push(frame({ payload: '42["ev",2]' }));
   assert.deepEqual(await got.until(2), [[1], [2]]);
 });
+
+test("a client is not given up for an answer that waits in a stream that rests", PUMPED, async (t) => {
+  const server = await serve(t, { pingInterval: 50, pingTimeout: 100 }, { stream: "duplex" });
+  const { duplex, socket } = await heldSession(server);
+  const { native } = server.io.engine._bridge;
+  const { pipeData, isBehind } = native;
+  const heartbeats = record(socket.conn, "heartbeat");
+  const ends = record(socket, "disconnect");
+  await eventually(() => duplex.written.includes(Buffer.from("\x81\x012", "latin1")), "a ping");
+  native.pipeData = function (...args) {
+    pipeData.apply(this, args);
+    return true;
+  };
+  native.isBehind = () => true;
+  duplex.push(frame({ payload: '42["ev"]' }));
+  duplex.push(frame({ payload: "3" }));
+  assert.equal(duplex.isPaused(), true);
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  Object.assign(native, { pipeData, isBehind });
+  await heartbeats.until(1);
+  assert.deepEqual(ends.list, []);
+});

@@ -88,6 +88,11 @@ class Bridge {
     if (this.native.pipeData(stream.id, data)) this._pause(stream);
   }
 
+  /** Whether a stream rests until this side has caught up with what was read. */
+  isResting(stream) {
+    return this._pausedStreams.has(stream);
+  }
+
   /** Lets a stream rest until this side has caught up with what was read. */
   _pause(stream) {
     if (this._pausedStreams.size === 0) setImmediate(this._resumeStreams);

@@ -273,7 +273,7 @@ function take(bridge, batch) {
     case CHECK_ALIVE:
       batch.at = at + 2;
       if ((first & 0xff00) !== 0) bridge.commands.alive(subject);
-      else afterTurns(TURNS_TO_ARRIVE, () => bridge.commands.alive(subject));
+      else answerLate(bridge, subject, TURNS_TO_ARRIVE);
       break;
     case SLOW_CONSUMER:
       batch.at = at + 3;
@@ -316,9 +316,17 @@ function take(bridge, batch) {
   }
 }
 
-/** Calls back after some turns of the event loop. */
-function afterTurns(count, callback) {
-  setImmediate(count === 1 ? callback : afterTurns, count - 1, callback);
+/** Answers CHECK_ALIVE after some turns of the event loop in which the stream of the connection does not rest. */
+function answerLate(bridge, connection, turns) {
+  setImmediate(() => {
+    if (bridge.isResting(bridge.conns.get(connection)?._stream)) {
+      answerLate(bridge, connection, TURNS_TO_ARRIVE);
+    } else if (turns > 1) {
+      answerLate(bridge, connection, turns - 1);
+    } else {
+      bridge.commands.alive(connection);
+    }
+  });
 }
 
 module.exports = { Batch, drain, wake };
