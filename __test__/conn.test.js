@@ -295,3 +295,29 @@ test(
     assert.equal(counter.writes, 0);
   },
 );
+
+test(
+  "broadcasts are native again when a session has left a transport that was listened to",
+  { skip: isStock },
+  async (t) => {
+    const server = await serve(t);
+    const { polling, conn } = await server.pollingSession();
+    const { transport } = conn;
+    const listener = () => {};
+    transport.on("drain", listener);
+    assert.equal(server.io.engine._isWatched(), true);
+    const ws = await RawWebSocket.upgrade(server, {
+      query: `EIO=4&transport=websocket&sid=${polling.sid}`,
+    });
+    ws.text("2probe");
+    assert.equal(await ws.next(), "3probe");
+    const upgraded = once(conn, "upgrade");
+    ws.text("5");
+    await upgraded;
+    assert.equal(server.io.engine._isWatched(), false);
+    // nothing comes of it any more
+    transport.on("packet", listener);
+    transport.removeListener("drain", listener);
+    assert.deepEqual([conn.listenerCount("packet"), conn.listenerCount("drain")], [0, 0]);
+  },
+);

@@ -61,7 +61,7 @@ class Transport {
 
   /** Listeners have come or gone: what the session emits is passed on while somebody listens. @private */
   _onListeners() {
-    if (this._events === undefined) return;
+    if (this._events === undefined || this._isClosed) return;
     for (const event of RELAYED) {
       const isRelayed = this._relays?.[event] !== undefined;
       if (isRelayed === (this._events[event] !== undefined)) continue;
@@ -104,10 +104,20 @@ class Transport {
     this.conn._closeTransport(this);
   }
 
+  /** Nothing of the session is passed on any more. */
+  _stopRelaying() {
+    for (const event of RELAYED) {
+      const relay = this._relays?.[event];
+      if (relay !== undefined) this.conn.removeListener(event, relay);
+    }
+    this._relays = undefined;
+  }
+
   /** The session has ended, or goes on without this transport. @private */
   _end(error) {
     if (this._isClosed) return;
     this._isClosed = true;
+    this._stopRelaying();
     if (error !== undefined && this.listenerCount("error") !== 0) this.emit("error", error);
     this.emit("close");
   }
