@@ -200,6 +200,7 @@ impl Worker {
         let batch = broadcast.batch.clone();
         match batch.iter_from(broadcast.place).next() {
             Some(Op::Multicast { connections, parcel, flags }) => {
+                self.work.look(connections.iter().count());
                 for _ in connections.iter().skip(broadcast.done).filter(|&other| other == id) {
                     self.hand(id, &parcel, flags, broadcast);
                 }

@@ -568,3 +568,22 @@ fn who_fails_while_a_broadcast_is_interrupted_takes_nothing_from_others() {
         }
     });
 }
+
+#[test]
+fn looking_for_one_client_in_a_long_list_of_recipients_is_counted() {
+    Simulation::run(Options::default(), |simulation| async move {
+        let _clients: Vec<Client> = (0..CROWD).map(|id| simulation.connect(id)).collect();
+        simulation.set_budget(1000);
+        let everybody: Vec<u32> = (0..CROWD).collect();
+        simulation.push(&[&[MULTICAST, 3, CROWD][..], &everybody].concat(), "all");
+        let answers: Vec<u32> = (CROWD - 20..CROWD).flat_map(|id| [SEND, id, 1]).collect();
+        simulation.push(&answers, &"n".repeat(20));
+        simulation.command_turn();
+        simulation.command_turn();
+        let waiting =
+            |id| simulation.shared.borrow_mut().websocket(StreamId::from_word(id)).unwrap().outbox.len();
+        let late = (CROWD - 20..CROWD).filter(|&id| waiting(id) > 0).count();
+        assert_eq!(late, 1, "of the second batch");
+        while simulation.command_turn() {}
+    });
+}
