@@ -358,6 +358,21 @@ both("a request that comes in two parts, wherever it is cut", async (server) => 
   return [bodies, log.list];
 });
 
+test("a request that comes before JavaScript has read the one before it", { skip: isStock }, async (t) => {
+  const server = await open(t);
+  const { connection, sid, log } = await session(server);
+  const started = performance.now();
+  for (const body of ["4a", "4b"]) {
+    connection.write(post(sid, body));
+    // the worker takes it meanwhile, and sees the next one come
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+  }
+  assert.deepEqual([bodyOf(await connection.answer()), bodyOf(await connection.answer())], ["ok", "ok"]);
+  assert.deepEqual(log.list, ["a", "b"]);
+  assert.ok(performance.now() - started < 4000);
+  assert.equal(newParsers(), 0);
+});
+
 test("a request whose end is long in coming", async (t) => {
   const server = await open(t);
   const { connection, sid, log, ends } = await session(server);

@@ -171,7 +171,7 @@ impl Worker {
 
     fn look_at(&mut self, id: StreamId, fd: &FdStream, is_over: bool) -> Look {
         panic_point!("look");
-        let Some(arrival) = self.arrivals.get(&id) else { return Look::Done };
+        let Some(arrival) = self.arrivals.get_mut(&id) else { return Look::Done };
         match arrival.stage {
             Stage::Looking | Stage::Receiving { .. } => {}
             Stage::Waiting { get, .. } => {
@@ -184,9 +184,12 @@ impl Worker {
                 return Look::Again;
             }
             // what comes meanwhile is looked at when that is done
-            Stage::Upgrade { .. } | Stage::Opening(_) | Stage::Posting { .. } | Stage::Writing { .. } => {
+            Stage::Upgrade { .. } | Stage::Opening(_) | Stage::Posting { .. } => {
+                arrival.task = None;
                 return Look::Done;
             }
+            // the task of this stage is another one
+            Stage::Writing { .. } => return Look::Done,
         }
         if is_over {
             if arrival.is_served && !matches!(fd.peek(&mut self.read_buffer[..1]), Ok(1)) {
@@ -304,6 +307,7 @@ impl Worker {
         };
         arrival.stage = stage;
         arrival.due = None;
+        arrival.task = None;
         self.events.arrived(id, peer, local, lines, offers);
         Look::Done
     }
@@ -496,8 +500,14 @@ impl Worker {
         let Some(arrival) = self.arrivals.get_mut(&id) else { return };
         arrival.is_served = true;
         arrival.stage = Stage::Looking;
+        let is_watched = arrival.task.is_some();
         match (then, self.road.terms()) {
-            (Then::KeepAlive(_), Some(terms)) => self.await_request(id, terms.keep_alive),
+            (Then::KeepAlive(_), Some(terms)) => {
+                self.await_request(id, terms.keep_alive);
+                if !is_watched {
+                    self.watch_arrival(id);
+                }
+            }
             (Then::KeepAlive(_), None) => self.release(id),
             (Then::Close, _) => self.hang_up(id),
         }
@@ -633,7 +643,6 @@ impl Worker {
         polling.traveller = Some(Box::new(traveller));
         self.open_travelling(connection, polling);
         self.answer_on_road(id, cors, cookie, &handshake);
-        self.watch_arrival(id);
     }
 }
 
