@@ -1,5 +1,7 @@
 //! The road of clients that poll past Node's HTTP server: what all workers of an engine know of it.
 
+#![cfg_attr(not(unix), allow(dead_code, reason = "there are no descriptors to answer on"))]
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
