@@ -21,8 +21,8 @@ const debug = createDebug("engine");
 // are made if somebody asks for them. That is done only where the application cannot tell the difference; every other
 // connection is handed to Node as it was accepted, with all its bytes unread.
 
-/** Of a connection: it does not concern us. */
-const FOREIGN = codes.words.FOREIGN | 0;
+/** What a connection begins with; else, the number of the session that its request names. */
+const { FOREIGN, POLL, WEBSOCKET } = codes.beginnings;
 
 /** Of a request that the native engine looks at. */
 const MOST = { bytes: codes.requests.LONGEST_REQUEST, headers: codes.requests.MOST_HEADERS };
@@ -113,11 +113,14 @@ class Arrivals {
     let isReceived = false;
     let arrival;
     try {
-      server._road.check();
-      const session = native.lookAt(handle.fd, this.path);
-      if (session === FOREIGN) return false;
+      const beginning = native.lookAt(handle.fd, this.path);
+      if (beginning === FOREIGN) return false;
+      if (beginning !== WEBSOCKET) {
+        server._road.check();
+        if (!server._road.isOpen && (beginning === POLL || beginning >= 0)) return false;
+      }
       arrival = new Arrival(this, handle, handOver);
-      arrival.register(session < 0 ? undefined : session);
+      arrival.register(beginning >= 0 ? beginning : undefined);
       isReceived = native.receive(arrival.id, handle.fd);
     } catch (error) {
       debug("an accepted connection is left to Node: %s", error);

@@ -4,7 +4,7 @@ use napi::bindgen_prelude::Object;
 use napi::{Env, Result};
 use napi_derive::napi;
 
-use super::engine::{DRAIN_HEAD, FOREIGN};
+use super::engine::{DRAIN_HEAD, FOREIGN, POLL, UNKNOWN, WEBSOCKET};
 use crate::protocol::ids::{GENERATION_BITS, SLOT_BITS};
 use crate::worker::command::{
     COMPRESS, DISCARD, HAS_BUFFERS, IF_IDLE, NOTIFY, NO_TEXT, OPERATIONS, TARGET_CONNECTION, VOLATILE,
@@ -28,7 +28,6 @@ const WORDS: &[(&str, u32)] = &[
     ("NO_TEXT", NO_TEXT),
     ("HAS_BUFFERS", HAS_BUFFERS),
     ("NO_ID", NO_ID),
-    ("FOREIGN", FOREIGN as u32),
     ("TARGET_CONNECTION", TARGET_CONNECTION),
     ("SLOT_BITS", SLOT_BITS),
     ("GENERATION_BITS", GENERATION_BITS),
@@ -45,13 +44,18 @@ const REQUESTS: &[(&str, u32)] = {
 #[cfg(not(unix))]
 const REQUESTS: &[(&str, u32)] = &[];
 
-/// Objects of numbers: `operations` and `events` by kind, `flags`, `words` for what else a batch is made of, `requests`.
+/// What an accepted connection begins with.
+const BEGINNINGS: &[(&str, i32)] =
+    &[("FOREIGN", FOREIGN), ("UNKNOWN", UNKNOWN), ("WEBSOCKET", WEBSOCKET), ("POLL", POLL)];
+
+/// Objects of numbers: `operations` and `events` by kind, `flags`, `words` for what else a batch is made of, `requests`,
+/// `beginnings`.
 ///
 /// # Errors
 /// When V8 cannot make them.
 #[napi(
     catch_unwind,
-    ts_return_type = "Record<'operations' | 'events' | 'flags' | 'words' | 'requests', Record<string, number>>"
+    ts_return_type = "Record<'operations' | 'events' | 'flags' | 'words' | 'requests' | 'beginnings', Record<string, number>>"
 )]
 pub fn codes(env: &Env) -> Result<Object<'_>> {
     let mut codes = Object::new(env)?;
@@ -69,5 +73,10 @@ pub fn codes(env: &Env) -> Result<Object<'_>> {
         }
         codes.set(name, object)?;
     }
+    let mut beginnings = Object::new(env)?;
+    for &(name, code) in BEGINNINGS {
+        beginnings.set(name, code)?;
+    }
+    codes.set("beginnings", beginnings)?;
     Ok(codes)
 }

@@ -38,6 +38,12 @@ pub const FOREIGN: i32 = -1;
 /// Of a connection: it is not known what it is about.
 pub const UNKNOWN: i32 = -2;
 
+/// Of a connection: it begins with an upgrade request for a new session.
+pub const WEBSOCKET: i32 = -3;
+
+/// Of a connection: it begins with a request for a new session that polls.
+pub const POLL: i32 = -4;
+
 /// How long JavaScript waits for an answer of a worker.
 const LONGEST_ANSWER: Duration = Duration::from_secs(1);
 
@@ -336,22 +342,24 @@ impl NativeEngine {
         Ok(PollingState { waits, packets: packets.collect() })
     }
 
-    /// Looks at what a connection begins with that Node has accepted: `FOREIGN` (see `codes`) if that is clearly something
-    /// else than a request for a target that begins with `path`; the number of the session that it names, if its requests
-    /// may come past Node: the connection is best on the same worker; else `UNKNOWN`.
+    /// Looks at what a connection begins with that Node has accepted, as far as it is there, and says what that is:
+    /// `FOREIGN`, `UNKNOWN`, `WEBSOCKET` or `POLL` (see `codes`). Ours are targets that begin with `path`. If one names a
+    /// session whose requests may come past Node, that is its number: the connection is best on the same worker.
     #[napi(catch_unwind)]
     pub fn look_at(&self, fd: i32, path: String) -> i32 {
         panic_point!("lookAt");
         #[cfg(unix)]
         {
-            use crate::protocol::http::beginning::{may_concern, sid_in, ENOUGH};
+            use crate::protocol::http::beginning::{beginning, Beginning, ENOUGH};
             let mut buffer = [std::mem::MaybeUninit::uninit(); ENOUGH];
             match crate::os::fd::peek(fd, &mut buffer) {
-                Ok(bytes) if bytes.is_empty() || !may_concern(bytes, &path, self.road.is_open()) => FOREIGN,
-                Ok(bytes) => match sid_in(bytes) {
-                    None => UNKNOWN,
+                Ok(bytes) => match beginning(bytes, &path) {
+                    Beginning::Foreign => FOREIGN,
+                    Beginning::Unknown => UNKNOWN,
+                    Beginning::WebSocket => WEBSOCKET,
+                    Beginning::Poll => POLL,
                     // the highest bit of a number is free
-                    Some(sid) => self.road.find(sid).map_or(FOREIGN, |id| id.word() as i32),
+                    Beginning::Session(sid) => self.road.find(sid).map_or(FOREIGN, |id| id.word() as i32),
                 },
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => UNKNOWN,
                 Err(_) => FOREIGN,

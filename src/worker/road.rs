@@ -46,11 +46,6 @@ impl Road {
         self.terms.read().clone()
     }
 
-    /// Whether requests may come by it.
-    pub fn is_open(&self) -> bool {
-        self.terms.read().is_some()
-    }
-
     /// The session of this id.
     pub fn find(&self, sid: &str) -> Option<ConnectionId> {
         self.sessions.lock().get(sid).copied()

@@ -3,43 +3,68 @@
 /// How the requests begin that are looked at further; the path follows.
 const STARTS: [&[u8]; 2] = [b"GET ", b"POST "];
 
+/// What a target asks for a WebSocket with.
+const WEBSOCKET: &[u8] = b"transport=websocket";
+
+/// What a target names a session with.
+const SID: &[u8] = b"sid=";
+
 /// The longest path that is looked for.
 const LONGEST_PATH: usize = 120;
 
 /// Bytes that are enough to tell.
 pub const ENOUGH: usize = LONGEST_PATH + 392;
 
-/// Whether these bytes may be the beginning of a request that workers take, at a target that begins with `path`: one for a
-/// new WebSocket session; or, if `takes_sessions`, any of a client of Engine.IO.
+/// What the first bytes of a connection are.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Beginning<'a> {
+    /// No request of ours.
+    Foreign,
+    /// Not enough to tell, but it may be one.
+    Unknown,
+    /// It asks for a WebSocket, and a new session.
+    WebSocket,
+    /// It asks for a new session that polls, or something odd.
+    Poll,
+    /// It seems to name this session: who reads the request makes sure.
+    Session(&'a str),
+}
+
+/// Judges the first bytes of a connection. Ours are requests for a target that begins with `path`.
 ///
-/// What is not is not looked at by a worker either. Requests of one client that come by several connections would
-/// overtake each other if some of them were.
-pub fn may_concern(bytes: &[u8], path: &str, takes_sessions: bool) -> bool {
+/// What is not ours, or may not come past Node, is not to be looked at by a worker either. Requests of one client that come
+/// by several connections would overtake each other if some of them were.
+pub fn beginning<'a>(bytes: &'a [u8], path: &str) -> Beginning<'a> {
+    if bytes.is_empty() {
+        return Beginning::Foreign;
+    }
     let agree = |bytes: &[u8], expected: &[u8]| {
         let length = bytes.len().min(expected.len());
         bytes[..length] == expected[..length]
     };
-    STARTS.iter().any(|start| {
-        agree(bytes, start)
-            && bytes.get(start.len()..).is_none_or(|rest| {
-                agree(rest, path.as_bytes()) && (takes_sessions || may_ask_for_a_websocket(rest))
-            })
-    })
+    let Some(start) = STARTS.iter().find(|start| agree(bytes, start)) else { return Beginning::Foreign };
+    let Some(rest) = bytes.get(start.len()..) else { return Beginning::Unknown };
+    if !agree(rest, path.as_bytes()) {
+        return Beginning::Foreign;
+    }
+    let Some(end) = rest.iter().position(|&byte| byte == b' ') else { return Beginning::Unknown };
+    let target = &rest[..end];
+    if let Some(sid) = sid_in(target) {
+        return Beginning::Session(sid);
+    }
+    let is_websocket = target.windows(WEBSOCKET.len()).any(|window| window == WEBSOCKET);
+    if is_websocket {
+        Beginning::WebSocket
+    } else {
+        Beginning::Poll
+    }
 }
 
-/// Whether a target, as far as it is there, may be that of an upgrade request without a session.
-fn may_ask_for_a_websocket(rest: &[u8]) -> bool {
-    let Some(end) = rest.iter().position(|&byte| byte == b' ') else { return true };
-    let has = |part: &[u8]| rest[..end].windows(part.len()).any(|window| window == part);
-    has(b"transport=websocket") && !has(b"sid=")
-}
-
-/// The session that the target of a request seems to name. It is a guess: who reads the request makes sure.
-pub fn sid_in(bytes: &[u8]) -> Option<&str> {
-    let line = bytes.split(|&byte| byte == b'\r').next()?;
-    let at = line.windows(5).position(|it| it == b"&sid=")? + 5;
-    let sid = line[at..].split(|&byte| byte == b'&' || byte == b' ').next()?;
-    std::str::from_utf8(sid).ok().filter(|_| line.len() > at + sid.len())
+/// The session that a target names.
+fn sid_in(target: &[u8]) -> Option<&str> {
+    let at = target.windows(SID.len()).position(|window| window == SID)? + SID.len();
+    let sid = target[at..].split(|&byte| byte == b'&').next()?;
+    std::str::from_utf8(sid).ok()
 }
 
 #[cfg(test)]
@@ -49,18 +74,19 @@ mod tests {
     #[test]
     fn a_request_for_the_path_and_every_beginning_of_it_may_concern_us() {
         let request = b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1";
-        for length in 0..=request.len() {
-            assert!(may_concern(&request[..length], "/socket.io/", false), "{length}");
+        let end = request.iter().rposition(|&byte| byte == b' ').unwrap();
+        for length in 1..=end {
+            assert_eq!(beginning(&request[..length], "/socket.io/"), Beginning::Unknown, "{length}");
         }
+        assert_eq!(beginning(request, "/socket.io/"), Beginning::WebSocket);
     }
 
     #[test]
     fn anything_else_does_not() {
         for bytes in [
+            "",
             "GET / HTTP/1.1",
-            "GET /socket.io/ HTTP/1.1",
-            "GET /socket.io/?EIO=4&transport=polling HTTP/1.1",
-            "GET /socket.io/?EIO=4&transport=websocket&sid=x HTTP/1.1",
+            "POST / HTTP/1.1",
             "GET /socket.iO/",
             "GET /socket.io?",
             "GET http://here/socket.io/",
@@ -71,29 +97,20 @@ mod tests {
             "\r\n",
             "\u{16}\u{3}\u{1}",
         ] {
-            assert!(!may_concern(bytes.as_bytes(), "/socket.io/", false), "{bytes:?}");
+            assert_eq!(beginning(bytes.as_bytes(), "/socket.io/"), Beginning::Foreign, "{bytes:?}");
         }
     }
 
     #[test]
-    fn requests_of_sessions_may_concern_us_as_well() {
-        for request in [
-            "GET /socket.io/?EIO=4&transport=polling HTTP/1.1",
-            "POST /socket.io/?EIO=4&transport=polling&sid=x HTTP/1.1",
-            "GET /socket.io/?EIO=4&transport=websocket&sid=x HTTP/1.1",
+    fn requests_of_clients_that_poll_are_told_from_those_of_sessions() {
+        for (request, expected) in [
+            ("GET /socket.io/ HTTP/1.1", Beginning::Poll),
+            ("GET /socket.io/?EIO=4&transport=polling HTTP/1.1", Beginning::Poll),
+            ("POST /socket.io/?EIO=4&transport=polling&sid=x HTTP/1.1", Beginning::Session("x")),
+            ("GET /socket.io/?EIO=4&transport=websocket&sid=x&t=1 HTTP/1.1", Beginning::Session("x")),
+            ("GET /socket.io/?EIO=4&sid= HTTP/1.1", Beginning::Session("")),
         ] {
-            assert!(may_concern(request.as_bytes(), "/socket.io/", true), "{request}");
-            assert!(!may_concern(request.as_bytes(), "/socket.io/", false), "{request}");
-        }
-        assert!(!may_concern(b"POST / HTTP/1.1", "/socket.io/", true));
-    }
-
-    #[test]
-    fn the_session_is_found_in_the_target() {
-        assert_eq!(sid_in(b"GET /?a=b&sid=abc HTTP/1.1\r\n"), Some("abc"));
-        assert_eq!(sid_in(b"GET /?a=b&sid=abc&x=y HTTP/1.1\r\n"), Some("abc"));
-        for bytes in ["GET /?a=b&sid=abc", "GET / HTTP/1.1\r\nX: &sid=abc ", "GET /?a=b HTTP/1.1", ""] {
-            assert_eq!(sid_in(bytes.as_bytes()), None, "{bytes:?}");
+            assert_eq!(beginning(request.as_bytes(), "/socket.io/"), expected, "{request}");
         }
     }
 
@@ -101,6 +118,6 @@ mod tests {
     fn a_path_that_is_too_long_to_be_seen_as_a_whole() {
         let path = "/long/".repeat(100);
         let request = format!("GET {path}?");
-        assert!(may_concern(&request.as_bytes()[..ENOUGH], &path, false));
+        assert_eq!(beginning(&request.as_bytes()[..ENOUGH], &path), Beginning::Unknown);
     }
 }
