@@ -68,9 +68,7 @@ impl Worker {
         let turn = Turn { options: &self.options, now: self.now };
         let session = Session::websocket(protocol, stream, turn);
         self.enter(id, Connection::new(session, None));
-        self.websockets.insert(stream, WebSocket::new(id, protocol, Stream::Fd(fd)));
-        self.start_reading(stream);
-        self.append(stream, |out| out.extend_from_slice(response.as_bytes()));
+        self.begin_websocket(stream, WebSocket::new(id, protocol, Stream::Fd(fd)), response);
         self.send_packet(id, Type::Open, &handshake.as_bytes()[1..]);
     }
 
@@ -94,9 +92,7 @@ impl Worker {
     ) {
         let allowed =
             self.with_session(id, |connection, turn| connection.session.begin_upgrade(stream, turn));
-        self.websockets.insert(stream, WebSocket::new(id, protocol, Stream::Fd(fd)));
-        self.start_reading(stream);
-        self.append(stream, |out| out.extend_from_slice(response.as_bytes()));
+        self.begin_websocket(stream, WebSocket::new(id, protocol, Stream::Fd(fd)), response);
         if allowed != Some(true) {
             self.detach(stream, None);
         }
@@ -140,15 +136,21 @@ impl Worker {
         let (stream, registered) = (Stream::Pipe(Pipe::default()), true);
         let mut websocket = WebSocket::new(owner, takeover.protocol, stream);
         websocket.reader.deflate = takeover.deflate.map(|parameters| Box::new(Deflate::new(parameters)));
-        self.websockets.insert(id, websocket);
         if !registered {
+            self.websockets.insert(id, websocket);
             self.on_end_of_stream(id);
             return Vec::new();
         }
+        self.begin_websocket(id, websocket, &takeover.response);
+        takeover.head
+    }
+
+    /// Begins to read from a WebSocket, and queues the answer to its request.
+    fn begin_websocket(&mut self, id: StreamId, websocket: WebSocket, response: &str) {
+        self.websockets.insert(id, websocket);
         #[cfg(unix)]
         self.start_reading(id);
-        self.append(id, |out| out.extend_from_slice(takeover.response.as_bytes()));
-        takeover.head
+        self.append(id, |out| out.extend_from_slice(response.as_bytes()));
     }
 
     #[cfg(unix)]
