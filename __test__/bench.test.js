@@ -7,11 +7,29 @@ const fs = require("node:fs");
 const os = require("node:os");
 const path = require("node:path");
 const test = require("node:test");
+const documents = require("../bench/documents");
+const results = require("../bench/results");
 const { eventually, within } = require("./support/waiting");
 
 const BENCH = path.join(__dirname, "..", "bench");
 const SCENARIO = "echo, 1 client";
 const MEASURES = ["operationsPerSecond", "cpuPerOperation", "mainThreadPerOperation", "p50", "p99"];
+
+/** What each way to a server is measured by. */
+const ROAD = ["cpuPerConnect", "memoryPerConnection", "cpuPerEcho", "cpuPerDelivery"];
+const ROADS = [
+  ["default client", ROAD],
+  ["polling only", ROAD],
+  ["WebSocket only", ROAD],
+  ["default client, with middleware", ROAD],
+  ["WebSocket only, with middleware", ROAD],
+  ["default client over TLS", ROAD],
+  ["WebSocket only over TLS", ROAD],
+  ["requests of the application, a connection each", ["cpuPerOperation"]],
+  ["requests of the application, keep-alive", ["cpuPerOperation"]],
+  ["polling, 50 clients", ["operationsPerCpuSecond", ...MEASURES]],
+  ["connect storm, 3,000 clients", MEASURES],
+];
 
 /** The load generator may have to be built, and what it needs fetched. */
 const MINUTES = 60_000;
@@ -50,6 +68,57 @@ test("the benchmark runs, and saves results and a chart", { skip, timeout: 8 * M
   const chart = fs.readFileSync(path.join(directory, "results.svg"), "utf8");
   assert.match(chart, /^<svg .*<text class="title"[^>]*>echo, 1 client<.*<\/svg>\n$/s);
   assert.equal(chart.match(/<rect /g).length, 2);
+});
+
+test("every way to a server is measured", { skip, timeout: 8 * MINUTES }, async (t) => {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), "sockeye-bench-"));
+  t.after(() => fs.rmSync(directory, { recursive: true, force: true }));
+  const flags = [
+    "--only",
+    "roads",
+    "--peers",
+    "socket.io",
+    "--rounds",
+    "1",
+    "--secs",
+    "0.2",
+    "--clients",
+    "40",
+  ];
+  const bench = start(t, [...flags, "--save", directory]);
+  const [code] = await once(bench, "close");
+  assert.equal(code, 0, bench.said);
+
+  const measured = results.load(directory);
+  assert.deepEqual(
+    measured.map(({ name }) => name),
+    ROADS.map(([name]) => name),
+  );
+  for (const [index, [name, measures]] of ROADS.entries()) {
+    for (const [server, { medians, failures }] of Object.entries(measured[index].servers)) {
+      assert.deepEqual(failures, [], `${name}: ${server}`);
+      for (const measure of measures) {
+        assert.ok(isPositive(medians[measure]), `${name}: ${server}: ${measure}: ${medians[measure]}`);
+      }
+    }
+  }
+  assert.deepEqual(Object.keys(measured[0].servers), ["sockeye.io", "socket.io"]);
+
+  const [readme] = documents.DOCUMENTS;
+  const [, table] = /<!-- bench: roads -->(.*?)<!-- \/bench -->/s.exec(
+    documents.fill(fs.readFileSync(readme, "utf8"), measured),
+  );
+  const cells = table.match(/\d+ % \([\d.,]+ : [\d.,]+ (µs|KiB)\)/g);
+  assert.equal(cells.length, 7 * 4 + 2, table);
+});
+
+test("the documents have the results that are kept", () => {
+  const kept = results.load(BENCH);
+  for (const file of documents.DOCUMENTS) {
+    const text = fs.readFileSync(file, "utf8");
+    assert.match(text, /<!-- bench: /);
+    assert.equal(text, documents.fill(text, kept));
+  }
 });
 
 test("a server that fails is told from one that was measured", { skip }, async () => {

@@ -37,11 +37,11 @@ const STYLE = `
  * @param {object[]} results of ./results.js
  */
 function write(file, results) {
-  fs.writeFileSync(file, draw(results.filter(({ chart }) => chart)));
+  fs.writeFileSync(file, draw(results));
 }
 
 function draw(results) {
-  const panels = results.map(barsOf).filter(({ bars }) => bars.length > 0);
+  const panels = results.flatMap(panelsOf).filter(({ bars }) => bars.length > 0);
   const columns = Math.min(COLUMNS, Math.max(1, panels.length));
   const width = 2 * PANEL.margin + columns * PANEL.width + (columns - 1) * PANEL.gap;
   const drawn = [];
@@ -61,7 +61,11 @@ function draw(results) {
   );
 }
 
-function barsOf({ name, operation, chart, servers }) {
+function panelsOf(result) {
+  return (result.charts ?? []).map((name) => panelOf(result, name));
+}
+
+function panelOf({ name, operation, servers }, chart) {
   const { label, unit, moreIsBetter } = measures[chart];
   const what = unit === "/s" ? `${operation} ${label}` : `${label}, ${unit}`;
   const bars = Object.entries(servers)

@@ -7,11 +7,15 @@
  */
 const measures = {
   operationsPerSecond: { label: "per second", unit: "/s", moreIsBetter: true },
+  operationsPerCpuSecond: { label: "per CPU second", unit: "/s", moreIsBetter: true },
   cpuPerOperation: { label: "CPU each", unit: "µs", moreIsBetter: false },
   mainThreadPerOperation: { label: "of JS thread", unit: "µs", moreIsBetter: false, ofJsThread: true },
   p50: { label: "p50", unit: "µs", moreIsBetter: false },
   p99: { label: "p99", unit: "µs", moreIsBetter: false },
+  cpuPerConnect: { label: "CPU a connect", unit: "µs", moreIsBetter: false },
   memoryPerConnection: { label: "memory each", unit: "KiB", moreIsBetter: false },
+  cpuPerEcho: { label: "CPU an echo", unit: "µs", moreIsBetter: false },
+  cpuPerDelivery: { label: "CPU a delivery", unit: "µs", moreIsBetter: false },
 };
 
 function median(values) {
@@ -27,4 +31,9 @@ function format(value) {
     : String(Number(value.toPrecision(3)));
 }
 
-module.exports = { measures, median, format };
+/** Ours ÷ theirs. */
+function formatRatio(ratio) {
+  return ratio >= 0.1 ? `${ratio.toFixed(2)} ×` : `1/${format(1 / ratio)}`;
+}
+
+module.exports = { measures, median, format, formatRatio };

@@ -25,7 +25,7 @@ const modules = path.join(directory, "node_modules");
 const ours = {
   name: "sockeye.io",
   hasJsThread: true,
-  command: () => node(path.join(__dirname, "server.js"), root),
+  command: () => server(root),
 };
 
 /** @type {Contender[]} */
@@ -33,7 +33,7 @@ const peers = [
   {
     name: "socket.io",
     hasJsThread: true,
-    command: () => node(path.join(__dirname, "server.js"), "socket.io"),
+    command: () => server("socket.io"),
   },
   {
     name: "Bun",
@@ -61,6 +61,10 @@ const peers = [
     command: () => ({ command: crates.program("floor"), args: [] }),
   },
 ];
+
+function server(name) {
+  return node("--expose-gc", path.join(__dirname, "server.js"), name);
+}
 
 function node(...args) {
   return { command: process.execPath, args };

@@ -19,7 +19,7 @@ function summarise(scenario, servers, runs) {
   return {
     name: scenario.name,
     operation: scenario.operation,
-    chart: scenario.chart,
+    charts: scenario.charts,
     rounds: runs[ours].length,
     measured: new Date().toISOString().slice(0, 10),
     machine: describeMachine(),
@@ -80,4 +80,4 @@ function save(directory, measured, order) {
   return all;
 }
 
-module.exports = { summarise, save };
+module.exports = { load, save, summarise };

@@ -3,16 +3,19 @@
 // `npm run bench`: this package and its peers by turns, the same load on the same application.
 //
 //   npm run bench                        everything, five rounds: about an hour
+//   npm run bench -- --only roads        each way of connecting, with stock clients: about ten minutes
 //   npm run bench -- --quick             the most telling scenarios, one short round: about two minutes
 //   npm run bench -- --only echo         the scenarios whose names contain the word, or the one of this name
 //   npm run bench -- --peers ws,bun      against these only
 //   npm run bench -- --rounds 3 --secs 1 so many rounds, so many seconds for each run
+//   npm run bench -- --clients 50        so many clients, in place of what the scenarios say
 //   npm run bench -- --save DIRECTORY    where results.json and results.svg go
 //
 // Scenarios of several nodes need a Redis: that of REDIS_URL, or of this machine.
 //
 // Prints medians, and in brackets the median of the ratios ours ÷ theirs of each round. bench/results.json keeps them,
-// and bench/results.svg shows them; a run that is --quick or not against all peers is saved in target/bench instead.
+// bench/results.svg and the tables of the README and of docs/performance.md show them. A run for a look, that is one with
+// --quick, --secs, --clients or --peers, is saved in target/bench instead, and in no document.
 // Absolute figures depend on the machine and its mood; ratios of runs made one after the other are what counts.
 
 const path = require("node:path");
@@ -20,6 +23,7 @@ const { parseArgs } = require("node:util");
 const { canRun, ensureInstalled, root, run } = require("../scripts/support");
 const chart = require("./chart");
 const crates = require("./crates");
+const documents = require("./documents");
 const { ours, peers } = require("./peers");
 const results = require("./results");
 const scenarios = require("./scenarios");
@@ -60,6 +64,7 @@ function readOptions(args) {
       quick: { type: "boolean", default: false },
       rounds: { type: "string" },
       secs: { type: "string" },
+      clients: { type: "string" },
       only: { type: "string", default: "" },
       peers: { type: "string" },
       save: { type: "string" },
@@ -68,13 +73,14 @@ function readOptions(args) {
   const timing = values.quick ? QUICK_TIMING : TIMING;
   const secs = positive("secs", values.secs ?? timing.secs);
   const wanted = values.peers?.toLowerCase().split(",");
+  const isOfficial = !(values.quick || wanted || values.secs || values.clients);
   const options = {
     rounds: Math.ceil(positive("rounds", values.rounds ?? (values.quick ? 1 : 5))),
-    timing: { secs, warm: Math.min(timing.warm, secs / 2) },
+    timing: { secs, warm: timing.warm },
+    load: values.clients ? { clients: Math.ceil(positive("clients", values.clients)) } : {},
     peers: peers.filter(({ name }) => !wanted || wanted.includes(name.toLowerCase())),
     scenarios: scenariosNamed(values.only).filter(({ quick }) => quick || !values.quick),
-    save:
-      values.save ?? (values.quick || wanted || values.secs ? path.join(root, "target", "bench") : __dirname),
+    save: values.save ?? (isOfficial ? __dirname : path.join(root, "target", "bench")),
   };
   if (wanted && options.peers.length < wanted.length) {
     throw new Error(`the peers are ${peers.map(({ name }) => name).join(", ")}`);
@@ -92,9 +98,9 @@ function positive(name, value) {
   return Number(value);
 }
 
-/** The scenario of a name, or all whose names contain it. */
+/** The scenario of a name, those of a group, or all whose names contain it. */
 function scenariosNamed(name) {
-  const exact = scenarios.filter((scenario) => scenario.name === name);
+  const exact = scenarios.filter((scenario) => scenario.name === name || scenario.group === name);
   return exact.length > 0 ? exact : scenarios.filter((scenario) => scenario.name.includes(name));
 }
 
@@ -130,14 +136,15 @@ async function install({ peers, scenarios }) {
 }
 
 /** The runs of each server, one a round. Who comes first changes from round to round. */
-async function takeTurns(scenario, servers, { rounds, timing }) {
+async function takeTurns(scenario, servers, { rounds, timing, load }) {
+  const changed = { ...scenario, load: { ...scenario.load, ...load } };
   const runs = Object.fromEntries(servers.map(({ name }) => [name, []]));
   for (let round = 0; round < rounds; round++) {
     const first = round % servers.length;
     for (const server of [...servers.slice(first), ...servers.slice(0, first)]) {
       progress(`${scenario.name}, round ${round + 1} of ${rounds}: ${server.name}`);
       try {
-        runs[server.name].push({ measured: await trial(server, scenario, timing) });
+        runs[server.name].push({ measured: await trial(server, changed, timing) });
       } catch (error) {
         runs[server.name].push({ failure: error.message });
         progress(`${server.name} failed: ${error.message}`);
@@ -149,7 +156,11 @@ async function takeTurns(scenario, servers, { rounds, timing }) {
 
 function save(measured, options) {
   const order = scenarios.map(({ name }) => name);
-  chart.write(path.join(options.save, "results.svg"), results.save(options.save, measured, order));
+  const all = results.save(options.save, measured, order);
+  chart.write(path.join(options.save, "results.svg"), all);
+  if (options.save === __dirname) {
+    documents.write(all);
+  }
 }
 
 function progress(sentence) {

@@ -5,16 +5,18 @@
 /**
  * @typedef {object} Scenario
  * @property {string} name
- * @property {string} operation what is counted, in the plural
- * @property {object} load flags of the load generator
+ * @property {string} [group] those that are asked for together
+ * @property {string} [operation] what is counted, in the plural
+ * @property {object} load flags of what drives the server
  * @property {string[]} peers
  * @property {string[]} measures of ./measures.js
  * @property {object} [server] the environment of the server
  * @property {number} [nodes] how many servers there are, joined by Redis
- * @property {"loadgen" | "stock-client"} [driver]
- * @property {number} [leastSecs] what a run takes at least, whatever is asked for
+ * @property {"stock-client" | "road-client" | "request-client"} [driver] in place of the load generator
+ * @property {number} [leastSecs] what a run, or each stage of one, takes at least, whatever is asked for
+ * @property {number} [mostSecs] what it takes at most
  * @property {boolean} [quick] whether --quick has it
- * @property {string} [chart] the measure that the chart shows
+ * @property {string[]} [charts] the measures that the chart shows
  */
 
 const SOCKET_IO = ["socket.io", "Bun", "socketioxide"];
@@ -23,23 +25,61 @@ const FRAMES = [...SOCKET_IO, "ws", "floor"];
 const LOAD = ["operationsPerSecond", "cpuPerOperation", "mainThreadPerOperation", "p50", "p99"];
 const COST = ["cpuPerOperation", "mainThreadPerOperation"];
 const MEMORY = ["memoryPerConnection"];
+const ROAD = ["cpuPerConnect", "memoryPerConnection", "cpuPerEcho", "cpuPerDelivery"];
 
 /** @type {Scenario[]} */
 const scenarios = [
   {
+    ...road("default client", {}),
+    quick: true,
+    charts: ROAD,
+  },
+  {
+    ...road("polling only", { transports: "polling" }),
+    charts: ["cpuPerConnect", "cpuPerEcho"],
+  },
+  road("WebSocket only", { transports: "websocket" }),
+  withMiddleware(road("default client, with middleware", {})),
+  withMiddleware(road("WebSocket only, with middleware", { transports: "websocket" })),
+  overTls(road("default client over TLS", {})),
+  overTls(road("WebSocket only over TLS", { transports: "websocket" })),
+  requests("requests of the application, a connection each", {}),
+  requests("requests of the application, keep-alive", { "keep-alive": true }),
+  {
+    name: "polling, 50 clients",
+    group: "roads",
+    operation: "round trips",
+    load: { scenario: "polling", clients: 50 },
+    mostSecs: 1,
+    peers: SOCKET_IO,
+    measures: [...LOAD, "operationsPerCpuSecond"],
+    quick: true,
+    charts: ["operationsPerSecond"],
+  },
+  {
+    name: "connect storm, 3,000 clients",
+    group: "roads",
+    operation: "connects",
+    load: { scenario: "connect", clients: 3000 },
+    peers: FRAMES,
+    measures: LOAD,
+    quick: true,
+    charts: ["operationsPerSecond"],
+  },
+  {
     ...echo("echo, 1 client", { clients: 1, inflight: 1 }),
     quick: true,
-    chart: "p50",
+    charts: ["p50"],
   },
   {
     ...echo("echo, 100 clients × 1", { clients: 100, inflight: 1 }),
     quick: true,
-    chart: "operationsPerSecond",
+    charts: ["operationsPerSecond"],
   },
   {
     ...echo("echo, 100 clients × 4", { clients: 100, inflight: 4 }),
     quick: true,
-    chart: "operationsPerSecond",
+    charts: ["operationsPerSecond"],
   },
   echo("echo of 4 KiB, 100 clients × 4", { clients: 100, inflight: 4, size: 4096 }),
   {
@@ -65,12 +105,12 @@ const scenarios = [
   {
     ...broadcast("broadcast to 1,000 × 2", { clients: 1000, inflight: 2 }),
     quick: true,
-    chart: "operationsPerSecond",
+    charts: ["operationsPerSecond"],
   },
   {
     ...broadcast("broadcast to 1,000 × 8", { clients: 1000, inflight: 8 }),
     quick: true,
-    chart: "operationsPerSecond",
+    charts: ["operationsPerSecond"],
   },
   broadcast("broadcast to 10,000 × 1", { clients: 10000, inflight: 1 }),
   broadcast("broadcast of 1 KiB to 100 × 1", { clients: 100, inflight: 1, size: 1024 }),
@@ -91,7 +131,7 @@ const scenarios = [
     server: { MODE: "broadcast", DEFLATE: "1" },
     peers: ["socket.io", "ws"],
     quick: true,
-    chart: "operationsPerSecond",
+    charts: ["operationsPerSecond"],
   },
   {
     ...broadcast("100 rooms of 10 × 1", { clients: 1000, rooms: 100, inflight: 1 }),
@@ -105,35 +145,59 @@ const scenarios = [
     load: { scenario: "chat", clients: 1000, rooms: 20, senders: 100, inflight: 1 },
     peers: SOCKET_IO,
     measures: LOAD,
-    chart: "operationsPerSecond",
-  },
-  {
-    name: "polling, 50 clients",
-    operation: "round trips",
-    load: { scenario: "polling", clients: 50 },
-    peers: SOCKET_IO,
-    measures: LOAD,
-    quick: true,
-    chart: "operationsPerSecond",
-  },
-  {
-    name: "connect storm, 3,000 clients",
-    operation: "connects",
-    load: { scenario: "connect", clients: 3000 },
-    peers: FRAMES,
-    measures: LOAD,
-    quick: true,
-    chart: "operationsPerSecond",
+    charts: ["operationsPerSecond"],
   },
   {
     ...idle("5,000 idle", { clients: 5000 }),
     quick: true,
-    chart: "memoryPerConnection",
+    charts: ["memoryPerConnection"],
   },
   idle("15,000 idle", { clients: 15000 }),
   heartbeats("heartbeats of 5,000 idle", { clients: 5000 }),
   heartbeats("heartbeats of 15,000 idle", { clients: 15000 }),
 ];
+
+/** Stock clients on one of the ways that lead to a server. */
+function road(name, load) {
+  return {
+    name,
+    group: "roads",
+    driver: "road-client",
+    load: { clients: 600, ...load },
+    mostSecs: 1,
+    peers: SOCKET_IO,
+    measures: ROAD,
+  };
+}
+
+/** With allowRequest and io.engine.use(); of the peers, only stock has both. */
+function withMiddleware(scenario) {
+  return { ...scenario, server: { MIDDLEWARE: "1" }, peers: ["socket.io"] };
+}
+
+/** socketioxide has no TLS of its own. */
+function overTls(scenario) {
+  return {
+    ...scenario,
+    load: { ...scenario.load, tls: true },
+    server: { TLS: "1" },
+    peers: ["socket.io", "Bun"],
+  };
+}
+
+/** What the application answers on the same server, where the engine must not be in the way. */
+function requests(name, load) {
+  return {
+    name,
+    group: "roads",
+    operation: "requests",
+    driver: "request-client",
+    load: { clients: 20, ...load },
+    mostSecs: 1,
+    peers: SOCKET_IO,
+    measures: ["cpuPerOperation"],
+  };
+}
 
 function echo(name, load) {
   return {

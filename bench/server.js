@@ -1,23 +1,44 @@
 "use strict";
 
-// `node server.js PACKAGE`: the application on stock, or on this package. Servers with the same REDIS_KEY in their
-// environment are nodes of one cluster.
+// `node --expose-gc server.js PACKAGE`: the application on stock, or on this package. In its environment:
+//   TLS=1            over TLS
+//   MIDDLEWARE=1     with allowRequest and a middleware on the engine
+//   REDIS_KEY        servers with the same one are nodes of one cluster
 
-const { createServer } = require("node:http");
+const http = require("node:http");
+const https = require("node:https");
+const { selfSigned } = require("../__test__/support/certificate");
 const application = require("./application");
 const { Server } = require(process.argv[2]);
 
-const httpServer = createServer();
+const { DEFLATE, MIDDLEWARE, PING_INTERVAL, REDIS_KEY, TLS } = process.env;
+
+const httpServer = TLS ? https.createServer(selfSigned(), onRequest) : http.createServer(onRequest);
 const io = new Server(httpServer, {
-  pingInterval: Number(process.env.PING_INTERVAL),
+  pingInterval: Number(PING_INTERVAL),
   pingTimeout: 60000,
-  perMessageDeflate: process.env.DEFLATE === "1",
+  perMessageDeflate: DEFLATE === "1",
   serveClient: false,
-  adapter: process.env.REDIS_KEY && redisAdapter(process.env.REDIS_KEY),
+  adapter: REDIS_KEY && redisAdapter(REDIS_KEY),
+  allowRequest: MIDDLEWARE ? (request, callback) => callback(null, true) : undefined,
 });
 
+if (MIDDLEWARE) {
+  io.engine.use((request, response, next) => {
+    request.seen = true;
+    next();
+  });
+}
 application(io);
 httpServer.listen(0, "127.0.0.1", () => console.log(httpServer.address().port));
+
+/** The application's own requests. */
+function onRequest(request, response) {
+  if (request.url === "/gc") {
+    globalThis.gc();
+  }
+  response.end("hello");
+}
 
 function redisAdapter(key) {
   const { Redis } = require("ioredis");

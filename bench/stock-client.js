@@ -8,6 +8,7 @@ const { once } = require("node:events");
 const { parseArgs } = require("node:util");
 const { io } = require("socket.io-client");
 const { median } = require("./measures");
+const { cpuBetween, look } = require("./server-process");
 
 const PATIENCE = 15_000;
 const FLAGS = ["scenario", "port", "pid", "clients", "inflight", "secs", "warm"];
@@ -38,8 +39,8 @@ async function main() {
   const elapsed = after.at - before.at;
   const report = {
     operationsPerSecond: (measured.length / elapsed) * 1e3,
-    cpuPerOperation: (after.cpu - before.cpu) / measured.length,
-    mainThreadPerOperation: (after.main - before.main) / measured.length,
+    cpuPerOperation: cpuBetween(before, after) / measured.length,
+    mainThreadPerOperation: cpuBetween(before, after, [values.pid]) / measured.length,
     p50: median(measured) * 1e3,
     p99: measured[Math.floor((measured.length - 1) * 0.99)] * 1e3,
   };
@@ -80,22 +81,9 @@ function passed(seconds) {
   return new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 }
 
-/** The CPU time of the server in µs, and when that was. */
+/** A look at the server, and when that was. */
 function usage() {
-  const tasks = fs.readdirSync(`/proc/${values.pid}/task`);
-  const cpu = tasks.map(threadCpu).reduce((sum, microseconds) => sum + microseconds, 0);
-  return { at: performance.now(), cpu, main: threadCpu(values.pid) };
-}
-
-/** In nanoseconds where the kernel says it so, else in ticks of 10 ms. */
-function threadCpu(task) {
-  const directory = `/proc/${values.pid}/task/${task}`;
-  if (fs.existsSync(`${directory}/schedstat`)) {
-    return Number.parseInt(fs.readFileSync(`${directory}/schedstat`, "utf8"), 10) / 1e3;
-  }
-  const stat = fs.readFileSync(`${directory}/stat`, "utf8");
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) * 1e4;
+  return { at: performance.now(), ...look(values.pid) };
 }
 
 function fail(sentence) {

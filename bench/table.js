@@ -1,6 +1,6 @@
 "use strict";
 
-const { measures, format } = require("./measures");
+const { format, formatRatio, measures } = require("./measures");
 
 const FIRST = 14;
 const COLUMN = 20;
@@ -42,10 +42,6 @@ function cell(value, ratio) {
     return "–";
   }
   return ratio === undefined ? format(value) : `${format(value)} (${formatRatio(ratio)})`;
-}
-
-function formatRatio(ratio) {
-  return ratio >= 0.1 ? `${ratio.toFixed(2)} ×` : `1/${format(1 / ratio)}`;
 }
 
 function row(first, cells) {

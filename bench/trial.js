@@ -11,6 +11,9 @@ const { measures } = require("./measures");
 const START_LIMIT = 20_000;
 const RUN_LIMIT = 120_000;
 
+/** The environment of a server of which a scenario asks for nothing else. */
+const PLAIN = { PING_INTERVAL: "25000", DEFLATE: "", MIDDLEWARE: "", MODE: "", TLS: "" };
+
 /** An error of Node is in the first lines of what it says. */
 const MAX_LINES = 10;
 
@@ -26,14 +29,16 @@ async function trial(contender, scenario, timing) {
   const servers = Array.from({ length: nodes }, () =>
     children.start({
       ...contender.command(),
-      env: { PING_INTERVAL: "25000", DEFLATE: "", MODE: "", REDIS_KEY: key, ...scenario.server },
+      env: { ...PLAIN, REDIS_KEY: key, ...scenario.server },
     }),
   );
   try {
     const port = await Promise.all(servers.map(portOf));
     const pid = servers.map((server) => server.pid);
-    const secs = Math.max(timing.secs, scenario.leastSecs ?? 0);
-    const flags = flagsOf({ port, pid, secs, warm: timing.warm, ...scenario.load });
+    const { leastSecs = 0, mostSecs = Infinity } = scenario;
+    const secs = Math.min(Math.max(timing.secs, leastSecs), mostSecs);
+    const warm = Math.min(timing.warm, secs / 2);
+    const flags = flagsOf({ port, pid, secs, warm, ...scenario.load });
     const report = JSON.parse(await children.run(driver(contender, scenario, flags), RUN_LIMIT));
     return readReport(report, contender, scenario);
   } catch (error) {
@@ -67,8 +72,8 @@ function portOf(server) {
 }
 
 function driver(contender, scenario, flags) {
-  if (scenario.driver === "stock-client") {
-    return { command: process.execPath, args: [path.join(__dirname, "stock-client.js"), ...flags] };
+  if (scenario.driver) {
+    return { command: process.execPath, args: [path.join(__dirname, `${scenario.driver}.js`), ...flags] };
   }
   const framing = contender.framing === "raw" ? ["--framing", "raw", "--path", "/"] : [];
   return { command: crates.program("loadgen"), args: [...flags, ...framing] };

@@ -24,6 +24,7 @@ impl Report {
         let cpu = after.cpu - before.cpu;
         let each = |seconds: f64| seconds * 1e6 / operations as f64;
         self.add("operationsPerSecond", operations as f64 / elapsed.as_secs_f64())
+            .add("operationsPerCpuSecond", operations as f64 / cpu)
             .add("cpuPerOperation", each(cpu))
             .add("mainThreadPerOperation", each(after.main_cpu - before.main_cpu))
             .add("serverCores", cpu / elapsed.as_secs_f64());

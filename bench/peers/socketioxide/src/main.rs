@@ -1,11 +1,16 @@
 //! The application of `bench/application.js` on socketioxide.
 
 use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
 use socketioxide::extract::{AckSender, Data, SocketRef};
 use socketioxide::SocketIo;
+use std::convert::Infallible;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
@@ -16,7 +21,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (service, io) = SocketIo::builder()
         .ping_interval(Duration::from_millis(ping_interval))
         .ping_timeout(Duration::from_secs(60))
-        .build_svc();
+        .build_with_inner_svc(service_fn(on_request));
     io.ns("/", on_connection);
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -27,6 +32,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service.clone());
         tokio::spawn(connection.with_upgrades());
     }
+}
+
+/// The application's own requests.
+async fn on_request(_request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    Ok(Response::new(Full::from("hello")))
 }
 
 // An emit fails where the client is gone or slow; nobody would do anything about it.
