@@ -84,9 +84,8 @@ function logsWithPino(stage) {
     write(line) {
       const { responseTime, req, ...entry } = JSON.parse(line);
       const { remotePort, ...request } = req;
-      // on an upgrade, stock has a part of a response, which has no status
-      if (request.headers.upgrade) delete entry.res;
-      logLine(stage, typeof responseTime, typeof remotePort, request, entry);
+      // on an upgrade, stock has a part of a response, which has no status, nor is it ever complete
+      logLine(stage, typeof responseTime, typeof remotePort, request, request.headers.upgrade ? "" : entry);
     },
   };
   const ignore = (req) => stage.tally !== undefined && isUpgrade(req);
@@ -319,7 +318,7 @@ class Browser {
     const isBundle = path.endsWith(".js");
     if (isBundle) return;
     this.requests++;
-    if (this.stage.hasLines) await this.stage.until("lines", this.requests);
+    if (this.stage.hasLines) await this.stage.until("lines", this.requests * (this.stage.linesEach ?? 1));
     await this.stage.until("over", "close", this.requests);
     await this.stage.until("read", "close", this.requests);
   }
@@ -346,6 +345,7 @@ module.exports = {
   Browser,
   application,
   count,
+  endings,
   everything,
   logsWithMorgan,
   logsWithPino,
