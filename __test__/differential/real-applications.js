@@ -615,6 +615,24 @@ module.exports = [
     },
   },
   {
+    name: "several POSTs in one write",
+    not: { duplex: "stock takes them for simultaneous there" },
+    listener: makeApp,
+    async run(stage) {
+      stage.io.engine.use(helmet());
+      routes(stage.app);
+      stage.watchSockets();
+      const polling = await stage.joinPolling("polling");
+      const post = (body) =>
+        `POST ${polling.url} HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+      const page = "GET /page HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+      await sendAll(stage, post('42["one"]') + post('42["two"]') + post('42["three"]') + page);
+      await stage.until("server", "three");
+      await sendAll(stage, post("1") + post('42["late"]') + page);
+      await stage.until("server", "disconnect ");
+    },
+  },
+  {
     name: "a store that takes its time",
     listener: makeApp,
     async run(stage) {

@@ -64,9 +64,20 @@ class RequestAttempt {
       reportError(server, req, refusal.code, refusal.context);
       refuse(res, refusal.code, refusal.context);
     } else if (req._query.sid) {
-      server.clients[req._query.sid].transport.onRequest(req);
+      this._pass(server.clients[req._query.sid].transport);
     } else {
       openSession(server, req, this);
+    }
+  }
+
+  /** Hands the request to its session. A POST waits for one that arrived before it, and may find the session ended. */
+  _pass(transport) {
+    const { server, req } = this;
+    const earlier = req.method === "POST" ? transport.answerUnderWay : undefined;
+    if (earlier === undefined) {
+      transport.onRequest(req);
+    } else {
+      earlier.once("close", () => this.proceed(findFault(server, req, false)));
     }
   }
 

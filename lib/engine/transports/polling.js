@@ -50,6 +50,12 @@ class Polling extends Transport {
     return this.get !== undefined && !this.isAnswered;
   }
 
+  /** The answer to a POST that has arrived as a whole, and whose packets are being read. */
+  get answerUnderWay() {
+    const { req, res } = this.post ?? NO_POST;
+    return req?.complete && !res.destroyed ? res : undefined;
+  }
+
   /** Whether a packet that is sent now leaves at once. */
   get writable() {
     return this.canAnswer && this.readyState === "open";
@@ -192,7 +198,9 @@ class Polling extends Transport {
 
   _cutPost() {
     const { post } = this;
-    if (post !== undefined) {
+    if (post?.isComplete) {
+      this.onPosted();
+    } else if (post !== undefined) {
       this.post = undefined;
       post.detach();
       post.req.destroy();
@@ -344,6 +352,8 @@ class TravellingPolling extends Polling {
     return native.askPolling(conn._handle);
   }
 }
+
+const NO_POST = {};
 
 /** What is known of the first request: nothing that matters. */
 const FIRST_REQUEST = { _query: {} };
