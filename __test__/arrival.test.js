@@ -144,6 +144,11 @@ const OBSERVED = {
       assert.notEqual(second.engine, io.engine);
     },
   },
+  "the option initialPacket": { io: { initialPacket: "40" } },
+};
+
+/** Ways for the application to see requests, which are shown to it. */
+const SHOWN = {
   "a middleware of the engine": { attach: (_, io) => io.engine.use((req, res, next) => next()) },
   "a listener for headers": { attach: (_, io) => io.engine.on("initial_headers", () => {}) },
   "ids of the application": {
@@ -157,8 +162,24 @@ const OBSERVED = {
   "the option cors, with a function of the origin": {
     io: { cors: { origin: (origin, decide) => decide(null, true) } },
   },
-  "the option initialPacket": { io: { initialPacket: "40" } },
 };
+
+for (const [name, how] of Object.entries(SHOWN)) {
+  test(`${name}: no parser is made`, async (t) => {
+    const server = await open(t, how);
+    // what is tried out for the first one
+    await RawWebSocket.open(server);
+    newParsers();
+    const ws = await RawWebSocket.open(server);
+    assert.equal(newParsers(), ONE_IF_STOCK);
+    const conn = server.io.engine.clients[ws.sid];
+    assert.equal(conn.request.url, TARGET);
+    assert.equal(conn.request.socket.remotePort, ws.socket.localPort);
+    const gone = once(conn, "close");
+    ws.destroy();
+    assert.equal((await gone)[0], "transport close");
+  });
+}
 
 for (const [name, how] of Object.entries(OBSERVED)) {
   test(`${name}: the request is Node's`, async (t) => {

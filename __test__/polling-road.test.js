@@ -500,12 +500,6 @@ const BEGINNINGS = {
   "a listener for the headers of one transport": (_, conn) => {
     conn.transport.on("headers", (headers) => (headers["x-seen"] = "yes"));
   },
-  "a middleware": ({ io }) => {
-    io.engine.use((req, res, next) => {
-      res.setHeader("x-seen", "yes");
-      next();
-    });
-  },
   "a listener for requests": ({ httpServer }) => {
     httpServer.prependListener("request", (req, res) => res.setHeader("x-seen", "yes"));
   },
@@ -527,6 +521,27 @@ for (const [name, begin] of Object.entries(BEGINNINGS)) {
     assert.deepEqual(answers.map(bodyOf), ["4hello", "ok", "4more"]);
   });
 }
+
+test("a middleware that is added while a GET waits sees what comes then", async (t) => {
+  const server = await open(t);
+  const { connection, sid, conn } = await session(server);
+  connection.write(get(sid));
+  await waits(conn);
+  server.io.engine.use((req, res, next) => {
+    res.setHeader("x-seen", "yes");
+    next();
+  });
+  conn.send("hello");
+  const answers = [await connection.answer(), await connection.ask(post(sid, "4a"))];
+  const other = wire(server);
+  conn.send("more");
+  answers.push(await other.ask(get(sid)));
+  assert.deepEqual(
+    answers.map((answer) => answer.includes("\r\nx-seen: yes\r\n")),
+    [false, true, true],
+  );
+  assert.deepEqual(answers.map(bodyOf), ["4hello", "ok", "4more"]);
+});
 
 test("a subscriber of Node's channels for requests hears of each", async (t) => {
   const server = await open(t);

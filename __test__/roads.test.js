@@ -99,7 +99,8 @@ test("the connection of an upgrade is taken from Node, with its descriptor", NAT
 });
 
 test("one that Node's HTTP server has first is taken from it as well", NATIVE, async (t) => {
-  const server = await serve(t, { allowRequest: (req, decide) => decide(null, true) });
+  const server = await serve(t);
+  server.httpServer.on("connection", () => {});
   parsers = 0;
   const pair = await server.pair("/", { transports: ["websocket"] });
   assert.equal(parsers, 1, "parsers of Node's HTTP server");

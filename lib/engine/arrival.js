@@ -1,18 +1,19 @@
 "use strict";
 
 const createDebug = require("debug");
-const { Conn, revisionOf } = require("./conn");
-const { serialize } = require("cookie");
+const { Admission, Announcement, PollingAdmission } = require("./admission");
 const { openWithId, protocolOf } = require("./handshake");
 const codes = require("../native/codes");
-const { parseQuery } = require("./query");
 const { isIndifferent, keepAliveOf, openEntrance } = require("../node/entrance");
-const { countIn, countOut, uncount } = require("../node/internals");
+const { countIn, countOut, uncount, whyUnshown } = require("../node/internals");
+const { giveRequest, giveSocket, openSocket } = require("../node/shown");
 const { Stream } = require("../node/stream");
-const { Origin, TakenSocket } = require("../node/taken-socket");
 const { warnOnce } = require("../node/warning");
 const { isUnanswered, isUnobserved } = require("./observers");
-const { linesOf } = require("./upgrade-response");
+const { ShownRequest, ShownUpgrade } = require("./shown");
+
+// taken before anybody can replace it by a fake timer
+const { setImmediate } = require("timers");
 
 const debug = createDebug("engine");
 
@@ -47,6 +48,8 @@ class Arrivals {
     this.server = server;
     this.httpServer = httpServer;
     this.path = path;
+    /** Arrivals with requests about which the application has not made up its mind at once. */
+    this._pending = [];
   }
 
   /** Whether the application could not tell if a connection never came to Node's HTTP server. */
@@ -55,6 +58,8 @@ class Arrivals {
     return (
       !server._isClosed &&
       !server.ws._isClosed &&
+      !server._handsUpgradesOver() &&
+      (!server._showsRequests() || whyUnshown() === undefined) &&
       isUnobserved(server, httpServer) &&
       !server.opts.initialPacket &&
       server.opts.transports.includes("websocket") &&
@@ -88,6 +93,7 @@ class Arrivals {
       compressFrom: httpCompression ? (httpCompression.threshold ?? 0) : Infinity,
       maxBody: maxHttpBufferSize,
       hasCors: server._plainCors !== undefined,
+      shows: server._showsAllRequests(),
     };
   }
 
@@ -104,10 +110,10 @@ class Arrivals {
   /**
    * Has the native engine look at a connection.
    * @param {TCP} handle - Node's handle for it
-   * @param {function(TCP)} handOver - what Node would do with it
+   * @param {Entrance} entrance - by which it has come
    * @returns {boolean} whether it does
    */
-  receive(handle, handOver) {
+  receive(handle, entrance) {
     const { server, httpServer } = this;
     const { native } = server._bridge;
     let isReceived = false;
@@ -119,7 +125,7 @@ class Arrivals {
         server._road.check();
         if (!server._road.isOpen && (beginning === POLL || beginning >= 0)) return false;
       }
-      arrival = new Arrival(this, handle, handOver);
+      arrival = new Arrival(this, handle, entrance);
       arrival.register(beginning >= 0 ? beginning : undefined);
       isReceived = native.receive(arrival.id, handle.fd);
     } catch (error) {
@@ -129,6 +135,11 @@ class Arrivals {
     if (isReceived) countIn(httpServer);
     else if (arrival !== undefined) server._bridge.releaseStream(arrival.id);
     return isReceived;
+  }
+
+  /** Has a worker tell of the end of a connection if the application takes its time over a request of it. */
+  watchShown(arrival) {
+    if (this._pending.push(arrival) === 1) setImmediate(watchPending, this);
   }
 
   /** Closes the connections that Node does not have. */
@@ -148,46 +159,95 @@ class Arrivals {
   }
 }
 
+function watchPending(arrivals) {
+  const pending = arrivals._pending;
+  arrivals._pending = [];
+  for (const { id, isGone, _shown: shown, bridge } of pending) {
+    if (shown.isPending && !isGone) bridge.commands.watchShown(id);
+  }
+}
+
 /** An accepted connection of which it is not known yet what it begins with. */
 class Arrival extends Stream {
-  constructor(arrivals, handle, handOver) {
+  constructor(arrivals, handle, entrance) {
     super(arrivals.server._bridge);
     this.arrivals = arrivals;
-    /** Node's handle, until it is closed. */
+    /** Node's handle, until it is closed, or others have it. */
     this._handle = handle;
-    this._handOver = handOver;
-    /** The session that began with it, and remembers it. */
+    this._entrance = entrance;
+    /** The `net.Socket`, if somebody has asked for it. */
+    this._socket = undefined;
+    /** What requests that were read from it remember of it. */
     this._origin = undefined;
+    /** The last request that the application was shown: see `ShownRequest`. */
+    this._shown = undefined;
+  }
+
+  /** Whether the connection is closed, or others have it. */
+  get isGone() {
+    return this._handle === undefined || this._socket?.destroyed === true;
+  }
+
+  /** Whether there is a `net.Socket`. */
+  get hasSocket() {
+    return this._socket !== undefined;
+  }
+
+  /** @override */
+  get socket() {
+    if (this._socket === undefined && this._handle !== undefined) {
+      const socket = openSocket(this.arrivals.httpServer, this._handle);
+      socket.on("error", noop);
+      socket.on("close", () => this._onSocketClose());
+      this._socket = socket;
+    }
+    return this._socket;
+  }
+
+  /** What is to be remembered of it, however many requests come over it. */
+  originOf(announcement) {
+    return (this._origin ??= announcement.makeOrigin());
   }
 
   /**
-   * It begins with an upgrade request.
-   * @param {string} text - the addresses of the peer and of ourselves; what the request consists of, see `remakeRequest`
-   * @param {number} ports - of the peer, and of ourselves << 16
-   * @param {number} lengths - of the addresses alike
+   * A worker has recognised a request: see `Announcement`.
+   * @param {string} text
+   * @param {number} ports
+   * @param {number} lengths
+   * @param {string} method
    * @param {boolean} offersExtensions
    */
-  onRequest(text, ports, lengths, offersExtensions) {
+  onRequest(text, ports, lengths, method, offersExtensions) {
     if (this._handle === undefined) return;
-    const { server } = this.arrivals;
-    const url = text.slice(text.lastIndexOf("\n") + 1);
-    const req = { url, _query: parseQuery(url) };
-    const { transport, sid } = req._query;
-    if (!url.startsWith(this.arrivals.path) || (offersExtensions && server.opts.perMessageDeflate)) {
+    const { server, path } = this.arrivals;
+    const announcement = new Announcement(this, method, text, ports, lengths);
+    const { transport, sid } = announcement._query;
+    if (!announcement.url.startsWith(path) || (offersExtensions && server.opts.perMessageDeflate)) {
       server._bridge.commands.decline(this.id);
+    } else if (transport === "polling" && (sid || server._showsRequests())) {
+      this._show(new ShownRequest(announcement));
+    } else if (server._showsRequests()) {
+      this._show(new ShownUpgrade(announcement));
     } else if (transport === "polling") {
-      this._openPolling(new PollingAdmission(this, req, text, ports, lengths));
+      this._openPolling(new PollingAdmission(announcement));
     } else if (sid) {
-      this._upgrade(server.clients[sid], new UpgradeAdmission(this, req, text, ports, lengths));
+      this._upgrade(server.clients[sid], new Admission(announcement));
     } else {
-      this._openWebSocket(new Admission(this, req, text, ports, lengths));
+      this._openWebSocket(new Admission(announcement));
     }
+  }
+
+  /** Asks the application about a request. */
+  _show(attempt) {
+    this._shown = attempt;
+    this._entrance.run(attempt.begin, attempt);
+    if (attempt.isPending) this.arrivals.watchShown(this);
   }
 
   _openWebSocket(admission) {
     const { server } = this.arrivals;
     // whether Node's way would lead to a session without further ado
-    if ((protocolOf(admission.req) === 4 || server.opts.allowEIO3) && this.arrivals.isOpen()) {
+    if ((protocolOf(admission.announcement) === 4 || server.opts.allowEIO3) && this.arrivals.isOpen()) {
       openWithId(server, admission, server.generateId());
     } else {
       server._bridge.commands.decline(this.id);
@@ -203,16 +263,10 @@ class Arrival extends Stream {
 
   _upgrade(conn, admission) {
     const { server } = this.arrivals;
-    const isAllowed = conn !== undefined && conn._canUpgrade() && conn.protocol === protocolOf(admission.req);
+    const isAllowed =
+      conn !== undefined && conn._canUpgrade() && conn.protocol === protocolOf(admission.announcement);
     if (isAllowed && this.arrivals.isOpen()) admission.join(conn);
     else server._bridge.commands.decline(this.id);
-  }
-
-  /** A request of it was answered, and it is over. */
-  onHungUp() {
-    if (this._handle === undefined) return;
-    this.leave();
-    countOut(this.arrivals.httpServer);
   }
 
   /** What it asks for concerns a session that is on another worker. */
@@ -228,149 +282,110 @@ class Arrival extends Stream {
       }
       if (!isReceived) {
         bridge.releaseStream(this.id);
-        this.onReleased();
+        this.onReleased(false);
       }
     }
     bridge.releaseStream(id);
   }
 
-  /** It is Node's. */
-  onReleased() {
+  /** A worker has it no more. `isUnanswered`: there is a request of which it has told, and nobody has answered that. */
+  onReleased(isUnanswered) {
     if (this._handle === undefined) return;
-    this._origin?.end();
-    uncount(this.arrivals.httpServer);
-    this._handOver(this._handle);
+    if (isUnanswered && this._shown !== undefined) this._shown.onUnserved();
+    else this._giveToNode();
   }
 
-  /** It belongs to a session: Node's handle is of no use any more. */
-  leave() {
-    this._origin?.end();
-    this._handle.close();
+  /** It is Node's, with all that is unread. */
+  _giveToNode() {
+    const { httpServer } = this.arrivals;
+    const { _handle: handle, _socket: socket } = this;
     this._handle = undefined;
+    this._origin?.end();
+    if (socket !== undefined) {
+      socket.removeListener("error", noop);
+      this._entrance.run(giveSocket, undefined, httpServer, socket);
+    } else {
+      uncount(httpServer);
+      this._entrance.handOver(handle);
+    }
+  }
+
+  /** It is Node's from the request on that the application was shown. */
+  giveRequest(req, res) {
+    const { httpServer } = this.arrivals;
+    const bytes = this._takeBytes();
+    const socket = this._endWithSocket();
+    socket.removeListener("error", noop);
+    this._entrance.run(giveRequest, undefined, httpServer, socket, req, res, bytes);
+  }
+
+  /** It is that of an upgrade request which somebody else answers. */
+  takeSocket() {
+    if (this.isGone) return this._socket;
+    this._takeBytes();
+    const socket = this._endWithSocket();
+    socket.read(0);
+    return socket;
+  }
+
+  /** Takes the request from it that the application was shown. */
+  _takeBytes() {
+    return this.bridge.native.takeRequest(this._handle.fd) ?? undefined;
+  }
+
+  /** A worker has no more to do with it, but Node has. */
+  _endWithSocket() {
+    const { socket } = this;
+    this._handle = undefined;
+    this._origin?.end();
+    this.bridge.commands.decline(this.id);
+    return socket;
+  }
+
+  /** It is that of a WebSocket: Node's handle is of no use any more. */
+  leaveTo(taken) {
+    const { _handle: handle, _socket: socket } = this;
+    this._handle = undefined;
+    if (socket !== undefined) taken.adopt(socket);
+    else handle.close();
+  }
+
+  /** A request of it was answered, and it is over. */
+  onHungUp() {
+    if (this._handle !== undefined) this._drop();
   }
 
   /** The application closes all connections. */
   close() {
     if (this._handle === undefined) return;
-    const { server, httpServer } = this.arrivals;
-    this.leave();
-    server._bridge.commands.hangUp(this.id, false);
-    countOut(httpServer);
-  }
-}
-
-/** An arrival on its way to a session: its request, see `Arrival.onRequest`. */
-class Admission {
-  constructor(arrival, req, text, ports, lengths) {
-    this.arrival = arrival;
-    this.req = req;
-    this.text = text;
-    this.ports = ports;
-    const local = lengths & 0xffff;
-    this.remoteAddress = text.slice(0, local);
-    this._localAt = local;
-    this._restAt = local + (lengths >>> 16);
+    if (this._shown?.isPending) {
+      this._shown.onUnserved();
+      this._socket.destroy();
+    } else {
+      this.bridge.commands.hangUp(this.id, false);
+      this._drop();
+    }
   }
 
-  get localAddress() {
-    return this.text.slice(this._localAt, this._restAt);
+  _drop() {
+    const { _handle: handle, _socket: socket } = this;
+    this._handle = undefined;
+    this._origin?.end();
+    if (socket !== undefined) {
+      socket.destroy();
+    } else {
+      handle.close();
+      countOut(this.arrivals.httpServer);
+    }
   }
 
-  /** What `remakeRequest` needs. */
-  get rawRequest() {
-    return this.text.slice(this._restAt);
+  /** The application has destroyed the socket. */
+  _onSocketClose() {
+    if (this._handle === undefined) return;
+    this._handle = undefined;
+    this._origin?.end();
+    this.bridge.commands.hangUp(this.id, false);
   }
-
-  /** Opens a session. */
-  open(sid) {
-    const { server } = this.arrival.arrivals;
-    const conn = new Conn(sid, server, undefined, "websocket", protocolOf(this.req), this.arrival.id);
-    conn.remoteAddress = this.remoteAddress;
-    conn._rawRequest = this.rawRequest;
-    this._give(conn, sid);
-    return conn;
-  }
-
-  /** Makes the connection the WebSocket of a session. `sid`: that of a new one; else an empty text. */
-  _give(conn, sid) {
-    const { arrival, req, ports } = this;
-    const { server, httpServer } = arrival.arrivals;
-    const taken = new TakenSocket(server._bridge, httpServer, undefined);
-    taken.id = arrival.id;
-    taken.remember(this.remoteAddress, ports & 0xffff, this.localAddress, ports >>> 16);
-    conn._stream = taken;
-    server._bridge.streams.replace(arrival.id, taken);
-    const cors = corsHeaders(server, originIn(this.rawRequest)).map((line) => `\r\n${line}`);
-    server._bridge.commands.admit(conn._handle, arrival.id, revisionOf(req), sid, cors.join(""));
-    arrival.leave();
-  }
-}
-
-/** An arrival on its way to be the WebSocket of a session that polls. */
-class UpgradeAdmission extends Admission {
-  join(conn) {
-    conn._beginUpgrade();
-    this._give(conn, "");
-  }
-}
-
-/** An arrival on its way to a session that polls. */
-class PollingAdmission extends Admission {
-  /** @override */
-  open(sid) {
-    const { arrival, ports, remoteAddress } = this;
-    const { server, httpServer } = arrival.arrivals;
-    const conn = new Conn(sid, server, undefined, "polling", 4, arrival.id);
-    conn.remoteAddress = remoteAddress;
-    conn._rawRequest = this.rawRequest;
-    conn._origin = new Origin(httpServer, remoteAddress, ports & 0xffff, this.localAddress, ports >>> 16);
-    conn._origin.closeConnection = () => arrival.close();
-    arrival._origin = conn._origin;
-    const { cookie } = server.opts;
-    const origin = originIn(this.rawRequest);
-    server._bridge.commands.admitPolling(conn._handle, arrival.id, {
-      sid,
-      origin: origin ?? "",
-      upgrades: server.upgrades("polling").join(),
-      cookie: cookie ? `Set-Cookie: ${serialize(cookie.name, sid, cookie)}\r\n` : "",
-      cors: corsHeaders(server, origin)
-        .map((line) => `${line}\r\n`)
-        .join(""),
-    });
-    return conn;
-  }
-}
-
-/** The lines that the option `cors` adds to an answer. */
-function corsHeaders(server, origin) {
-  if (server._plainCors === undefined) return [];
-  const answer = new CorsAnswer();
-  server._plainCors({ method: "GET", headers: origin === undefined ? {} : { origin } }, answer, noop);
-  return linesOf(answer.headers);
-}
-
-/** As much of a response as the middleware of the option `cors` needs of it. */
-class CorsAnswer {
-  constructor() {
-    this.headers = {};
-  }
-
-  getHeader(name) {
-    return this.headers[name];
-  }
-
-  setHeader(name, value) {
-    this.headers[name] = value;
-  }
-}
-
-/** The first header of the name, of which Node takes no other, in what a request consists of. */
-function originIn(rawRequest) {
-  const lines = rawRequest.split("\n");
-  for (let i = 0; i + 1 < lines.length; i += 2) {
-    if (lines[i].toLowerCase() === "origin") return lines[i + 1];
-  }
-  return undefined;
 }
 
 function noop() {}

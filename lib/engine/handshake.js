@@ -5,6 +5,8 @@ const createDebug = require("debug");
 const { Conn } = require("./conn");
 const { runMiddlewares } = require("./middleware");
 const { parseQuery } = require("./query");
+const { hasHeaders } = require("../node/request");
+const { wasShown } = require("../node/shown");
 
 const debug = createDebug("engine");
 
@@ -36,6 +38,7 @@ const INVALID_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
  * @param {ServerResponse} res
  */
 function handleRequest(server, req, res) {
+  if (wasShown(req)) return;
   debug('handling "%s" http request "%s"', req.method, req.url);
   prepare(server, req);
   req.res = res;
@@ -47,7 +50,11 @@ class RequestAttempt {
   constructor(server, req, res) {
     this.server = server;
     this.req = req;
-    this.res = res;
+    this._res = res;
+  }
+
+  get res() {
+    return this._res;
   }
 
   get isUpgrade() {
@@ -90,6 +97,11 @@ class RequestAttempt {
   /** There will be no session: says so to the client. */
   refuse(code) {
     refuse(this.res, code);
+  }
+
+  /** Errors of the connection are nobody's concern. */
+  bearErrors() {
+    this.req.socket.on("error", noop);
   }
 }
 
@@ -221,7 +233,7 @@ function openSession(server, req, attempt) {
   }
   if (typeof id?.then === "function") {
     // nobody else may hear of its errors meanwhile
-    req.socket.on("error", noop);
+    attempt.bearErrors();
     Promise.resolve(id).then(
       (value) => process.nextTick(openWithId, server, attempt, value),
       (error) => failToOpen(server, req, attempt, error),
@@ -266,7 +278,7 @@ function announceHeaders(server, headers, req) {
 function headerOf(req, name) {
   const { rawHeaders } = req;
   // a middleware, or whoever has made the request, may have changed what there is
-  if (seen.has(req) || !Array.isArray(rawHeaders) || rawHeaders.length === 0) {
+  if ((seen.has(req) && hasHeaders(req)) || !Array.isArray(rawHeaders) || rawHeaders.length === 0) {
     return req.headers[name.toLowerCase()];
   }
   let value;
@@ -304,10 +316,12 @@ function refuse(res, code, context) {
 function noop() {}
 
 module.exports = {
+  RequestAttempt,
   announceHeaders,
   check,
   errors,
   errorMessages,
+  findFault,
   handleRequest,
   headerOf,
   isAnnounced,

@@ -26,10 +26,9 @@ const { emit } = EventEmitter.prototype;
 /** The engine whose listener for requests, or for upgrade requests, a function is. */
 const kEngine = Symbol("engine");
 
-/** Whether the application gets to see neither the sockets of upgrade requests nor the requests themselves. */
+/** Whether the application gets to see connections and requests only where the engine shows them. */
 function isUnobserved(server, httpServer) {
   return (
-    !server._showsRequests() &&
     server.emit === emit &&
     httpServer.emit === emit &&
     hasOrdinaryListener(httpServer) &&
@@ -61,6 +60,7 @@ function isUnseen(server, req, socket, head) {
   return (
     closedRoads().remaking === undefined &&
     httpServer !== undefined &&
+    !server._showsRequests() &&
     isUnobserved(server, httpServer) &&
     Object.getPrototypeOf(req) === IncomingMessage.prototype &&
     req.httpVersion === "1.1" &&

@@ -298,7 +298,27 @@ class Server extends EventEmitter {
 
   /** Whether the application gets to see the answers to requests of clients that poll. @private */
   _showsAnswers() {
-    return this._areAnswersShown || this.handleRequest !== handleRequest;
+    return (
+      this._areAnswersShown ||
+      this.handleRequest !== handleRequest ||
+      this.listenerCount("headers") !== 0 ||
+      this.listenerCount("initial_headers") !== 0
+    );
+  }
+
+  /** Whether upgrade requests are handled by the application, or their answers are as a whole. @private */
+  _handsUpgradesOver() {
+    return this.handleUpgrade !== handleUpgradeRequest || this.ws.listenerCount("headers") !== 0;
+  }
+
+  /** Whether the application gets to see all requests of a session. @private */
+  _showsAllRequests() {
+    const { middlewares } = this;
+    return (
+      middlewares.length > 1 ||
+      middlewares[0] !== this._plainCors ||
+      this.prepare !== handshake.prepareRequest
+    );
   }
 
   /** Somebody listens for the headers of answers. @private */
@@ -312,19 +332,15 @@ class Server extends EventEmitter {
     this._road?.check();
   }
 
-  /** Whether the application gets to see the requests of WebSockets. @private */
+  /** Whether the application gets to see requests for new sessions, or for WebSockets. @private */
   _showsRequests() {
-    const { middlewares, opts } = this;
     return (
-      middlewares.length > 1 ||
-      middlewares[0] !== this._plainCors ||
-      opts.allowRequest !== undefined ||
+      this._showsAllRequests() ||
+      this._handsUpgradesOver() ||
+      this.opts.allowRequest !== undefined ||
       this.listenerCount("headers") !== 0 ||
       this.listenerCount("initial_headers") !== 0 ||
-      this.ws.listenerCount("headers") !== 0 ||
-      this.generateId !== generateId ||
-      this.handleUpgrade !== handleUpgradeRequest ||
-      this.prepare !== handshake.prepareRequest
+      this.generateId !== generateId
     );
   }
 

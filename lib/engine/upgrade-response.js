@@ -2,6 +2,16 @@
 
 const { ServerResponse } = require("http");
 
+/** The connection of a request, which may have to be made first. */
+const SOCKET = {
+  configurable: true,
+  enumerable: true,
+  get() {
+    return this.req.socket;
+  },
+  set() {},
+};
+
 /**
  * The answer to an upgrade request, as middlewares see it: what they set of headers goes out with the 101 that opens
  * the WebSocket. It has nothing else to say, so a middleware that answers by itself ends the connection.
@@ -11,13 +21,24 @@ const { ServerResponse } = require("http");
 class UpgradeResponse extends ServerResponse {
   /**
    * @param {IncomingMessage} req
-   * @param {Duplex} socket
+   * @param {UpgradeAttempt} attempt - who has the connection, once it is asked for its `socket`
    */
-  constructor(req, socket) {
+  constructor(req, attempt) {
     super(req);
-    // not by assignSocket(), which is how Node would come to write an answer of its own
-    this.socket = socket;
+    this._attempt = attempt;
     this._isSent = false;
+    // not by assignSocket(), which is how Node would come to write an answer of its own
+    Object.defineProperty(this, "socket", SOCKET);
+  }
+
+  /** The connection is this one. */
+  follow(socket) {
+    Object.defineProperty(this, "socket", {
+      value: socket,
+      configurable: true,
+      enumerable: true,
+      writable: true,
+    });
     socket.once("close", emitClose.bind(undefined, this));
   }
 
@@ -61,7 +82,7 @@ class UpgradeResponse extends ServerResponse {
     this._isSent = true;
     this.finished = true;
     this.emit("finish");
-    this.socket.destroy();
+    this._attempt.socket.destroy();
     return this;
   }
 

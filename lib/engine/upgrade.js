@@ -73,7 +73,7 @@ class UpgradeAttempt {
   constructor(server, req, socket, head) {
     this.server = server;
     this.req = req;
-    this.socket = socket;
+    this._socket = socket;
     this.head = head;
     /** Whether the checks are done. */
     this.isChecked = false;
@@ -92,18 +92,27 @@ class UpgradeAttempt {
     return true;
   }
 
+  /** The connection, to be answered by. */
+  get socket() {
+    return this._socket;
+  }
+
   /** What middlewares see as the response. */
   get res() {
-    return (this._res ??= new UpgradeResponse(this.req, this.socket));
+    if (this._res === undefined) {
+      this._res = new UpgradeResponse(this.req, this);
+      this._res.follow(this.socket);
+    }
+    return this._res;
   }
 
   /** The checks are done. */
   proceed(refusal) {
-    const { server, req, socket } = this;
+    const { server, req } = this;
     this.isChecked = true;
     if (refusal !== undefined) {
       reportError(server, req, refusal.code, refusal.context);
-      refuseUpgrade(socket, refusal.code, refusal.context);
+      refuseUpgrade(this.socket, refusal.code, refusal.context);
       return;
     }
     this.headers = this._res?.complete();
@@ -199,6 +208,32 @@ class UpgradeAttempt {
     }
   }
 
+  /**
+   * Whether the client can be answered. If not, the connection is destroyed.
+   * @throws {Error} when it has been answered
+   */
+  isOpen() {
+    const { socket } = this;
+    if (!socket.readable || !socket.writable) {
+      socket.destroy();
+      return false;
+    }
+    if (isTaken(socket)) {
+      throw new Error("handleUpgrade() was called more than once with the same socket");
+    }
+    return true;
+  }
+
+  /** What the answer begins with that accepts a `Sec-WebSocket-Key`. */
+  beginAnswer(key) {
+    return this.server._switchingProtocols(key);
+  }
+
+  /** Errors of the connection are nobody's concern. */
+  bearErrors() {
+    this.socket.on("error", noop);
+  }
+
   /** There will be no session: says so to the client. */
   refuse(code) {
     if (this.response !== "") this.socket.write(this.response);
@@ -218,21 +253,22 @@ class UpgradeAttempt {
  * @returns {boolean} false if the request has been refused
  */
 function switchProtocols(attempt) {
-  const { server, req, socket } = attempt;
+  const { server, req } = attempt;
   const upgrade = headerOf(req, "Upgrade");
   const version = Number(headerOf(req, "Sec-WebSocket-Version"));
   const key = headerOf(req, "Sec-WebSocket-Key");
   const protocols = headerOf(req, "Sec-WebSocket-Protocol");
-  if (req.method !== "GET") return abortHandshake(socket, 405, "Method Not Allowed", "Invalid HTTP method");
+  if (req.method !== "GET")
+    return abortHandshake(attempt.socket, 405, "Method Not Allowed", "Invalid HTTP method");
   if (upgrade === undefined || upgrade.toLowerCase() !== "websocket") {
-    return badRequest(socket, "Invalid Upgrade header");
+    return badRequest(attempt.socket, "Invalid Upgrade header");
   }
   if (key === undefined || !KEY.test(key)) {
-    return badRequest(socket, "Missing or invalid Sec-WebSocket-Key header");
+    return badRequest(attempt.socket, "Missing or invalid Sec-WebSocket-Key header");
   }
   if (version !== 13 && version !== 8) {
     const supported = "Sec-WebSocket-Version: 13, 8\r\n";
-    return badRequest(socket, "Missing or invalid Sec-WebSocket-Version header", supported);
+    return badRequest(attempt.socket, "Missing or invalid Sec-WebSocket-Version header", supported);
   }
   let more = "";
   if (protocols !== undefined) {
@@ -241,7 +277,7 @@ function switchProtocols(attempt) {
       more += `\r\nSec-WebSocket-Protocol: ${first}`;
     } catch (error) {
       debug("the offer of subprotocols is refused: %s", error);
-      return badRequest(socket, "Invalid Sec-WebSocket-Protocol header");
+      return badRequest(attempt.socket, "Invalid Sec-WebSocket-Protocol header");
     }
   }
   if (server.opts.perMessageDeflate) {
@@ -250,30 +286,24 @@ function switchProtocols(attempt) {
       agreement = negotiate(headerOf(req, "Sec-WebSocket-Extensions"), server.opts.perMessageDeflate);
     } catch (error) {
       debug("the offer of extensions is refused: %s", error);
-      return badRequest(socket, "Invalid or unacceptable Sec-WebSocket-Extensions header");
+      return badRequest(attempt.socket, "Invalid or unacceptable Sec-WebSocket-Extensions header");
     }
     if (agreement !== undefined) {
       more += `\r\nSec-WebSocket-Extensions: ${agreement.response}`;
       attempt.deflate = agreement.agreed;
     }
   }
-  if (!socket.readable || !socket.writable) {
-    socket.destroy();
-    return false;
-  }
-  if (isTaken(socket)) {
-    throw new Error("handleUpgrade() was called more than once with the same socket");
-  }
+  if (!attempt.isOpen()) return false;
   if (server.ws._isClosed) {
-    return abortHandshake(socket, 503, "Service Unavailable", "Service Unavailable");
+    return abortHandshake(attempt.socket, 503, "Service Unavailable", "Service Unavailable");
   }
   let response;
   try {
-    response = server._switchingProtocols(key);
+    response = attempt.beginAnswer(key);
   } catch (error) {
     debug("the native engine cannot answer: %s", error);
     warnOnce("SOCKEYE_UPGRADES", "upgrade requests are answered with 500", error);
-    return abortHandshake(socket, 500, "Internal Server Error", "The native engine has failed");
+    return abortHandshake(attempt.socket, 500, "Internal Server Error", "The native engine has failed");
   }
   attempt.response = addHeaders(attempt, response + more) + "\r\n\r\n";
   return true;
@@ -331,4 +361,4 @@ function refuseUpgrade(socket, code, context) {
 
 function noop() {}
 
-module.exports = { handleUpgrade, onWebSocket };
+module.exports = { UpgradeAttempt, handleUpgrade, onWebSocket };

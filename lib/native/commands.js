@@ -34,6 +34,8 @@ const {
   ADMIT_POLLING,
   HANG_UP,
   POSTED,
+  PASS,
+  WATCH_SHOWN,
 } = operations;
 
 const { VOLATILE, COMPRESS, NOTIFY, DISCARD, IF_IDLE } = flags;
@@ -277,8 +279,9 @@ class Commands {
   }
 
   /** An arrival becomes a session that polls: see `Opening` in src/worker/arrivals.rs. */
-  admitPolling(connection, stream, { sid, origin, upgrades, cookie, cors }) {
-    const text = `${sid}\n${origin}\n${upgrades}\n${Buffer.byteLength(cookie)}\n${cookie}${cors}`;
+  admitPolling(connection, stream, { sid, origin, upgrades, cookie, first, cors }) {
+    const lengths = `${Buffer.byteLength(cookie)}\n${Buffer.byteLength(first)}`;
+    const text = `${sid}\n${origin}\n${upgrades}\n${lengths}\n${cookie}${first}${cors}`;
     const at = this._begin(4, connection);
     this.words[at] = ADMIT_POLLING;
     this.words[at + 1] = connection;
@@ -290,6 +293,23 @@ class Commands {
   /** An arrival is to be closed, or only if nothing is under way. */
   hangUp(stream, ifIdle) {
     this._simple(HANG_UP | ((ifIdle ? IF_IDLE : 0) << 8), stream, stream);
+  }
+
+  /**
+   * The application has seen a request of a session, which a worker may answer. `headers`: what it adds to the answer,
+   * lines with their ends.
+   */
+  pass(stream, headers) {
+    const at = this._begin(3, stream);
+    this.words[at] = PASS;
+    this.words[at + 1] = stream;
+    this.words[at + 2] = headers.length;
+    this._addText(headers);
+  }
+
+  /** The application takes its time over a request: the end of the connection is to be told. */
+  watchShown(stream) {
+    this._simple(WATCH_SHOWN, stream, stream);
   }
 
   /** An arrival is to be Node's. */

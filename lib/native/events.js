@@ -218,7 +218,7 @@ function take(bridge, batch) {
       const stream = bridge.streams.get(subject);
       if (stream === undefined) break;
       bridge.releaseStream(subject);
-      stream.onReleased();
+      stream.onReleased((first & 0xff00) !== 0);
       break;
     }
     case POLL_ANSWER: {
@@ -305,8 +305,9 @@ function take(bridge, batch) {
       const text = compact(batch.takeText(words[at + 4]));
       const ports = words[at + 2];
       const lengths = words[at + 3];
-      const offersExtensions = (first & 0xff00) !== 0;
-      bridge.streams.get(subject)?.onRequest(text, ports, lengths, offersExtensions);
+      const offersExtensions = (first & 0x100) !== 0;
+      const method = (first & 0x200) === 0 ? "GET" : "POST";
+      bridge.streams.get(subject)?.onRequest(text, ports, lengths, method, offersExtensions);
       break;
     }
     default: {

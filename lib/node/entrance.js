@@ -12,13 +12,17 @@ class Entrance {
   /**
    * @param {http.Server} httpServer
    * @param {object} keeper - who looks at the connections: `isOpen()`, `defer(handle, defers)`,
-   *   `receive(handle, handOver)`, `closeAll()`, `closeIdle()` and `onListeners()`
+   *   `receive(handle, entrance)`, `closeAll()`, `closeIdle()` and `onListeners()`
    */
   constructor(httpServer, keeper) {
     this.httpServer = httpServer;
     this.keeper = keeper;
     /** The handle whose connections come here. */
     this._listening = undefined;
+    /** The asynchronous context of whoever has the server listen, which is also that of its requests. */
+    this._context = undefined;
+    /** What Node does with a connection. */
+    this._onConnection = undefined;
     /** Whether connections wait in the kernel until they have said something. */
     this._defers = false;
   }
@@ -37,20 +41,28 @@ class Entrance {
     const entrance = this;
     const { keeper } = this;
     const { onconnection } = listening;
-    let context;
-    const handOver = (handle) => context.runInAsyncScope(onconnection, listening, undefined, handle);
+    this._onConnection = onconnection;
     listening.onconnection = function (...args) {
       const [error, handle] = args;
-      // the asynchronous context of whoever has the server listen, which is also that of its requests
-      context ??= new AsyncResource("SOCKEYE_ARRIVALS");
+      entrance._context ??= new AsyncResource("SOCKEYE_ARRIVALS");
       const isOpen = !error && handle?.fd >= 0 && keeper.isOpen();
       entrance._defer(isOpen);
-      if (!isOpen || !keeper.receive(handle, handOver)) {
+      if (!isOpen || !keeper.receive(handle, entrance)) {
         onconnection.apply(this, args);
       }
     };
     this._defers = false;
     this._defer(keeper.isOpen());
+  }
+
+  /** Has Node do with a connection what it would have done without us. */
+  handOver(handle) {
+    this.run(this._onConnection, this._listening, undefined, handle);
+  }
+
+  /** Calls a function where requests of the server are handled. */
+  run(act, that, ...args) {
+    this._context.runInAsyncScope(act, that, ...args);
   }
 
   /**

@@ -10,6 +10,7 @@
  * | descriptors | the way of all bytes through JavaScript | a socket that can live on without its handle |
  * | remaking | Node's objects for the connection and the request, where nobody has seen them | to make them again |
  * | entrance | Node's HTTP server, for clients that begin with a WebSocket | both of these, and the listening handle |
+ * | showing | the same, for applications that look at requests | all of this, and a parser that takes requests as they are |
  */
 
 const http = require("http");
@@ -104,6 +105,34 @@ function findFaultOfServers(HttpServer) {
   return undefined;
 }
 
+/** What keeps an HTTP server from going on with a request that somebody else has made. */
+function findFaultOfParsers(Socket, HttpServer, IncomingMessage) {
+  const req = new IncomingMessage();
+  let isMade = false;
+  let given;
+  const plain = new HttpServer((...args) => (given = args));
+  const [requests, answers] = [symbolOf(plain, "IncomingMessage"), symbolOf(plain, "ServerResponse")];
+  if (answers === undefined) return "an HTTP server does not show its ServerResponse";
+  const { [answers]: Answer } = plain;
+  plain[requests] = function () {
+    return req;
+  };
+  plain[answers] = function (...args) {
+    isMade = true;
+    return new Answer(...args);
+  };
+  const socket = new Socket({ allowHalfOpen: true });
+  try {
+    plain.emit("connection", socket);
+    socket.emit("data", Buffer.from("GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
+  } finally {
+    socket.destroy();
+  }
+  if (!isMade || given?.[0] !== req) return "an HTTP server makes its requests in another way";
+  if (given[1].socket !== socket) return "an answer has its socket in another way";
+  return undefined;
+}
+
 let found;
 
 /**
@@ -118,6 +147,24 @@ function closedRoads() {
 }
 
 let plainServer;
+
+let faultOfParsers;
+
+/**
+ * Why requests cannot be shown before Node's HTTP server has them. It takes a parser to find out, so it is found out when
+ * there is something to be shown.
+ * @returns {string|undefined}
+ */
+function whyUnshown() {
+  faultOfParsers ??= [
+    closedRoads().entrance ??
+      attempt(
+        () => findFaultOfParsers(net.Socket, http.Server, http.IncomingMessage),
+        "parsers of their own kind",
+      ),
+  ];
+  return faultOfParsers[0];
+}
 
 /** An HTTP server to compare others with. */
 function ordinaryServer() {
@@ -314,5 +361,7 @@ module.exports = {
   makeSocket,
   obstacleOf,
   survey,
+  symbolOf,
   uncount,
+  whyUnshown,
 };

@@ -1,7 +1,7 @@
 "use strict";
 
 const { IncomingMessage } = require("http");
-const { giveHeaders } = require("./internals");
+const { giveHeaders, symbolOf } = require("./internals");
 
 /** The bytes of an upgrade request, or less if it has more white space than it needs. */
 function lengthOf(req) {
@@ -22,24 +22,42 @@ function memorize(req) {
 
 /**
  * Makes a request again from what `memorize` has made of it.
- * @param {string} raw
+ * @param {string} raw - see `fillRequest`
  * @param {net.Socket} socket
  * @param {boolean} isUpgrade - whether it asks for a WebSocket
  * @returns {IncomingMessage}
  */
 function remakeRequest(raw, socket, isUpgrade) {
-  const rawHeaders = raw.split("\n");
-  const url = rawHeaders.pop();
   const req = new IncomingMessage(socket);
-  req.httpVersionMajor = 1;
-  req.httpVersionMinor = 1;
-  req.httpVersion = "1.1";
-  req.method = "GET";
-  req.url = url;
-  giveHeaders(req, rawHeaders);
+  fillRequest(req, "GET", raw);
   req.upgrade = isUpgrade;
   req.complete = true;
   return req;
 }
 
-module.exports = { lengthOf, memorize, remakeRequest };
+/**
+ * Makes a request what it is.
+ * @param {IncomingMessage} req
+ * @param {string} method
+ * @param {string} raw - names and values of its headers, by turns, and its URL, on a line each
+ */
+function fillRequest(req, method, raw) {
+  const rawHeaders = raw.split("\n");
+  const url = rawHeaders.pop();
+  req.httpVersionMajor = 1;
+  req.httpVersionMinor = 1;
+  req.httpVersion = "1.1";
+  req.method = method;
+  req.url = url;
+  giveHeaders(req, rawHeaders);
+}
+
+/** Where a request keeps what `req.headers` is, once somebody has asked for it; null until then. */
+const kHeaders = symbolOf(new IncomingMessage(), "kHeaders");
+
+/** Whether `req.headers` may say something else than the raw ones: somebody has had it. */
+function hasHeaders(req) {
+  return kHeaders === undefined || req[kHeaders] !== null;
+}
+
+module.exports = { fillRequest, hasHeaders, lengthOf, memorize, remakeRequest };

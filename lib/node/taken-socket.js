@@ -57,6 +57,17 @@ class TakenSocket extends Stream {
     }
   }
 
+  /**
+   * Has had Node's socket for a connection that Node has not read from.
+   * @param {net.Socket} socket
+   */
+  adopt(socket) {
+    markTaken(socket, this);
+    this._socket = socket;
+    detach(socket);
+    watchSocket(socket);
+  }
+
   /** The engine has closed its descriptor. */
   onReleased() {
     super.onReleased();
@@ -96,29 +107,27 @@ class Origin {
     this._remotePort = remotePort;
     this._localAddress = sameAsBefore(localAddress);
     this._localPort = localPort;
-    /** Closes the connection; undefined once it is closed, or others have it. */
-    this.closeConnection = undefined;
+    /** The stream that it is, with a `socket`; undefined once it is closed. */
+    this.stream = undefined;
     this._socket = undefined;
   }
 
-  /** A `net.Socket` that tells of it, and closes it when it is destroyed. */
+  /** The `net.Socket` of the connection, or one that tells of it. */
   get socket() {
+    this._socket ??= this.stream?.socket;
     if (this._socket === undefined) {
       const peer = { address: this._remoteAddress, port: this._remotePort };
       const local = { address: this._localAddress, port: this._localPort };
       this._socket = makeSocket(this._httpServer, peer, local, false);
-      adapt(this._socket, (callback) => callback());
       this._socket.on("error", noop);
-      this._socket.on("close", () => this.closeConnection?.());
-      if (this.closeConnection === undefined) this._socket.destroy();
+      this._socket.destroy();
     }
     return this._socket;
   }
 
-  /** It is closed, or others have it. */
+  /** It is closed. */
   end() {
-    this.closeConnection = undefined;
-    this._socket?.destroy();
+    this.stream = undefined;
   }
 }
 

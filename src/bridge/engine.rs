@@ -106,6 +106,8 @@ pub struct RoadTerms {
     pub max_body: f64,
     /// Whether answers depend on the origin.
     pub has_cors: bool,
+    /// Whether the application sees the requests of sessions before they are answered.
+    pub shows: bool,
 }
 
 /// What is under way of a session that polls.
@@ -318,6 +320,7 @@ impl NativeEngine {
             compress_from: terms.compress_from.clamp(0.0, LARGEST_PAYLOAD) as usize,
             max_body: terms.max_body.clamp(0.0, LARGEST_PAYLOAD) as usize,
             has_cors: terms.has_cors,
+            shows: terms.shows,
         }));
     }
 
@@ -370,6 +373,27 @@ impl NativeEngine {
             FOREIGN
         } else {
             UNKNOWN
+        }
+    }
+
+    /// Takes the request from a connection that Node has accepted which it begins with: its bytes, and no more. Nothing if
+    /// they are not all there.
+    #[napi(catch_unwind)]
+    pub fn take_request(&self, fd: i32) -> Option<Buffer> {
+        panic_point!("takeRequest");
+        #[cfg(unix)]
+        {
+            let mut buffer = vec![std::mem::MaybeUninit::uninit(); crate::worker::READ_BUFFER];
+            let length = {
+                let bytes = crate::os::fd::peek(fd, &mut buffer).ok()?;
+                crate::protocol::http::request::length(bytes).filter(|&length| length <= bytes.len())?
+            };
+            crate::os::fd::read(fd, length).ok().map(Buffer::from)
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = fd;
+            None
         }
     }
 

@@ -58,6 +58,19 @@ pub fn peek(fd: RawFd, buffer: &mut [MaybeUninit<u8>]) -> io::Result<&[u8]> {
     Ok(unsafe { std::slice::from_raw_parts(buffer.as_ptr().cast(), length) })
 }
 
+/// Takes the next `length` bytes from a socket that somebody else owns, which have been peeked at.
+///
+/// # Errors
+/// `UnexpectedEof` when there are fewer, or what the kernel reports.
+pub fn read(fd: RawFd, length: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    with_borrowed(fd, |socket| {
+        let mut socket: &Socket = &socket;
+        socket.read_exact(&mut bytes)
+    })?;
+    Ok(bytes)
+}
+
 /// Has connections of a listening TCP socket that somebody else owns wait in the kernel until they have said something,
 /// for about a second, or be accepted at once. Elsewhere than on Linux, they are accepted at once.
 ///

@@ -15,6 +15,15 @@
 //!
 //!   Looking ── a POST of a session ──▶ Receiving ── all of it ──▶ Posting ── POSTED ──▶ Writing
 //! ```
+//!
+//! Where the application sees the requests of sessions, they are announced too:
+//!
+//! ```text
+//!   Looking ── a GET of a session, or all of a POST ──▶ Shown ── PASS ──▶ Waiting, or Posting
+//!                                                         └── DECLINE, or the client hangs up ──▶ (JavaScript's)
+//! ```
+//!
+//! What the application has seen goes on in JavaScript, with the objects that it was shown, if it is not answered here.
 
 use std::io::{ErrorKind, IoSlice};
 use std::os::fd::OwnedFd;
@@ -24,7 +33,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::task::AbortHandle;
 
 use super::deadlines::Holder;
-use super::event::Kind;
+use super::event::{Announcement, Kind};
 use super::recovery::{take_turn, Subject};
 use super::{Shared, Worker};
 use crate::os::fd::FdStream;
@@ -50,6 +59,8 @@ pub(super) struct Arrival {
     due: Option<Instant>,
     /// Whether a request of it has been answered: Node has nothing to say of its end.
     is_served: bool,
+    /// Whether JavaScript has been told of the request that is next in its bytes.
+    is_announced: bool,
 }
 
 enum Stage {
@@ -59,17 +70,29 @@ enum Stage {
     Upgrade { length: usize, response: String },
     /// JavaScript has been told of a GET for a new session.
     Opening(Get),
+    /// JavaScript shows the application a GET of this session, or a POST with a head of so many bytes.
+    Shown { owner: ConnectionId, get: Get, head: Option<usize> },
     /// A GET waits for an answer.
-    Waiting { owner: ConnectionId, get: Get },
+    Waiting { owner: ConnectionId, get: Get, headers: Headers },
     /// A POST of this session has begun to arrive; none of it has been taken.
     Receiving { owner: ConnectionId },
     /// The packets of a POST are being read by JavaScript.
-    Posting { owner: ConnectionId, then: Then },
+    Posting { owner: ConnectionId, reply: Reply },
     /// The rest of an answer waits for room.
     Writing { rest: Vec<u8>, then: Then },
 }
 
-/// A GET, whose bytes have not been taken.
+/// What the application has to add to an answer, lines with their ends; `None`: it does not see the request, and the
+/// answer has what all those of its session have.
+type Headers = Option<Box<str>>;
+
+/// How a POST is answered.
+struct Reply {
+    headers: Headers,
+    then: Then,
+}
+
+/// A GET, or a POST that is shown, whose bytes have not been taken.
 #[derive(Clone, Copy)]
 struct Get {
     length: usize,
@@ -134,8 +157,14 @@ impl Worker {
     /// Node has accepted a connection.
     pub(super) fn receive(&mut self, id: StreamId, fd: OwnedFd) {
         let Ok(fd) = FdStream::register(fd) else { return self.refuse_stream(id) };
-        let arrival =
-            Arrival { fd: Rc::new(fd), task: None, stage: Stage::Looking, due: None, is_served: false };
+        let arrival = Arrival {
+            fd: Rc::new(fd),
+            task: None,
+            stage: Stage::Looking,
+            due: None,
+            is_served: false,
+            is_announced: false,
+        };
         self.arrivals.insert(id, arrival);
         self.await_request(id, PATIENCE);
         self.watch_arrival(id);
@@ -175,16 +204,27 @@ impl Worker {
         match arrival.stage {
             Stage::Looking | Stage::Receiving { .. } => {}
             Stage::Waiting { get, .. } => {
-                // the bytes of the GET are still there, so this may be about nothing new
-                let buffer = &mut self.read_buffer[..=get.length];
-                if is_over || !matches!(fd.peek(buffer), Ok(length) if length == get.length) {
+                if is_over || !has_only(fd, get.length, &mut self.read_buffer) {
                     self.release(id);
                     return Look::Done;
                 }
                 return Look::Again;
             }
+            // somebody makes up their mind about it, who is to know when the client hangs up
+            Stage::Upgrade { length, .. }
+            | Stage::Opening(Get { length, .. })
+            | Stage::Shown { get: Get { length, .. }, .. } => {
+                if is_over {
+                    self.release(id);
+                } else if has_only(fd, length, &mut self.read_buffer) {
+                    return Look::Again;
+                } else {
+                    arrival.task = None;
+                }
+                return Look::Done;
+            }
             // what comes meanwhile is looked at when that is done
-            Stage::Upgrade { .. } | Stage::Opening(_) | Stage::Posting { .. } => {
+            Stage::Posting { .. } => {
                 arrival.task = None;
                 return Look::Done;
             }
@@ -238,7 +278,7 @@ impl Worker {
             return self.look_elsewhere(id);
         };
         let whole = poll.head + poll.body.unwrap_or(0);
-        if length > whole || whole > buffer.len() || poll.body.is_some_and(|body| body > terms.max_body) {
+        if length > whole || whole >= buffer.len() || poll.body.is_some_and(|body| body > terms.max_body) {
             return self.look_elsewhere(id);
         }
         let get =
@@ -256,14 +296,30 @@ impl Worker {
             return Look::Done;
         }
         let is_alike = |polling: &mut Polling| match &polling.traveller {
-            Some(traveller) => !terms.has_cors || traveller.origin.as_deref() == poll.origin,
+            Some(traveller) => terms.shows || !terms.has_cors || traveller.origin.as_deref() == poll.origin,
             None => false,
         };
         if !self.polling(owner).is_some_and(is_alike) {
             return self.look_elsewhere(id);
         }
+        if terms.shows {
+            return if length < whole {
+                self.look_again(id)
+            } else if self.events.is_full() {
+                Look::Later
+            } else {
+                let stage = Stage::Shown { owner, get, head: poll.body.map(|_| poll.head) };
+                self.announce(
+                    id,
+                    fd,
+                    &poll.lines(),
+                    Announcement { is_post: poll.body.is_some(), ..Announcement::default() },
+                    stage,
+                )
+            };
+        }
         match poll.body {
-            None => self.on_get(id, owner, get),
+            None => self.on_get(id, owner, get, None),
             Some(_) => {
                 let (head, is_whole) = (poll.head, length == whole);
                 if !self.begin_post(id, owner) {
@@ -275,7 +331,8 @@ impl Worker {
                 if self.events.is_full() {
                     return Look::Later;
                 }
-                self.on_whole_post(id, fd, owner, &mut buffer[..whole], head, poll_then(&terms, get))
+                let reply = Reply { headers: None, then: poll_then(&terms, get) };
+                self.on_whole_post(id, fd, owner, &mut buffer[..whole], head, reply)
             }
         }
     }
@@ -293,22 +350,31 @@ impl Worker {
             }
         }
         let stage = Stage::Upgrade { length: request.length, response: request.response };
-        self.announce(id, fd, &request.lines, request.offers_extensions, stage)
+        let announcement = Announcement { offers_extensions: request.offers_extensions, is_post: false };
+        self.announce(id, fd, &request.lines, announcement, stage)
     }
 
     /// Shows JavaScript a GET for a new session.
     fn on_opening(&mut self, id: StreamId, fd: &FdStream, poll: &PollRequest<'_>, get: Get) -> Look {
-        self.announce(id, fd, &poll.lines(), false, Stage::Opening(get))
+        self.announce(id, fd, &poll.lines(), Announcement::default(), Stage::Opening(get))
     }
 
-    fn announce(&mut self, id: StreamId, fd: &FdStream, lines: &str, offers: bool, stage: Stage) -> Look {
+    fn announce(
+        &mut self,
+        id: StreamId,
+        fd: &FdStream,
+        lines: &str,
+        announcement: Announcement,
+        stage: Stage,
+    ) -> Look {
         let (Some(arrival), Some((peer, local))) = (self.arrivals.get_mut(&id), fd.addresses()) else {
             return self.look_elsewhere(id);
         };
         arrival.stage = stage;
         arrival.due = None;
         arrival.task = None;
-        self.events.arrived(id, peer, local, lines, offers);
+        arrival.is_announced = true;
+        self.events.arrived(id, peer, local, lines, announcement);
         Look::Done
     }
 
@@ -320,14 +386,14 @@ impl Worker {
     }
 
     /// A GET of a session.
-    fn on_get(&mut self, id: StreamId, owner: ConnectionId, get: Get) -> Look {
+    fn on_get(&mut self, id: StreamId, owner: ConnectionId, get: Get, headers: Headers) -> Look {
         let Some(polling) = self.polling(owner).filter(|polling| polling.waiter.is_none()) else {
             // what is wrong is said by JavaScript
             return self.look_elsewhere(id);
         };
         polling.waiter = Some(Waiter::Stream(id));
         if let Some(arrival) = self.arrivals.get_mut(&id) {
-            arrival.stage = Stage::Waiting { owner, get };
+            arrival.stage = Stage::Waiting { owner, get, headers };
             arrival.due = None;
         }
         self.serve_poll(owner);
@@ -393,7 +459,7 @@ impl Worker {
         owner: ConnectionId,
         buffer: &mut [u8],
         head: usize,
-        then: Then,
+        reply: Reply,
     ) -> Look {
         if std::str::from_utf8(&buffer[head..]).is_err() {
             return self.look_elsewhere(id);
@@ -405,8 +471,9 @@ impl Worker {
         }
         let Ok(body) = std::str::from_utf8(&buffer[head..]) else { return Look::Done };
         if let Some(arrival) = self.arrivals.get_mut(&id) {
-            arrival.stage = Stage::Posting { owner, then };
+            arrival.stage = Stage::Posting { owner, reply };
             arrival.due = None;
+            arrival.is_announced = false;
         }
         self.on_post(owner, body);
         Look::Again
@@ -415,9 +482,11 @@ impl Worker {
     /// The packets of a POST have been handled, or its session polls no more.
     pub(super) fn confirm_post(&mut self, id: StreamId, cors: &str) {
         self.cut_post(id);
-        if let Some(Stage::Posting { then, .. }) = self.arrivals.get(&id).map(|arrival| &arrival.stage) {
-            let then = *then;
-            self.write_answer(id, answer(cors, Body::Ok, "", unix_now(), then), then);
+        let stage = self.arrivals.get_mut(&id).map(|arrival| &mut arrival.stage);
+        if let Some(Stage::Posting { reply: Reply { headers, then }, .. }) = stage {
+            let (headers, then) = (headers.take(), *then);
+            let first = headers.as_deref().unwrap_or(cors);
+            self.write_answer(id, answer(first, Body::Ok, "", unix_now(), then), then);
         }
     }
 
@@ -433,8 +502,10 @@ impl Worker {
     /// Answers the GET that waits on a stream. `cors`, `last`: headers, lines with their ends.
     pub(super) fn answer_on_road(&mut self, id: StreamId, cors: &str, last: &str, payload: &str) {
         let Some(arrival) = self.arrivals.get_mut(&id) else { return };
-        let Stage::Waiting { get, .. } = arrival.stage else { return };
+        let Stage::Waiting { get, headers, .. } = &mut arrival.stage else { return };
+        let (get, headers) = (*get, headers.take());
         arrival.stage = Stage::Looking;
+        arrival.is_announced = false;
         let fd = arrival.fd.clone();
         let then = match self.road.terms() {
             Some(terms) => poll_then(&terms, get),
@@ -443,7 +514,8 @@ impl Worker {
         if fd.skip(get.length, &mut [0; 1024]).is_err() {
             return self.hang_up(id);
         }
-        self.write_answer(id, answer(cors, Body::Payload(payload), last, unix_now(), then), then);
+        let first = headers.as_deref().unwrap_or(cors);
+        self.write_answer(id, answer(first, Body::Payload(payload), last, unix_now(), then), then);
     }
 
     fn write_answer(&mut self, id: StreamId, mut bytes: Vec<u8>, then: Then) {
@@ -538,11 +610,11 @@ impl Worker {
         }
     }
 
-    /// Takes an arrival off the books.
-    pub(super) fn drop_arrival(&mut self, id: StreamId) -> Option<()> {
+    /// Takes an arrival off the books, and returns whether JavaScript knows of the request that is next in its bytes.
+    pub(super) fn drop_arrival(&mut self, id: StreamId) -> Option<bool> {
         let arrival = self.arrivals.remove(&id)?;
         self.forget_waiter(id, &arrival);
-        Some(())
+        Some(arrival.is_announced)
     }
 
     /// It is to be Node's.
@@ -570,7 +642,55 @@ impl Worker {
                 self.release(id);
                 self.end_session(owner, Ending::PostCut);
             }
+            Stage::Upgrade { length, .. }
+            | Stage::Opening(Get { length, .. })
+            | Stage::Shown { get: Get { length, .. }, .. } => {
+                // with bytes that nobody has read, the client would be told of a failure
+                let _ = arrival.fd.clone().skip(length, &mut self.read_buffer);
+                self.release(id);
+            }
             _ => self.release(id),
+        }
+    }
+
+    /// The application takes its time over a request that it was shown: the end of the connection is to be told.
+    pub(super) fn watch_shown(&mut self, id: StreamId) {
+        let stage = self.arrivals.get(&id).map(|arrival| &arrival.stage);
+        if let Some(Stage::Upgrade { .. } | Stage::Opening(_) | Stage::Shown { .. }) = stage {
+            self.watch_arrival(id);
+        }
+    }
+
+    /// The application has seen a request of a session, and lets it pass. `headers`: what it adds to the answer, lines with
+    /// their ends.
+    pub(super) fn pass(&mut self, id: StreamId, headers: &str) {
+        let Some(Arrival { stage: Stage::Shown { owner, get, head }, fd, .. }) = self.arrivals.get(&id)
+        else {
+            return;
+        };
+        let (owner, get, head, fd) = (*owner, *get, *head, fd.clone());
+        let Some(terms) = self.road.terms() else { return self.release(id) };
+        let headers = Some(headers.into());
+        match head {
+            None => {
+                self.on_get(id, owner, get, headers);
+            }
+            Some(head) => {
+                let mut buffer = std::mem::take(&mut self.read_buffer);
+                match fd.peek(&mut buffer[..get.length]) {
+                    Ok(length) if length == get.length => {
+                        if self.begin_post(id, owner) {
+                            let reply = Reply { headers, then: poll_then(&terms, get) };
+                            self.on_whole_post(id, &fd, owner, &mut buffer[..get.length], head, reply);
+                        }
+                    }
+                    _ => self.release(id),
+                }
+                self.read_buffer = buffer;
+            }
+        }
+        if self.arrivals.get(&id).is_some_and(|arrival| arrival.task.is_none()) {
+            self.watch_arrival(id);
         }
     }
 
@@ -631,9 +751,9 @@ impl Worker {
             return self.refuse_connection(connection);
         };
         let Stage::Opening(get) = *stage else { return };
-        *stage = Stage::Waiting { owner: connection, get };
+        *stage = Stage::Waiting { owner: connection, get, headers: None };
         fd.send_without_delay();
-        let Opening { sid, origin, upgrades, cors, cookie } = Opening::parse(text);
+        let Opening { sid, origin, upgrades, cookie, first, cors } = Opening::parse(text);
         let traveller = Traveller { sid: sid.into(), origin: origin.map(Into::into), cors: cors.into() };
         self.road.enter(sid, connection);
         let upgrades: Vec<String> =
@@ -642,7 +762,7 @@ impl Worker {
         let mut polling = Polling::default();
         polling.traveller = Some(Box::new(traveller));
         self.open_travelling(connection, polling);
-        self.answer_on_road(id, cors, cookie, &handshake);
+        self.answer_on_road(id, first, cookie, &handshake);
     }
 }
 
@@ -654,21 +774,25 @@ struct Opening<'a> {
     origin: Option<&'a str>,
     /// The transports that the client may upgrade to, with commas in between.
     upgrades: &'a str,
-    /// Headers of the first answer only, lines with their ends.
+    /// Headers at the end of the first answer, lines with their ends.
     cookie: &'a str,
-    /// Headers of all answers, alike.
+    /// Headers at its beginning, alike.
+    first: &'a str,
+    /// Headers at the beginning of all further answers of which the application does not see the requests, alike.
     cors: &'a str,
 }
 
 impl Opening<'_> {
-    /// The id, the origin, the transports, how many bytes the cookie takes, and both kinds of headers, on lines of theirs.
+    /// The id, the origin, the transports, how many bytes the cookie and the first headers take, on lines of theirs; then
+    /// the three kinds of headers.
     fn parse(text: &str) -> Opening<'_> {
-        let mut lines = text.splitn(5, '\n');
+        let mut lines = text.splitn(6, '\n');
         let mut next = || lines.next().unwrap_or_default();
         let (sid, origin, upgrades) = (next(), next(), next());
-        let length = next().parse().unwrap_or(0);
-        let (cookie, cors) = next().split_at_checked(length).unwrap_or_default();
-        Opening { sid, origin: Some(origin).filter(|it| !it.is_empty()), upgrades, cookie, cors }
+        let (cookie, first) = (next().parse().unwrap_or(0), next().parse().unwrap_or(0));
+        let (cookie, rest) = next().split_at_checked(cookie).unwrap_or_default();
+        let (first, cors) = rest.split_at_checked(first).unwrap_or_default();
+        Opening { sid, origin: Some(origin).filter(|it| !it.is_empty()), upgrades, cookie, first, cors }
     }
 }
 
@@ -678,6 +802,11 @@ fn poll_then(terms: &super::road::Terms, get: Get) -> Then {
     } else {
         Then::Close
     }
+}
+
+/// Whether a request of so many bytes is all that a client has said.
+fn has_only(fd: &FdStream, length: usize, buffer: &mut [u8]) -> bool {
+    matches!(fd.peek(&mut buffer[..=length]), Ok(there) if there == length)
 }
 
 /// Writes as much as there is room for.

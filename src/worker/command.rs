@@ -14,7 +14,8 @@
 //! | `DROP_ROOM` | room |
 //! | `JOIN`, `LEAVE` | room; connection |
 //! | `CLOSE`, `POLL`, `DROP`, `ALIVE`, `WATCH`, `HOLD`, `POSTED`, `TELL_SENT` | connection |
-//! | `PIPE_WRITTEN`, `PIPE_END`, `DECLINE`, `HANG_UP` | stream |
+//! | `PIPE_WRITTEN`, `PIPE_END`, `DECLINE`, `HANG_UP`, `WATCH_SHOWN` | stream |
+//! | `PASS` | stream; text length: headers, lines with their ends |
 //! | `ADMIT` | connection; stream; text length; revision of the protocol; how much of the text is the session id: nothing of it for a session that there is |
 //! | `ADMIT_POLLING` | connection; stream; text length: lines, see `Opening::parse` |
 //!
@@ -345,6 +346,16 @@ pub enum Op<'a> {
         stream: StreamId,
         text: &'a str,
     },
+    /// The application has seen a request of a session, and lets it pass.
+    Pass {
+        stream: StreamId,
+        /// What the answer has beyond the usual, lines with their ends.
+        headers: &'a str,
+    },
+    /// The application takes its time over a request that it was shown.
+    WatchShown {
+        stream: StreamId,
+    },
     /// A connection that has arrived is to be Node's.
     Decline {
         stream: StreamId,
@@ -456,6 +467,8 @@ operations! {
     ADMIT_POLLING = 20,
     HANG_UP = 21,
     POSTED = 22,
+    PASS = 23,
+    WATCH_SHOWN = 24,
 }
 
 /// The bit of an operation's first word that says that it has buffers.
@@ -467,7 +480,7 @@ fn layout(words: &[u32], at: usize) -> Option<(Option<usize>, usize)> {
     let first = words.get(at)?;
     let buffers = usize::from(first & HAS_BUFFERS != 0);
     let (length_at, size) = match first & 0xff {
-        SEND | POST => (Some(at + 2), 3 + buffers),
+        SEND | POST | PASS => (Some(at + 2), 3 + buffers),
         MULTICAST => (Some(at + 1), 3 + buffers + count(2)?),
         BROADCAST => (Some(at + 1), 4 + buffers + count(2)? + count(3)?),
         ROOM => (None, 3 + count(2)?),
@@ -475,7 +488,7 @@ fn layout(words: &[u32], at: usize) -> Option<(Option<usize>, usize)> {
         ADMIT => (Some(at + 3), 6),
         ADMIT_POLLING => (Some(at + 3), 4),
         DROP_ROOM | CLOSE | POLL | DROP | ALIVE | WATCH | HOLD | POSTED | TELL_SENT => (None, 2),
-        PIPE_WRITTEN | PIPE_END | DECLINE | HANG_UP => (None, 2),
+        PIPE_WRITTEN | PIPE_END | DECLINE | HANG_UP | WATCH_SHOWN => (None, 2),
         _ => return None,
     };
     (at + size <= words.len()).then_some((length_at, at + size))
@@ -552,6 +565,8 @@ impl<'a> Iterator for Ops<'a> {
                 stream: stream(2),
                 text: parcel.text.unwrap_or_default(),
             },
+            PASS => Op::Pass { stream: stream(1), headers: parcel.text.unwrap_or_default() },
+            WATCH_SHOWN => Op::WatchShown { stream: stream(1) },
             DECLINE => Op::Decline { stream: stream(1) },
             HANG_UP => Op::HangUp { stream: stream(1), flags },
             POSTED => Op::Posted { connection: connection(1) },
@@ -583,7 +598,12 @@ impl<'a> Ops<'a> {
                     stream: Some(StreamId::from_word(stream)),
                 }
             }
-            [first, stream, ..] if matches!(first & 0xff, PIPE_WRITTEN | PIPE_END | DECLINE | HANG_UP) => {
+            [first, stream, ..]
+                if matches!(
+                    first & 0xff,
+                    PIPE_WRITTEN | PIPE_END | DECLINE | HANG_UP | PASS | WATCH_SHOWN
+                ) =>
+            {
                 Subject::Stream(StreamId::from_word(stream))
             }
             _ => Subject::Worker,

@@ -10,7 +10,8 @@
 //! | `TEXT` | kind; connection; text length |
 //! | `BINARY` | kind; connection (takes the next buffer) |
 //! | `CLOSED` | kind; connection; length of the reason; length of the description |
-//! | `RELEASED`, `HUNG_UP` | kind; stream |
+//! | `RELEASED` | kind, has an unanswered request that was announced << 8; stream |
+//! | `HUNG_UP` | kind; stream |
 //! | `ELSEWHERE` | kind; stream; connection |
 //! | `POLL_ANSWER` | kind, compress << 8; connection; text length |
 //! | `POLL_ANSWER_BINARY` | kind, compress << 8; connection (takes the next buffer) |
@@ -20,7 +21,7 @@
 //! | `PIPE_WRITE` | kind; stream (takes the next buffer) |
 //! | `PIPE_END` | kind; stream |
 //! | `SLOW_CONSUMER` | kind; connection; bytes that wait for it |
-//! | `ARRIVED` | kind, offers extensions << 8; stream; ports of the peer and of ourselves << 16; lengths of their addresses alike; text length: peer, ourselves, request |
+//! | `ARRIVED` | kind, offers extensions << 8, is a POST << 9; stream; ports of the peer and of ourselves << 16; lengths of their addresses alike; text length: peer, ourselves, request |
 //! | `DEFECT` | kind; text length |
 
 use std::collections::VecDeque;
@@ -73,6 +74,15 @@ kinds! {
     Elsewhere ELSEWHERE = 20,
     Overlap OVERLAP = 21,
     PostOverlap POST_OVERLAP = 22,
+}
+
+/// What of a request JavaScript cannot tell by its lines.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Announcement {
+    /// Whether the client offers extensions of the WebSocket protocol.
+    pub offers_extensions: bool,
+    /// Whether it is a POST.
+    pub is_post: bool,
 }
 
 /// The word that stands for "no acknowledgement id".
@@ -325,16 +335,21 @@ impl EventSink {
         self.push(&[Kind::Elsewhere as u32, stream.word(), session.word()], "");
     }
 
-    /// A connection asks for a session, or for a WebSocket.
+    /// A stream is no more. `is_unanswered`: JavaScript knows of a request over it that nobody has answered.
+    pub fn released(&mut self, stream: StreamId, is_unanswered: bool) {
+        self.push(&[Kind::Released as u32 | u32::from(is_unanswered) << 8, stream.word()], "");
+    }
+
+    /// A connection asks for a session, or for a WebSocket; or something of its session.
     pub fn arrived(
         &mut self,
         stream: StreamId,
         peer: SocketAddr,
         local: SocketAddr,
         request: &str,
-        offers_extensions: bool,
+        Announcement { offers_extensions, is_post }: Announcement,
     ) {
-        let first = Kind::Arrived as u32 | u32::from(offers_extensions) << 8;
+        let first = Kind::Arrived as u32 | u32::from(offers_extensions) << 8 | u32::from(is_post) << 9;
         let ports = u32::from(peer.port()) | u32::from(local.port()) << 16;
         let (peer, local) = (peer.ip().to_string(), local.ip().to_string());
         let lengths = utf16_length(&peer) | utf16_length(&local) << 16;

@@ -69,7 +69,7 @@ use websocket::WebSocket;
 use work::Work;
 
 /// Bytes that one read takes from a WebSocket at the most.
-const READ_BUFFER: usize = 64 << 10;
+pub const READ_BUFFER: usize = 64 << 10;
 
 /// Commands that one turn takes from the queue at the most, so that WebSockets get their turn too.
 const COMMANDS_PER_TURN: usize = 64;
@@ -505,8 +505,12 @@ impl Worker {
             Op::Decline { stream } => self.release(stream),
             #[cfg(unix)]
             Op::HangUp { stream, flags } => self.close_arrival(stream, flags.if_idle()),
+            #[cfg(unix)]
+            Op::Pass { stream, headers } => self.pass(stream, headers),
+            #[cfg(unix)]
+            Op::WatchShown { stream } => self.watch_shown(stream),
             #[cfg(not(unix))]
-            Op::Decline { .. } | Op::HangUp { .. } => {}
+            Op::Decline { .. } | Op::HangUp { .. } | Op::Pass { .. } | Op::WatchShown { .. } => {}
             Op::Join { .. } | Op::Admit { .. } | Op::AdmitPolling { .. } => {}
         }
     }

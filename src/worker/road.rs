@@ -25,6 +25,8 @@ pub struct Terms {
     pub max_body: usize,
     /// Whether answers depend on where the page comes from that asks.
     pub has_cors: bool,
+    /// Whether the application sees the requests of sessions before they are answered.
+    pub shows: bool,
 }
 
 /// The road, which JavaScript opens and closes: it is open while the application could not tell the difference.

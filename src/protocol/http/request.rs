@@ -138,6 +138,15 @@ pub fn read(bytes: &[u8]) -> Reading<'_> {
     }
 }
 
+/// The bytes that an ordinary request takes with its body, some of which may not be there yet.
+pub fn length(bytes: &[u8]) -> Option<usize> {
+    match read(bytes) {
+        Reading::Upgrade(request) => Some(request.length),
+        Reading::Poll(poll) => Some(poll.head + poll.body.unwrap_or(0)),
+        Reading::Incomplete | Reading::Other => None,
+    }
+}
+
 fn recognise<'a>(request: &httparse::Request<'_, 'a>, bytes: &'a [u8]) -> Option<Reading<'a>> {
     let target = request.path.filter(|_| request.version == Some(1))?;
     let method = request.method?;

@@ -1,0 +1,199 @@
+"use strict";
+
+const { serialize } = require("cookie");
+const { Conn, revisionOf } = require("./conn");
+const { protocolOf } = require("./handshake");
+const { parseQuery } = require("./query");
+const { Origin, TakenSocket } = require("../node/taken-socket");
+const { linesOf } = require("./upgrade-response");
+
+/** What a worker tells of a request that it has recognised on a connection: see `Arrival.onRequest`. */
+class Announcement {
+  /**
+   * @param {Arrival} arrival - the connection
+   * @param {string} method
+   * @param {string} text - the addresses of the peer and of ourselves; what the request consists of, see `fillRequest`
+   * @param {number} ports - of the peer, and of ourselves << 16
+   * @param {number} lengths - of the addresses alike
+   */
+  constructor(arrival, method, text, ports, lengths) {
+    this.arrival = arrival;
+    this.method = method;
+    this.text = text;
+    this.ports = ports;
+    const local = lengths & 0xffff;
+    this.remoteAddress = text.slice(0, local);
+    this._localAt = local;
+    this._restAt = local + (lengths >>> 16);
+    this.url = text.slice(text.lastIndexOf("\n") + 1);
+    this._query = parseQuery(this.url);
+  }
+
+  get remotePort() {
+    return this.ports & 0xffff;
+  }
+
+  get localAddress() {
+    return this.text.slice(this._localAt, this._restAt);
+  }
+
+  get localPort() {
+    return this.ports >>> 16;
+  }
+
+  /** What the request consists of. */
+  get rawRequest() {
+    return this.text.slice(this._restAt);
+  }
+
+  /** What is to be remembered of the connection. */
+  makeOrigin() {
+    const { remoteAddress, remotePort, localAddress, localPort } = this;
+    const origin = new Origin(
+      this.arrival.arrivals.httpServer,
+      remoteAddress,
+      remotePort,
+      localAddress,
+      localPort,
+    );
+    origin.stream = this.arrival;
+    return origin;
+  }
+}
+
+/**
+ * Makes a connection the WebSocket of a session.
+ * @param {Announcement} announcement - of its upgrade request
+ * @param {Conn} conn
+ * @param {string} sid - the id of a new session; empty for one that polls
+ * @param {object} req - whose `_query` says how the client wants messages
+ * @param {string} headers - what the answer has beyond the usual, with a line break in front of each
+ * @returns {TakenSocket}
+ */
+function admit(announcement, conn, sid, req, headers) {
+  const { arrival, remoteAddress, remotePort, localAddress, localPort } = announcement;
+  const { server, httpServer } = arrival.arrivals;
+  const taken = new TakenSocket(server._bridge, httpServer, undefined);
+  taken.id = arrival.id;
+  taken.remember(remoteAddress, remotePort, localAddress, localPort);
+  conn._stream = taken;
+  server._bridge.streams.replace(arrival.id, taken);
+  server._bridge.commands.admit(conn._handle, arrival.id, revisionOf(req), sid, headers);
+  arrival.leaveTo(taken);
+  return taken;
+}
+
+/**
+ * Opens a session that polls.
+ * @param {Announcement} announcement - of its first request
+ * @param {string} sid
+ * @param {Origin} origin - its connection
+ * @param {string|undefined} headers - what the application adds to the first answer, lines with their ends; undefined: it
+ *   does not see requests
+ * @returns {Conn}
+ */
+function admitPolling(announcement, sid, origin, headers) {
+  const { arrival, rawRequest, remoteAddress } = announcement;
+  const { server } = arrival.arrivals;
+  const conn = new Conn(sid, server, undefined, "polling", 4, arrival.id);
+  conn.remoteAddress = remoteAddress;
+  conn._rawRequest = rawRequest;
+  conn._origin = origin;
+  const { cookie } = server.opts;
+  const page = originIn(rawRequest);
+  const cors = corsHeaders(server, page)
+    .map((line) => `${line}\r\n`)
+    .join("");
+  server._bridge.commands.admitPolling(conn._handle, arrival.id, {
+    sid,
+    origin: page ?? "",
+    upgrades: server.upgrades("polling").join(),
+    cookie: cookie ? `Set-Cookie: ${serialize(cookie.name, sid, cookie)}\r\n` : "",
+    first: headers ?? cors,
+    cors,
+  });
+  return conn;
+}
+
+/** An arrival on its way to a session, of which the application sees nothing but the session. */
+class Admission {
+  /** @param {Announcement} announcement - of an upgrade request */
+  constructor(announcement) {
+    this.announcement = announcement;
+  }
+
+  /** Opens a session. */
+  open(sid) {
+    const { announcement } = this;
+    const { arrival, remoteAddress, rawRequest } = announcement;
+    const { server } = arrival.arrivals;
+    const conn = new Conn(sid, server, undefined, "websocket", protocolOf(announcement), arrival.id);
+    conn.remoteAddress = remoteAddress;
+    conn._rawRequest = rawRequest;
+    admit(announcement, conn, sid, announcement, this._headers());
+    return conn;
+  }
+
+  /** Is the WebSocket of a session that polls. */
+  join(conn) {
+    conn._beginUpgrade();
+    admit(this.announcement, conn, "", this.announcement, this._headers());
+  }
+
+  _headers() {
+    const { arrival, rawRequest } = this.announcement;
+    return corsHeaders(arrival.arrivals.server, originIn(rawRequest))
+      .map((line) => `\r\n${line}`)
+      .join("");
+  }
+}
+
+/** The same for a session that polls. */
+class PollingAdmission {
+  /** @param {Announcement} announcement - of a GET */
+  constructor(announcement) {
+    this.announcement = announcement;
+  }
+
+  /** Opens the session. */
+  open(sid) {
+    const { announcement } = this;
+    return admitPolling(announcement, sid, announcement.arrival.originOf(announcement), undefined);
+  }
+}
+
+/** The lines that the option `cors` adds to an answer. */
+function corsHeaders(server, origin) {
+  if (server._plainCors === undefined) return [];
+  const answer = new CorsAnswer();
+  server._plainCors({ method: "GET", headers: origin === undefined ? {} : { origin } }, answer, noop);
+  return linesOf(answer.headers);
+}
+
+/** As much of a response as the middleware of the option `cors` needs of it. */
+class CorsAnswer {
+  constructor() {
+    this.headers = {};
+  }
+
+  getHeader(name) {
+    return this.headers[name];
+  }
+
+  setHeader(name, value) {
+    this.headers[name] = value;
+  }
+}
+
+/** The first header of the name, of which Node takes no other, in what a request consists of. */
+function originIn(rawRequest) {
+  const lines = rawRequest.split("\n");
+  for (let i = 0; i + 1 < lines.length; i += 2) {
+    if (lines[i].toLowerCase() === "origin") return lines[i + 1];
+  }
+  return undefined;
+}
+
+function noop() {}
+
+module.exports = { Admission, Announcement, PollingAdmission, admit, admitPolling };
