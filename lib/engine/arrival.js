@@ -25,6 +25,8 @@ const debug = createDebug("engine");
 /** What a connection begins with; else, the number of the session that its request names. */
 const { FOREIGN, POLL, WEBSOCKET } = codes.beginnings;
 
+const { ANNOUNCED, REFUSED } = codes.receptions;
+
 /** Of a request that the native engine looks at. */
 const MOST = { bytes: codes.requests.LONGEST_REQUEST, headers: codes.requests.MOST_HEADERS };
 
@@ -116,7 +118,7 @@ class Arrivals {
   receive(handle, entrance) {
     const { server, httpServer } = this;
     const { native } = server._bridge;
-    let isReceived = false;
+    let reception = REFUSED;
     let arrival;
     try {
       const beginning = native.lookAt(handle.fd, this.path);
@@ -127,14 +129,15 @@ class Arrivals {
       }
       arrival = new Arrival(this, handle, entrance);
       arrival.register(beginning >= 0 ? beginning : undefined);
-      isReceived = native.receive(arrival.id, handle.fd);
+      reception = native.receive(arrival.id, handle.fd);
     } catch (error) {
       debug("an accepted connection is left to Node: %s", error);
       warnOnce("SOCKEYE_ARRIVALS", "accepted connections are left to Node's HTTP server", error);
     }
-    if (isReceived) countIn(httpServer);
+    if (reception === ANNOUNCED) process.nextTick(server._bridge.drain);
+    if (reception !== REFUSED) countIn(httpServer);
     else if (arrival !== undefined) server._bridge.releaseStream(arrival.id);
-    return isReceived;
+    return reception !== REFUSED;
   }
 
   /** Has a worker tell of the end of a connection if the application takes its time over a request of it. */
@@ -276,7 +279,7 @@ class Arrival extends Stream {
       this.register(connection);
       let isReceived = false;
       try {
-        isReceived = bridge.native.receive(this.id, this._handle.fd);
+        isReceived = bridge.native.receive(this.id, this._handle.fd) !== REFUSED;
       } catch (error) {
         debug("a connection is left to Node: %s", error);
       }

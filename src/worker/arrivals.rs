@@ -63,7 +63,7 @@ pub(super) struct Arrival {
     is_announced: bool,
 }
 
-enum Stage {
+pub enum Stage {
     /// The next request is waited for.
     Looking,
     /// JavaScript has been told of an upgrade request, which takes so many bytes; and the answer to it, but for its end.
@@ -84,20 +84,30 @@ enum Stage {
 
 /// What the application has to add to an answer, lines with their ends; `None`: it does not see the request, and the
 /// answer has what all those of its session have.
-type Headers = Option<Box<str>>;
+pub type Headers = Option<Box<str>>;
 
 /// How a POST is answered.
-struct Reply {
+pub struct Reply {
     headers: Headers,
     then: Then,
 }
 
 /// A GET, or a POST that is shown, whose bytes have not been taken.
 #[derive(Clone, Copy)]
-struct Get {
+pub struct Get {
     length: usize,
     accepts_encodings: bool,
     keeps_alive: bool,
+}
+
+impl From<&PollRequest<'_>> for Get {
+    fn from(poll: &PollRequest<'_>) -> Get {
+        Get {
+            length: poll.head + poll.body.unwrap_or(0),
+            accepts_encodings: poll.accepts_encodings,
+            keeps_alive: poll.keeps_alive,
+        }
+    }
 }
 
 /// A POST whose session has ended.
@@ -154,20 +164,23 @@ enum Look {
 }
 
 impl Worker {
-    /// Node has accepted a connection.
-    pub(super) fn receive(&mut self, id: StreamId, fd: OwnedFd) {
+    /// Node has accepted a connection. `stage`: what follows if JavaScript has been told of its first request.
+    pub(super) fn receive(&mut self, id: StreamId, fd: OwnedFd, stage: Option<Stage>) {
         let Ok(fd) = FdStream::register(fd) else { return self.refuse_stream(id) };
         let arrival = Arrival {
             fd: Rc::new(fd),
             task: None,
-            stage: Stage::Looking,
+            is_announced: stage.is_some(),
+            stage: stage.unwrap_or(Stage::Looking),
             due: None,
             is_served: false,
-            is_announced: false,
         };
+        let is_announced = arrival.is_announced;
         self.arrivals.insert(id, arrival);
-        self.await_request(id, PATIENCE);
-        self.watch_arrival(id);
+        if !is_announced {
+            self.await_request(id, PATIENCE);
+            self.watch_arrival(id);
+        }
     }
 
     fn await_request(&mut self, id: StreamId, patience: Duration) {
@@ -281,8 +294,7 @@ impl Worker {
         if length > whole || whole >= buffer.len() || poll.body.is_some_and(|body| body > terms.max_body) {
             return self.look_elsewhere(id);
         }
-        let get =
-            Get { length: whole, accepts_encodings: poll.accepts_encodings, keeps_alive: poll.keeps_alive };
+        let get = Get::from(&poll);
         let Some(sid) = poll.sid else {
             return if poll.body.is_none() {
                 self.on_opening(id, fd, &poll, get)

@@ -208,6 +208,13 @@ impl Inbox {
     }
 
     fn publish(&self, batch: &mut EventBatch) {
+        if self.append(batch) {
+            (self.wake)();
+        }
+    }
+
+    /// Adds events. Returns whether JavaScript is to be told.
+    fn append(&self, batch: &mut EventBatch) -> bool {
         {
             let mut queue = self.queue.lock();
             self.backlog.fetch_add(batch.weight, Ordering::Relaxed);
@@ -216,9 +223,7 @@ impl Inbox {
                 _ => queue.push_back(std::mem::take(batch)),
             }
         }
-        if !self.signaled.swap(true, Ordering::AcqRel) {
-            (self.wake)();
-        }
+        !self.signaled.swap(true, Ordering::AcqRel)
     }
 
     /// Takes the oldest batch, and whether the backlog has just fallen below the limit. `None`: the queue is empty,
@@ -267,6 +272,12 @@ impl EventSink {
         if !self.batch.words.is_empty() {
             self.inbox.publish(&mut self.batch);
         }
+    }
+
+    /// The same on JavaScript's own thread, which is not woken, but told by what is returned whether it is to drain the
+    /// queue.
+    pub fn publish_on_the_spot(&mut self) -> bool {
+        self.inbox.append(&mut self.batch)
     }
 
     /// A text message. With `parse`, Socket.IO headers of the usual form are taken apart.
