@@ -142,7 +142,7 @@ pub struct NativeEngine {
     /// The batch that is being handed to JavaScript, and whether the workers may read again because of it.
     batch: Option<(EventBatch, bool)>,
     buffers: Vec<Vec<u8>>,
-    /// The first request of the connection that `lookAt` has seen last, if it is one for a new session, and its descriptor.
+    /// The first request of the connection that `lookAt` has seen last, if JavaScript is to hear of it, and its descriptor.
     #[cfg(unix)]
     first: Option<(i32, FirstRequest)>,
 }
@@ -385,16 +385,20 @@ impl NativeEngine {
                 Ok(bytes) => match beginning(&bytes[..bytes.len().min(ENOUGH)], &path) {
                     Beginning::Foreign => FOREIGN,
                     Beginning::Unknown => UNKNOWN,
-                    begun @ (Beginning::WebSocket | Beginning::Poll) => {
-                        self.first = FirstRequest::read(bytes, &self.road).map(|it| (fd, it));
-                        if begun == Beginning::Poll {
-                            POLL
-                        } else {
-                            WEBSOCKET
+                    begun => {
+                        let number = match begun {
+                            Beginning::WebSocket => WEBSOCKET,
+                            // the highest bit of a number is free
+                            Beginning::Session(sid) => {
+                                self.road.find(sid).map_or(FOREIGN, |id| id.word() as i32)
+                            }
+                            _ => POLL,
+                        };
+                        if number != FOREIGN && !self.inbox.is_full() {
+                            self.first = FirstRequest::read(bytes, &self.road).map(|it| (fd, it));
                         }
+                        number
                     }
-                    // the highest bit of a number is free
-                    Beginning::Session(sid) => self.road.find(sid).map_or(FOREIGN, |id| id.word() as i32),
                 },
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => UNKNOWN,
                 Err(_) => FOREIGN,

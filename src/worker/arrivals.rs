@@ -95,7 +95,7 @@ pub struct Reply {
 /// A GET, or a POST that is shown, whose bytes have not been taken.
 #[derive(Clone, Copy)]
 pub struct Get {
-    length: usize,
+    pub length: usize,
     accepts_encodings: bool,
     keeps_alive: bool,
 }
