@@ -51,6 +51,8 @@ class ShownRequest extends RequestAttempt {
     const { server, req } = this;
     prepare(server, req);
     check(server, req, this);
+    // Node's parser gets to the end of a request when those who see it first have returned
+    req.complete = true;
   }
 
   /** @override */
@@ -60,7 +62,6 @@ class ShownRequest extends RequestAttempt {
     const headers = refusal === undefined && isForSession && this._canPass() ? this._headers() : undefined;
     if (headers !== undefined) {
       this.state = PASSED;
-      req.complete = true;
       server._bridge.commands.pass(arrival.id, headers);
       return;
     }
