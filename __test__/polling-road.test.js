@@ -5,11 +5,12 @@
 
 const assert = require("node:assert/strict");
 const { createHook } = require("node:async_hooks");
+const { randomBytes } = require("node:crypto");
 const diagnostics = require("node:diagnostics_channel");
 const fs = require("node:fs");
 const http = require("node:http");
 const test = require("node:test");
-const { gunzipSync } = require("node:zlib");
+const { gunzipSync, inflateSync } = require("node:zlib");
 const {
   isStock,
   sio,
@@ -54,28 +55,59 @@ async function open(t, { http: options = {}, io: engineOptions, attach, road = W
   return server;
 }
 
+/** The body in chunks, and the bytes that they take; undefined if the last of them, which is empty, is not there yet. */
+function readChunks(bytes) {
+  const chunks = [];
+  let at = 0;
+  while (bytes.indexOf("\r\n", at) !== -1) {
+    const start = bytes.indexOf("\r\n", at) + 2;
+    const length = parseInt(bytes.toString("latin1", at, start), 16);
+    at = start + length + 2;
+    if (length === 0) return at <= bytes.length ? { body: Buffer.concat(chunks), length: at } : undefined;
+    chunks.push(bytes.subarray(start, start + length));
+  }
+  return undefined;
+}
+
 /** A connection whose answers are read one by one. */
 class Wire extends RawConnection {
   /** The next answer, as text. */
   async answer() {
+    return (await this.answerBytes()).toString();
+  }
+
+  /** The next answer. */
+  async answerBytes() {
     let end;
     await this.changes.until(() => {
-      const text = this.received.toString("latin1");
-      const head = text.indexOf("\r\n\r\n");
-      if (head === -1) return this.end !== null;
-      const length = Number(/^content-length: (\d+)$/im.exec(text.slice(0, head))?.[1] ?? 0);
-      end = head + 4 + length;
+      const head = this.received.indexOf("\r\n\r\n");
+      if (head !== -1) end = head + 4 + this._bodyLength(head);
       return this.received.length >= end || this.end !== null;
     });
-    const text = this.received.subarray(0, end).toString();
-    this.received = this.received.subarray(end ?? this.received.length);
-    return text;
+    const bytes = this.received.subarray(0, end);
+    this.received = this.received.subarray(bytes.length);
+    return bytes;
+  }
+
+  /** Bytes of the body behind a head that ends here; infinitely many if that is not known yet. */
+  _bodyLength(end) {
+    const head = this.received.toString("latin1", 0, end);
+    if (/^transfer-encoding: chunked$/im.test(head)) {
+      return readChunks(this.received.subarray(end + 4))?.length ?? Infinity;
+    }
+    return Number(/^content-length: (\d+)$/im.exec(head)?.[1] ?? 0);
   }
 
   /** Sends a request, and resolves with its answer. */
   ask(text) {
     this.write(text);
     return this.answer();
+  }
+
+  /** Sends a request, and resolves with its answer. */
+  askBytes(text) {
+    this.write(text);
+    return this.answerBytes();
   }
 }
 
@@ -619,21 +651,208 @@ test("what the application puts into writeBuffer is there when the session ends"
   assert.deepEqual(await ended, [{ type: "message", data: "foo" }]);
 });
 
-test("a long answer is compressed for who takes it so", async (t) => {
+const LONG = "x".repeat(2000);
+const INFLATE = { gzip: gunzipSync, deflate: inflateSync };
+
+/** Splits an answer with a body that is plain, or compressed and in chunks. */
+function unpack(bytes, sid) {
+  const end = bytes.indexOf("\r\n\r\n") + 4;
+  const head = anonymous(bytes.subarray(0, end).toString(), sid);
+  const encoding = /\r\nContent-Encoding: (\w+)\r\n/.exec(head)?.[1];
+  const body =
+    encoding === undefined ? bytes.subarray(end) : INFLATE[encoding](readChunks(bytes.subarray(end)).body);
+  return { head, encoding, body: body.toString() };
+}
+
+/** Has a session answer a GET with a message, and what has been sent before. */
+async function answerWith({ connection, sid, conn }, data, headers, options) {
+  conn.send(data, options);
+  // the worker has it before the GET comes
+  assert.notEqual(conn.writeBuffer.length, 0);
+  return unpack(await connection.askBytes(get(sid, headers)), sid);
+}
+
+/** What clients say that they accept, and what they get. */
+const ENCODINGS = [
+  [undefined, undefined],
+  ["gzip, deflate, br, zstd", "gzip"],
+  ["gzip, deflate", "gzip"],
+  ["gzip", "gzip"],
+  ["GZIP", "gzip"],
+  ["deflate", "deflate"],
+  ["deflate, gzip", "deflate"],
+  ["gzip;q=1.0,deflate;q=0.6,identity;q=0.3", "gzip"],
+  ["gzip;q=0.5, deflate;q=0.501", "deflate"],
+  ["gzip;q=0, *", "deflate"],
+  ["*", "gzip"],
+  ["*, deflate", "deflate"],
+  ["*;q=0", undefined],
+  ["identity", undefined],
+  ["identity, *;q=0.1", "gzip"],
+  ["br", undefined],
+  ["", undefined],
+];
+
+/** The same in forms about which there can be two opinions. */
+const UNCLEAR_ENCODINGS = [
+  ["gzip;q=.5, deflate;q=0.4", "gzip"],
+  ["gzip;q=0.1;x=y, deflate", "deflate"],
+  ["gzip;Q=0.1, deflate", "gzip"],
+  ["gzip;x=y;q=0, deflate;q=0.1", "deflate"],
+  ["gzip deflate", undefined],
+];
+
+for (const [accepted, expected] of [...ENCODINGS, ...UNCLEAR_ENCODINGS]) {
+  test(`an answer to who accepts ${JSON.stringify(accepted)}`, async (t) => {
+    const server = await open(t, { io: { cors: { origin: "http://here" } } });
+    const talk = await session(server, { Origin: "http://here" });
+    const headers = { Origin: "http://here", "Accept-Encoding": accepted };
+    const isPlain = (await answerWith(talk, LONG, headers, { compress: false })).encoding === undefined;
+    const { head, body } = await answerWith(talk, LONG, headers);
+    assert.ok(isPlain);
+    assert.equal(body, `4${LONG}`);
+    const plain = expected === undefined;
+    assert.equal(
+      head,
+      "HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin: http://here\r\nVary: Origin\r\n" +
+        "Content-Type: text/plain; charset=UTF-8\r\n" +
+        (plain ? "Content-Length: 2001\r\n" : `Content-Encoding: ${expected}\r\n`) +
+        "cache-control: no-store\r\nDate: <date>\r\nConnection: keep-alive\r\nKeep-Alive: timeout=5\r\n" +
+        (plain ? "\r\n" : "Transfer-Encoding: chunked\r\n\r\n"),
+    );
+    // the connection is as good as before
+    assert.equal(bodyOf(await talk.connection.ask(post(talk.sid, "4a", headers))), "ok");
+    if (!isStock) assert.equal(newParsers(), ENCODINGS.some(([it]) => it === accepted) ? 0 : 1);
+  });
+}
+
+const GZIP = { "Accept-Encoding": "gzip" };
+
+both(
+  "an answer is compressed from the threshold on",
+  async (server) => {
+    const talk = await session(server);
+    const seen = [];
+    for (const length of [98, 99, 100]) seen.push(await answerWith(talk, "x".repeat(length), GZIP));
+    for (const length of [72, 73, 76]) seen.push(await answerWith(talk, Buffer.alloc(length), GZIP));
+    talk.conn.send("éx");
+    seen.push(await answerWith(talk, "é".repeat(47), GZIP));
+    assert.deepEqual(
+      seen.map(({ encoding }) => encoding),
+      [undefined, "gzip", "gzip", undefined, "gzip", "gzip", "gzip"],
+    );
+    return seen;
+  },
+  { io: { httpCompression: { threshold: 100 } } },
+);
+
+both(
+  "the first answer is compressed as well",
+  async (server) => {
+    server.io.engine.generateId = () => "first";
+    const answers = [];
+    for (const accepted of ["gzip, deflate", "deflate", "identity", "gzip;q=.5"]) {
+      const connection = wire(server);
+      answers.push(
+        unpack(await connection.askBytes(get(undefined, { "Accept-Encoding": accepted })), "first"),
+      );
+      connection.destroy();
+      server.io.engine.clients.first.close();
+    }
+    const encodings = answers.map(({ encoding }) => encoding);
+    assert.deepEqual(encodings, ["gzip", "deflate", undefined, "gzip"]);
+    return answers;
+  },
+  { io: { httpCompression: { threshold: 0 }, cookie: true } },
+);
+
+test("an answer is not compressed if none of its packets may be", async (t) => {
   const server = await open(t);
-  const polling = await RawPolling.open(server);
-  const conn = server.io.engine.clients[polling.sid];
-  for (const [headers, encoding] of [
-    [{}, undefined],
-    [{ "Accept-Encoding": "gzip, deflate" }, "gzip"],
-  ]) {
-    conn.send("x".repeat(2000));
-    const answer = await polling.poll(headers);
-    assert.equal(answer.headers["content-encoding"], encoding);
-    const body = encoding === undefined ? answer.body : gunzipSync(answer.bytes).toString();
-    assert.equal(body, `4${"x".repeat(2000)}`);
+  const polling = await RawPolling.connect(server);
+  const [socket] = server.io.of("/").sockets.values();
+  const seen = [];
+  const see = async () => {
+    const { headers } = await polling.poll(GZIP);
+    seen.push(headers["content-encoding"]);
+  };
+  for (const emitter of [server.io.compress(false), socket.compress(false), server.io, socket]) {
+    emitter.emit("long", LONG);
+    await see();
   }
+  socket.compress(false).emit("long", LONG);
+  socket.emit("short");
+  assert.equal(socket.conn.writeBuffer.length, 2);
+  await see();
+  assert.deepEqual(seen, [undefined, undefined, "gzip", "gzip", "gzip"]);
+  if (!isStock) assert.equal(newParsers(), 0);
 });
+
+test("a connection is closed behind a compressed answer if the client wants that", async (t) => {
+  const server = await open(t);
+  const talk = await session(server);
+  const { head, body } = await answerWith(talk, LONG, { ...GZIP, Connection: "close" });
+  assert.equal(body, `4${LONG}`);
+  assert.match(head, /\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n$/);
+  assert.equal(await talk.connection.ended(), "FIN");
+  if (!isStock) assert.equal(newParsers(), 0);
+});
+
+/** Values of the option `httpCompression`, the encoding that they lead to, and who it is that answers. */
+const COMPRESSIONS = [
+  [false, undefined, WORKERS],
+  [true, "gzip", WORKERS],
+  [{}, "gzip", WORKERS],
+  [{ threshold: 2001, level: 0 }, "gzip", WORKERS],
+  [{ threshold: 2001, level: 9 }, "gzip", WORKERS],
+  [{ threshold: 2001, level: -1 }, "gzip", WORKERS],
+  [{ threshold: 2002 }, undefined, WORKERS],
+  [{ threshold: 100, memLevel: 1 }, "gzip", NODE],
+  [{ threshold: 100, level: 1.5 }, "gzip", NODE],
+];
+
+for (const [httpCompression, expected, road] of COMPRESSIONS) {
+  test(`httpCompression: ${JSON.stringify(httpCompression)}`, async (t) => {
+    const server = await open(t, { io: { httpCompression } });
+    const talk = await session(server);
+    newParsers();
+    talk.conn.send(LONG);
+    const bytes = await talk.connection.askBytes(get(talk.sid, GZIP));
+    const { encoding, body } = unpack(bytes, talk.sid);
+    assert.deepEqual([encoding, body], [expected, `4${LONG}`]);
+    assert.equal(bytes.length > 2000, encoding === undefined || httpCompression.level === 0);
+    if (!isStock) assert.equal(newParsers(), road === NODE ? 1 : 0);
+  });
+}
+
+test("a long compressed answer to a client that takes its time", async (t) => {
+  const server = await open(t);
+  const { connection, sid, conn } = await session(server);
+  // text that deflate makes little of
+  const text = randomBytes(3e6).toString("base64");
+  conn.send(text);
+  connection.socket.pause();
+  connection.write(get(sid, GZIP));
+  await eventually(() => conn.writeBuffer.length === 0, "the answer on its way");
+  connection.socket.resume();
+  const { encoding, body } = unpack(await connection.answerBytes(), sid);
+  assert.equal(encoding, "gzip");
+  assert.ok(body === `4${text}`);
+  assert.equal(bodyOf(await connection.ask(post(sid, "4a"))), "ok");
+  if (!isStock) assert.equal(newParsers(), 0);
+});
+
+for (const how of ["resets the connection", "leaves by the session's end"]) {
+  both(`a client that ${how} in the middle of a compressed answer`, async (server) => {
+    const { sid, conn, ends } = await session(server);
+    const other = wire(server);
+    conn.send(randomBytes(6e6).toString("base64"));
+    other.write(get(sid, GZIP));
+    await other.changes.until(1);
+    if (how === "resets the connection") other.reset();
+    else conn.close();
+    return [ends.list.length, await accepted(server, 1)];
+  });
+}
 
 both("an answer of many megabytes to a client that takes its time", async (server) => {
   const { connection, sid, conn } = await session(server);

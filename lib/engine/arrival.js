@@ -27,6 +27,9 @@ const { FOREIGN, POLL, WEBSOCKET } = codes.beginnings;
 
 const { ANNOUNCED, REFUSED } = codes.receptions;
 
+/** The level of compression that zlib takes by itself. */
+const DEFAULT_LEVEL = 6;
+
 /** Of a request that the native engine looks at. */
 const MOST = { bytes: codes.requests.LONGEST_REQUEST, headers: codes.requests.MOST_HEADERS };
 
@@ -93,6 +96,7 @@ class Arrivals {
       path,
       ...keepAlive,
       compressFrom: httpCompression ? (httpCompression.threshold ?? 0) : Infinity,
+      level: httpCompression ? levelOf(httpCompression) : undefined,
       maxBody: maxHttpBufferSize,
       hasCors: server._plainCors !== undefined,
       shows: server._showsAllRequests(),
@@ -389,6 +393,14 @@ class Arrival extends Stream {
     this._origin?.end();
     this.bridge.commands.hangUp(this.id, false);
   }
+}
+
+/** The level of compression that the option `httpCompression` asks for; undefined: it takes Node's zlib to do what it says. */
+function levelOf(options) {
+  for (const name in options) if (name !== "threshold" && name !== "level") return undefined;
+  const { level = -1 } = options;
+  if (!Number.isInteger(level) || level < -1 || level > 9) return undefined;
+  return level === -1 ? DEFAULT_LEVEL : level;
 }
 
 function noop() {}

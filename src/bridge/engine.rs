@@ -111,8 +111,10 @@ pub struct RoadTerms {
     pub keep_alive: f64,
     /// The seconds of it that clients are told of.
     pub announced: f64,
-    /// Bytes from which on answers are Node's, if the client takes them compressed.
+    /// Bytes from which on answers are compressed, if the client takes them so.
     pub compress_from: f64,
+    /// The level of compression, 0 to 9; `undefined`: it is Node's business.
+    pub level: Option<u32>,
     /// Bytes that the body of a POST may have.
     pub max_body: f64,
     /// Whether answers depend on the origin.
@@ -342,6 +344,7 @@ impl NativeEngine {
             keep_alive: milliseconds(terms.keep_alive),
             announced: terms.announced.max(0.0) as u64,
             compress_from: terms.compress_from.clamp(0.0, LARGEST_PAYLOAD) as usize,
+            level: terms.level.map(|level| level.min(9)),
             max_body: terms.max_body.clamp(0.0, LARGEST_PAYLOAD) as usize,
             has_cors: terms.has_cors,
             shows: terms.shows,

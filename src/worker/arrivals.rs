@@ -25,22 +25,25 @@
 //!
 //! What the application has seen goes on in JavaScript, with the objects that it was shown, if it is not answered here.
 
-use std::io::{ErrorKind, IoSlice};
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::task::AbortHandle;
 
+use super::answer::{Answer, Progress};
 use super::deadlines::Holder;
 use super::event::{Announcement, Kind};
 use super::recovery::{take_turn, Subject};
+use super::road::{Form, Terms};
 use super::{Shared, Worker};
 use crate::os::fd::FdStream;
 use crate::panics::panic_point;
 use crate::protocol::engine_io::packet::Handshake;
 use crate::protocol::engine_io::Protocol;
 use crate::protocol::error::Ending;
+use crate::protocol::http::coding::{Accepted, Encoder};
 use crate::protocol::http::request::{self, PollRequest, Reading, UpgradeRequest};
 use crate::protocol::http::response::{answer, Body, Then};
 use crate::protocol::ids::{ConnectionId, StreamId};
@@ -48,6 +51,9 @@ use crate::protocol::polling::{Polling, Traveller, Waiter};
 
 /// How long a connection may say nothing, or not enough, before Node's own time limits begin to count.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Bytes that a handshake may have for us to know how it is answered before there is one.
+const LONGEST_HANDSHAKE: usize = 512;
 
 /// A connection that has been accepted.
 pub(super) struct Arrival {
@@ -78,8 +84,8 @@ pub enum Stage {
     Receiving { owner: ConnectionId },
     /// The packets of a POST are being read by JavaScript.
     Posting { owner: ConnectionId, reply: Reply },
-    /// The rest of an answer waits for room.
-    Writing { rest: Vec<u8>, then: Then },
+    /// The rest of an answer waits for room, or for its turn.
+    Writing { rest: Answer, then: Then },
 }
 
 /// What the application has to add to an answer, lines with their ends; `None`: it does not see the request, and the
@@ -96,7 +102,7 @@ pub struct Reply {
 #[derive(Clone, Copy)]
 pub struct Get {
     pub length: usize,
-    accepts_encodings: bool,
+    accepted: Accepted,
     keeps_alive: bool,
 }
 
@@ -104,9 +110,16 @@ impl From<&PollRequest<'_>> for Get {
     fn from(poll: &PollRequest<'_>) -> Get {
         Get {
             length: poll.head + poll.body.unwrap_or(0),
-            accepts_encodings: poll.accepts_encodings,
+            accepted: poll.accepted,
             keeps_alive: poll.keeps_alive,
         }
+    }
+}
+
+impl Get {
+    /// Whether the answer to it, if it opens a session, is none that takes Node.
+    pub fn can_open(self, terms: &Terms) -> bool {
+        terms.form(self.accepted, LONGEST_HANDSHAKE) != Form::Nodes
     }
 }
 
@@ -141,13 +154,14 @@ async fn wait(shared: Shared, id: StreamId, fd: Rc<FdStream>) {
     }
 }
 
-/// The task that writes what there was no room for.
+/// The task that writes what there was no room for, or no time.
 async fn write(shared: Shared, id: StreamId, fd: Rc<FdStream>) {
     loop {
         let Ok(mut ready) = fd.writable().await else { return };
         match take_turn(&shared, |worker| worker.write_on_turn(id, &fd)) {
-            Some(Look::Again) => ready.clear_ready(),
-            _ => return,
+            Some(Progress::NoRoom) => ready.clear_ready(),
+            Some(Progress::Spent) => tokio::task::yield_now().await,
+            Some(Progress::Done) | None => return,
         }
     }
 }
@@ -297,7 +311,7 @@ impl Worker {
         let get = Get::from(&poll);
         let Some(sid) = poll.sid else {
             return if poll.body.is_none() {
-                self.on_opening(id, fd, &poll, get)
+                self.on_opening(id, fd, &poll, get, &terms)
             } else {
                 self.look_elsewhere(id)
             };
@@ -367,7 +381,17 @@ impl Worker {
     }
 
     /// Shows JavaScript a GET for a new session.
-    fn on_opening(&mut self, id: StreamId, fd: &FdStream, poll: &PollRequest<'_>, get: Get) -> Look {
+    fn on_opening(
+        &mut self,
+        id: StreamId,
+        fd: &FdStream,
+        poll: &PollRequest<'_>,
+        get: Get,
+        terms: &Terms,
+    ) -> Look {
+        if !get.can_open(terms) {
+            return self.look_elsewhere(id);
+        }
         self.announce(id, fd, &poll.lines(), Announcement::default(), Stage::Opening(get))
     }
 
@@ -498,7 +522,7 @@ impl Worker {
         if let Some(Stage::Posting { reply: Reply { headers, then }, .. }) = stage {
             let (headers, then) = (headers.take(), *then);
             let first = headers.as_deref().unwrap_or(cors);
-            self.write_answer(id, answer(first, Body::Ok, "", unix_now(), then), then);
+            self.write_answer(id, Answer::whole(answer(first, Body::Ok, "", unix_now(), then)), then);
         }
     }
 
@@ -508,36 +532,52 @@ impl Worker {
             return false;
         };
         let Some(terms) = self.road.terms() else { return false };
-        !(compress && get.accepts_encodings && length >= terms.compress_from)
+        !compress || terms.form(get.accepted, length) != Form::Nodes
     }
 
-    /// Answers the GET that waits on a stream. `cors`, `last`: headers, lines with their ends.
-    pub(super) fn answer_on_road(&mut self, id: StreamId, cors: &str, last: &str, payload: &str) {
+    /// Answers the GET that waits on a stream. `cors`, `last`: headers, lines with their ends. `compress`: whether the
+    /// application allows that.
+    pub(super) fn answer_on_road(
+        &mut self,
+        id: StreamId,
+        cors: &str,
+        last: &str,
+        payload: String,
+        compress: bool,
+    ) {
         let Some(arrival) = self.arrivals.get_mut(&id) else { return };
         let Stage::Waiting { get, headers, .. } = &mut arrival.stage else { return };
         let (get, headers) = (*get, headers.take());
         arrival.stage = Stage::Looking;
         arrival.is_announced = false;
         let fd = arrival.fd.clone();
-        let then = match self.road.terms() {
-            Some(terms) => poll_then(&terms, get),
-            None => Then::Close,
+        let (then, form) = match self.road.terms() {
+            Some(terms) if compress => (poll_then(&terms, get), terms.form(get.accepted, payload.len())),
+            Some(terms) => (poll_then(&terms, get), Form::Plain),
+            None => (Then::Close, Form::Plain),
         };
         if fd.skip(get.length, &mut [0; 1024]).is_err() {
             return self.hang_up(id);
         }
         let first = headers.as_deref().unwrap_or(cors);
-        self.write_answer(id, answer(first, Body::Payload(payload), last, unix_now(), then), then);
+        let head = |body| answer(first, body, last, unix_now(), then);
+        let answer = match form {
+            Form::Encoded(coding, level) => {
+                let body = Encoder::new(coding, level, payload);
+                Answer::encoded(head(Body::Encoded(coding)), body, &mut self.work)
+            }
+            Form::Plain | Form::Nodes => Answer::whole(head(Body::Payload(&payload))),
+        };
+        self.write_answer(id, answer, then);
     }
 
-    fn write_answer(&mut self, id: StreamId, mut bytes: Vec<u8>, then: Then) {
+    fn write_answer(&mut self, id: StreamId, mut answer: Answer, then: Then) {
         let Some(arrival) = self.arrivals.get_mut(&id) else { return };
         let fd = arrival.fd.clone();
-        match write_some(&fd, &bytes) {
-            Ok(written) if written == bytes.len() => self.on_answered(id, then),
-            Ok(written) => {
-                bytes.drain(..written);
-                arrival.stage = Stage::Writing { rest: bytes, then };
+        match answer.write(&fd, &mut self.work) {
+            Ok(Progress::Done) => self.on_answered(id, then),
+            Ok(Progress::NoRoom | Progress::Spent) => {
+                arrival.stage = Stage::Writing { rest: answer, then };
                 arrival.due = None;
                 let Some(this) = self.this.upgrade() else { return };
                 let task = tokio::task::spawn_local(write(this, id, fd));
@@ -549,32 +589,30 @@ impl Worker {
         }
     }
 
-    /// There is room again.
-    fn write_on_turn(&mut self, id: StreamId, fd: &FdStream) -> Look {
+    /// There is room again, or time.
+    fn write_on_turn(&mut self, id: StreamId, fd: &FdStream) -> Progress {
         self.now = Instant::now();
-        let look = self.contained(Subject::Stream(id), |worker| worker.write_on(id, fd));
+        self.work.begin();
+        let progress = self.contained(Subject::Stream(id), |worker| worker.write_on(id, fd));
         self.finish_turn();
-        look.unwrap_or(Look::Done)
+        progress.unwrap_or(Progress::Done)
     }
 
-    fn write_on(&mut self, id: StreamId, fd: &FdStream) -> Look {
+    fn write_on(&mut self, id: StreamId, fd: &FdStream) -> Progress {
         let Some(Arrival { stage: Stage::Writing { rest, then }, .. }) = self.arrivals.get_mut(&id) else {
-            return Look::Done;
+            return Progress::Done;
         };
         let then = *then;
-        match write_some(fd, rest) {
-            Ok(written) if written == rest.len() => {
+        match rest.write(fd, &mut self.work) {
+            Ok(Progress::Done) => {
                 self.on_answered(id, then);
                 self.watch_arrival(id);
-                Look::Done
+                Progress::Done
             }
-            Ok(written) => {
-                rest.drain(..written);
-                Look::Again
-            }
+            Ok(progress) => progress,
             Err(_) => {
                 self.hang_up(id);
-                Look::Done
+                Progress::Done
             }
         }
     }
@@ -774,7 +812,7 @@ impl Worker {
         let mut polling = Polling::default();
         polling.traveller = Some(Box::new(traveller));
         self.open_travelling(connection, polling);
-        self.answer_on_road(id, first, cookie, &handshake);
+        self.answer_on_road(id, first, cookie, handshake, true);
     }
 }
 
@@ -808,7 +846,7 @@ impl Opening<'_> {
     }
 }
 
-fn poll_then(terms: &super::road::Terms, get: Get) -> Then {
+fn poll_then(terms: &Terms, get: Get) -> Then {
     if get.keeps_alive {
         Then::KeepAlive(terms.announced)
     } else {
@@ -819,20 +857,6 @@ fn poll_then(terms: &super::road::Terms, get: Get) -> Then {
 /// Whether a request of so many bytes is all that a client has said.
 fn has_only(fd: &FdStream, length: usize, buffer: &mut [u8]) -> bool {
     matches!(fd.peek(&mut buffer[..=length]), Ok(there) if there == length)
-}
-
-/// Writes as much as there is room for.
-fn write_some(fd: &FdStream, bytes: &[u8]) -> std::io::Result<usize> {
-    let mut written = 0;
-    while written < bytes.len() {
-        match fd.write(&[IoSlice::new(&bytes[written..])]) {
-            Ok(count) => written += count,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(written)
 }
 
 /// Seconds since the beginning of 1970.

@@ -44,7 +44,7 @@ impl FirstRequest {
             return None;
         }
         let stage = match poll.sid {
-            None if poll.body.is_none() => Stage::Opening(get),
+            None if poll.body.is_none() && get.can_open(&terms) => Stage::Opening(get),
             Some(sid) if terms.shows => {
                 Stage::Shown { owner: road.find(sid)?, get, head: poll.body.map(|_| poll.head) }
             }
@@ -89,6 +89,7 @@ mod tests {
             keep_alive: Duration::from_secs(5),
             announced: 5,
             compress_from: 1024,
+            level: Some(6),
             max_body: 1_000_000,
             has_cors: false,
             shows,

@@ -289,7 +289,7 @@ impl Worker {
             #[cfg(unix)]
             Waiter::Stream(stream) => {
                 let cors = polling.traveller.as_ref().map_or("", |traveller| &traveller.cors);
-                self.answer_on_road(stream, cors, "", &payload);
+                self.answer_on_road(stream, cors, "", payload, false);
             }
         }
     }

@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 #[cfg(unix)]
+mod answer;
+#[cfg(unix)]
 mod arrivals;
 mod broadcast;
 pub mod command;

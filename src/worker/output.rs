@@ -368,7 +368,7 @@ impl Worker {
             (Payload::Binary(payload), _) => self.events.poll_answer_binary(id, payload, compress),
             #[cfg(unix)]
             (Payload::Text(payload), Waiter::Stream(stream)) => {
-                self.answer_on_road(stream, &cors, "", &payload);
+                self.answer_on_road(stream, &cors, "", payload, compress);
             }
         }
         self.note_if_sent(id);

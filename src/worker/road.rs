@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 
+use crate::protocol::http::coding::{Accepted, Coding};
 use crate::protocol::ids::ConnectionId;
 
 /// What holds for the requests that workers answer by themselves.
@@ -19,14 +20,38 @@ pub struct Terms {
     pub keep_alive: Duration,
     /// The seconds of it that clients are told of.
     pub announced: u64,
-    /// Bytes from which on an answer is compressed, by Node.
+    /// Bytes from which on an answer is compressed.
     pub compress_from: usize,
+    /// The level of compression, 0 to 9; `None`: it takes Node to do it as the application wants it.
+    pub level: Option<u32>,
     /// Bytes that the body of a POST may have.
     pub max_body: usize,
     /// Whether answers depend on where the page comes from that asks.
     pub has_cors: bool,
     /// Whether the application sees the requests of sessions before they are answered.
     pub shows: bool,
+}
+
+/// How a payload is an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    Plain,
+    /// Compressed, at this level.
+    Encoded(Coding, u32),
+    /// In a way that Node has to find.
+    Nodes,
+}
+
+impl Terms {
+    /// How a payload of so many bytes, which may be compressed, is the answer to who accepts that.
+    pub fn form(&self, accepted: Accepted, length: usize) -> Form {
+        match (accepted, self.level) {
+            _ if length < self.compress_from => Form::Plain,
+            (Accepted::Plain, _) => Form::Plain,
+            (Accepted::Coding(coding), Some(level)) => Form::Encoded(coding, level),
+            _ => Form::Nodes,
+        }
+    }
 }
 
 /// The road, which JavaScript opens and closes: it is open while the application could not tell the difference.

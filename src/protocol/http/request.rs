@@ -4,6 +4,7 @@
 //! `lib/engine/`. What is recognised here is the ordinary one, about which there can be no two opinions; anything else is
 //! left to them, unread.
 
+use crate::protocol::http::coding::{accepted, Accepted};
 use crate::protocol::websocket::switching_protocols;
 
 /// Bytes of a request's head that are looked at. Longer ones are Node's, whose own limit is no lower.
@@ -59,8 +60,8 @@ pub struct PollRequest<'a> {
     pub sid: Option<&'a str>,
     /// Where the page that it is sent for comes from.
     pub origin: Option<&'a str>,
-    /// Whether the client says what it takes in place of plain text.
-    pub accepts_encodings: bool,
+    /// What the client takes in place of plain text.
+    pub accepted: Accepted,
     /// Whether another request may follow.
     pub keeps_alive: bool,
     lines: Lines<'a>,
@@ -189,7 +190,7 @@ fn recognise<'a>(request: &httparse::Request<'_, 'a>, bytes: &'a [u8]) -> Option
                 path,
                 sid: query.sid,
                 origin: deciding.origin.and_then(|origin| std::str::from_utf8(origin).ok()),
-                accepts_encodings: deciding.encodings.is_some(),
+                accepted: deciding.encodings.map_or(Accepted::Plain, accepted),
                 keeps_alive: deciding.connection.is_none_or(|it| it.eq_ignore_ascii_case(b"keep-alive")),
                 lines,
             }))
@@ -294,6 +295,7 @@ fn is_key(key: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::http::coding::Coding;
 
     const HEAD: &str = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: here:3000\r\n";
     const REST: &str =
@@ -408,14 +410,18 @@ mod tests {
         let text = format!("{GET}Origin: http://here\r\nX: y: z\r\nConnection: close\r\n\r\n");
         let get = poll(&text).unwrap();
         assert_eq!((get.head, get.body, get.path, get.sid), (text.len(), None, "/socket.io/", None));
-        assert_eq!((get.origin, get.keeps_alive, get.accepts_encodings), (Some("http://here"), false, false));
+        assert_eq!(
+            (get.origin, get.keeps_alive, get.accepted),
+            (Some("http://here"), false, Accepted::Plain)
+        );
         assert_eq!(
             get.lines(),
             "Host\nhere\nOrigin\nhttp://here\nX\ny: z\nConnection\nclose\n/socket.io/?EIO=4&transport=polling&t=abc"
         );
         let text = format!("{GET}Connection: Keep-Alive\r\nAccept-Encoding: gzip\r\nX: \r\n\r\n");
         let get = poll(&text).unwrap();
-        assert!(get.keeps_alive && get.accepts_encodings && get.lines().contains("\nX\n\n/"));
+        assert_eq!(get.accepted, Accepted::Coding(Coding::Gzip));
+        assert!(get.keeps_alive && get.lines().contains("\nX\n\n/"));
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! Answers to the requests of a client that polls, byte for byte as Node's HTTP server writes them.
 
+use super::coding::Coding;
+
 /// What an answer has in its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Body<'a> {
     /// Packets, for a GET.
     Payload(&'a str),
+    /// The same, compressed, of which the chunks are to follow.
+    Encoded(Coding),
     /// The confirmation of a POST.
     Ok,
 }
@@ -21,14 +25,18 @@ pub enum Then {
 /// An answer. `first`: headers that middlewares have set. `last`: what else there is to say. Lines with their ends, both.
 /// `now`: seconds since the beginning of 1970.
 pub fn answer(first: &str, body: Body<'_>, last: &str, now: u64, then: Then) -> Vec<u8> {
-    let (kind, body) = match body {
-        Body::Payload(payload) => ("text/plain; charset=UTF-8", payload),
+    let (kind, coding, body) = match body {
+        Body::Payload(payload) => ("text/plain; charset=UTF-8", None, payload),
+        Body::Encoded(coding) => ("text/plain; charset=UTF-8", Some(coding), ""),
         // text/plain would make some browsers offer a download
-        Body::Ok => ("text/html", "ok"),
+        Body::Ok => ("text/html", None, "ok"),
     };
     let mut out = String::with_capacity(256 + first.len() + last.len() + body.len());
-    let length = body.len().to_string();
-    out.extend(["HTTP/1.1 200 OK\r\n", first, "Content-Type: ", kind, "\r\nContent-Length: ", &length]);
+    out.extend(["HTTP/1.1 200 OK\r\n", first, "Content-Type: ", kind]);
+    match coding {
+        Some(coding) => out.extend(["\r\nContent-Encoding: ", coding.name()]),
+        None => out.extend(["\r\nContent-Length: ", &body.len().to_string()]),
+    }
     out.extend(["\r\ncache-control: no-store\r\n", last, "Date: "]);
     write_date(now, &mut out);
     match then {
@@ -36,6 +44,9 @@ pub fn answer(first: &str, body: Body<'_>, last: &str, now: u64, then: Then) -> 
             out.extend(["\r\nConnection: keep-alive\r\nKeep-Alive: timeout=", &seconds.to_string()]);
         }
         Then::Close => out.push_str("\r\nConnection: close"),
+    }
+    if coding.is_some() {
+        out.push_str("\r\nTransfer-Encoding: chunked");
     }
     out.extend(["\r\n\r\n", body]);
     out.into_bytes()
@@ -106,6 +117,12 @@ mod tests {
             "HTTP/1.1 200 OK\r\nVary: Origin\r\nContent-Type: text/plain; charset=UTF-8\r\nContent-Length: 3\r\n\
              cache-control: no-store\r\nSet-Cookie: a=b\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
              Connection: keep-alive\r\nKeep-Alive: timeout=5\r\n\r\n2é"
+        );
+        assert_eq!(
+            text(answer("", Body::Encoded(Coding::Deflate), "X: y\r\n", 0, Then::KeepAlive(5))),
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=UTF-8\r\nContent-Encoding: deflate\r\n\
+             cache-control: no-store\r\nX: y\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
+             Connection: keep-alive\r\nKeep-Alive: timeout=5\r\nTransfer-Encoding: chunked\r\n\r\n"
         );
         assert_eq!(
             text(answer("", Body::Ok, "", 0, Then::Close)),

@@ -1,0 +1,78 @@
+//! What is still to be written of the answer to a request.
+
+use std::io::{ErrorKind, IoSlice, Result};
+
+use super::work::Work;
+use crate::os::fd::FdStream;
+use crate::protocol::http::coding::Encoder;
+
+/// Bytes from which on no more are compressed before these are written.
+const ENOUGH: usize = 64 << 10;
+
+/// An answer, or the rest of one.
+pub struct Answer {
+    bytes: Vec<u8>,
+    written: usize,
+    /// The rest of its body.
+    body: Option<Box<Encoder>>,
+}
+
+/// How far an answer has come.
+pub enum Progress {
+    /// To its end.
+    Done,
+    /// There is no room for more.
+    NoRoom,
+    /// More of it has to be compressed, in another turn.
+    Spent,
+}
+
+impl Answer {
+    /// One that is complete.
+    pub fn whole(bytes: Vec<u8>) -> Answer {
+        Answer { bytes, written: 0, body: None }
+    }
+
+    /// One of which only the head is there.
+    pub fn encoded(head: Vec<u8>, body: Encoder, work: &mut Work) -> Answer {
+        let mut answer = Answer { bytes: head, written: 0, body: Some(Box::new(body)) };
+        answer.compress(work);
+        answer
+    }
+
+    /// Compresses another piece of the body. `false`: there is none.
+    fn compress(&mut self, work: &mut Work) -> bool {
+        let Some(body) = &mut self.body else { return false };
+        work.compress(body.write_piece(&mut self.bytes));
+        if body.is_done() {
+            self.body = None;
+        }
+        true
+    }
+
+    /// Writes as much as there is room for, and time.
+    pub fn write(&mut self, fd: &FdStream, work: &mut Work) -> Result<Progress> {
+        loop {
+            while self.bytes.len() < ENOUGH && !work.is_spent() && self.compress(work) {}
+            while self.written < self.bytes.len() {
+                match fd.write(&[IoSlice::new(&self.bytes[self.written..])]) {
+                    Ok(count) => self.written += count,
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        self.bytes.drain(..std::mem::take(&mut self.written));
+                        return Ok(Progress::NoRoom);
+                    }
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            self.bytes.clear();
+            self.written = 0;
+            if self.body.is_none() {
+                return Ok(Progress::Done);
+            }
+            if work.is_spent() {
+                return Ok(Progress::Spent);
+            }
+        }
+    }
+}
