@@ -4,7 +4,7 @@ const { Conn } = require("./conn");
 const { admit, admitPolling } = require("./admission");
 const { RequestAttempt, check, findFault, prepare, protocolOf } = require("./handshake");
 const { UpgradeAttempt } = require("./upgrade");
-const { UpgradeResponse } = require("./upgrade-response");
+const { UpgradeResponse, followSocket } = require("./upgrade-response");
 const {
   changeHolder,
   finishRequest,
@@ -153,7 +153,7 @@ class ShownUpgrade extends UpgradeAttempt {
     if (this.state !== TAKEN) {
       this.state = TAKEN;
       this._socket = this.arrival.takeSocket();
-      if (this._res !== undefined) this._res.follow(this._socket);
+      if (this._res !== undefined) followSocket(this._res, this._socket);
     }
     return this._socket;
   }
@@ -247,7 +247,7 @@ class ShownUpgrade extends UpgradeAttempt {
   _pass(conn, sid) {
     const { announcement, arrival, req } = this;
     // whoever listens wants to hear of the end of the WebSocket
-    if (this._res?._eventsCount > 0) this._res.follow(arrival.socket);
+    if (this._res?._eventsCount > 0) followSocket(this._res, arrival.socket);
     const headers = this.response.slice(0, -"\r\n\r\n".length);
     this.state = PASSED;
     changeHolder(req, admit(announcement, conn, sid, req, headers));

@@ -31,17 +31,6 @@ class UpgradeResponse extends ServerResponse {
     Object.defineProperty(this, "socket", SOCKET);
   }
 
-  /** The connection is this one. */
-  follow(socket) {
-    Object.defineProperty(this, "socket", {
-      value: socket,
-      configurable: true,
-      enumerable: true,
-      writable: true,
-    });
-    socket.once("close", emitClose.bind(undefined, this));
-  }
-
   /** Whether the 101 is on its way, or a middleware has answered. */
   get headersSent() {
     return this._isSent;
@@ -85,18 +74,32 @@ class UpgradeResponse extends ServerResponse {
     this._attempt.socket.destroy();
     return this;
   }
+}
 
-  /**
-   * The checks are done: the 101 follows.
-   * @returns {object} the headers that were set, by their names as they were given
-   */
-  complete() {
-    this.writeHead(101, "Switching Protocols");
-    this._isSent = true;
-    const headers = {};
-    for (const name of this.getRawHeaderNames()) headers[name] = this.getHeader(name);
-    return headers;
-  }
+// middlewares may give a response another prototype
+
+/** The connection of an answer to an upgrade request is this one. */
+function followSocket(res, socket) {
+  Object.defineProperty(res, "socket", {
+    value: socket,
+    configurable: true,
+    enumerable: true,
+    writable: true,
+  });
+  socket.once("close", emitClose.bind(undefined, res));
+}
+
+/**
+ * The checks of an upgrade request are done: the 101 follows.
+ * @param {UpgradeResponse} res
+ * @returns {object} the headers that were set, by their names as they were given
+ */
+function completeResponse(res) {
+  res.writeHead(101, "Switching Protocols");
+  res._isSent = true;
+  const headers = {};
+  for (const name of res.getRawHeaderNames()) headers[name] = res.getHeader(name);
+  return headers;
 }
 
 function emitClose(res) {
@@ -119,4 +122,4 @@ function linesOf(headers) {
   });
 }
 
-module.exports = { UpgradeResponse, linesOf };
+module.exports = { UpgradeResponse, completeResponse, followSocket, linesOf };

@@ -20,7 +20,7 @@ const { answerBefore } = require("../node/internals");
 const { isTaken } = require("../node/taken-socket");
 const { warnOnce } = require("../node/warning");
 const { takeOver } = require("./takeover");
-const { UpgradeResponse, linesOf } = require("./upgrade-response");
+const { UpgradeResponse, completeResponse, followSocket, linesOf } = require("./upgrade-response");
 const { ForeignStream, acceptUpgrade } = require("./transports/ws-engine");
 
 const debug = createDebug("engine");
@@ -101,7 +101,7 @@ class UpgradeAttempt {
   get res() {
     if (this._res === undefined) {
       this._res = new UpgradeResponse(this.req, this);
-      this._res.follow(this.socket);
+      followSocket(this._res, this.socket);
     }
     return this._res;
   }
@@ -115,7 +115,7 @@ class UpgradeAttempt {
       refuseUpgrade(this.socket, refusal.code, refusal.context);
       return;
     }
-    this.headers = this._res?.complete();
+    this.headers = this._res === undefined ? undefined : completeResponse(this._res);
     if (server.opts.wsEngine || !this.leadsToSession()) {
       acceptUpgrade(this);
     } else if (switchProtocols(this)) {

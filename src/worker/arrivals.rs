@@ -20,7 +20,7 @@
 //!
 //! ```text
 //!   Looking ── a GET of a session, or all of a POST ──▶ Shown ── PASS ──▶ Waiting, or Posting
-//!                                                         └── DECLINE, or the client hangs up ──▶ (JavaScript's)
+//!                                                         └── DECLINE, or the client says more ──▶ (JavaScript's)
 //! ```
 //!
 //! What the application has seen goes on in JavaScript, with the objects that it was shown, if it is not answered here.
@@ -230,25 +230,17 @@ impl Worker {
         let Some(arrival) = self.arrivals.get_mut(&id) else { return Look::Done };
         match arrival.stage {
             Stage::Looking | Stage::Receiving { .. } => {}
-            Stage::Waiting { get, .. } => {
-                if is_over || !has_only(fd, get.length, &mut self.read_buffer) {
+            // it waits, or somebody makes up their mind about it, who is to know when the client hangs up; the bytes of
+            // the request are still there, so this may be about nothing new
+            Stage::Waiting { get: Get { length, .. }, .. }
+            | Stage::Upgrade { length, .. }
+            | Stage::Opening(Get { length, .. })
+            | Stage::Shown { get: Get { length, .. }, .. } => {
+                if is_over || !has_only(fd, length, &mut self.read_buffer) {
                     self.release(id);
                     return Look::Done;
                 }
                 return Look::Again;
-            }
-            // somebody makes up their mind about it, who is to know when the client hangs up
-            Stage::Upgrade { length, .. }
-            | Stage::Opening(Get { length, .. })
-            | Stage::Shown { get: Get { length, .. }, .. } => {
-                if is_over {
-                    self.release(id);
-                } else if has_only(fd, length, &mut self.read_buffer) {
-                    return Look::Again;
-                } else {
-                    arrival.task = None;
-                }
-                return Look::Done;
             }
             // what comes meanwhile is looked at when that is done
             Stage::Posting { .. } => {
