@@ -841,6 +841,21 @@ test("a long compressed answer to a client that takes its time", async (t) => {
   if (!isStock) assert.equal(newParsers(), 0);
 });
 
+for (const accepted of ["gzip", "gzip;q=.5"]) {
+  both(
+    `the last answer of a session that the application closes, to who accepts ${accepted}`,
+    async (server) => {
+      const { connection, sid, conn, ends } = await session(server);
+      conn.send(LONG);
+      conn.close();
+      const headers = { "Accept-Encoding": accepted };
+      const answers = [unpack(await connection.askBytes(get(sid, headers)), sid)];
+      if (ends.list.length === 0) answers.push(unpack(await connection.askBytes(get(sid, headers)), sid));
+      return [answers, await ends.until(1)];
+    },
+  );
+}
+
 for (const how of ["resets the connection", "leaves by the session's end"]) {
   both(`a client that ${how} in the middle of a compressed answer`, async (server) => {
     const { sid, conn, ends } = await session(server);

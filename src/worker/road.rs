@@ -94,3 +94,33 @@ impl Road {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_compressed_here_is_nodes() {
+        let terms = |level| Terms {
+            path: String::new(),
+            keep_alive: Duration::ZERO,
+            announced: 0,
+            compress_from: 10,
+            level,
+            max_body: 0,
+            has_cors: false,
+            shows: false,
+        };
+        let gzip = Accepted::Coding(Coding::Gzip);
+        for (accepted, level, form) in [
+            (gzip, Some(1), Form::Encoded(Coding::Gzip, 1)),
+            (gzip, None, Form::Nodes),
+            (Accepted::Unclear, Some(1), Form::Nodes),
+            (Accepted::Plain, Some(1), Form::Plain),
+            (Accepted::Plain, None, Form::Plain),
+        ] {
+            assert_eq!(terms(level).form(accepted, 10), form, "{accepted:?} {level:?}");
+            assert_eq!(terms(level).form(accepted, 9), Form::Plain, "{accepted:?} {level:?}");
+        }
+    }
+}
