@@ -787,6 +787,37 @@ test("an answer is not compressed if none of its packets may be", async (t) => {
   if (!isStock) assert.equal(newParsers(), 0);
 });
 
+/** What middlewares do, and the encoding that it leads to for who has asked for gzip. */
+const MIDDLEWARES = {
+  "one that adds a header": [(req, res) => res.setHeader("x-seen", req.headers["accept-encoding"]), "gzip"],
+  "one that forbids encodings": [(req) => delete req.headers["accept-encoding"], undefined],
+  "one that wants another": [(req) => (req.headers["accept-encoding"] = "deflate"), "deflate"],
+  "one that makes headers anew": [
+    (req) => (req.headers = { ...req.headers, "accept-encoding": "deflate" }),
+    "deflate",
+  ],
+};
+
+for (const [name, [act, expected]] of Object.entries(MIDDLEWARES)) {
+  test(`a middleware and a compressed answer: ${name}`, async (t) => {
+    const server = await open(t, { io: { httpCompression: { threshold: 10 } } });
+    server.io.engine.use((req, res, next) => {
+      act(req, res);
+      next();
+    });
+    server.io.engine.removeAllListeners("connection");
+    server.io.engine.generateId = () => "same";
+    const opened = unpack(await wire(server).askBytes(get(undefined, GZIP)), "same");
+    newParsers();
+    const talk = { connection: wire(server), sid: "same", conn: server.io.engine.clients.same };
+    const answer = await answerWith(talk, LONG, GZIP);
+    assert.deepEqual([opened.encoding, answer.encoding], [expected, expected]);
+    assert.equal(answer.body, `4${LONG}`);
+    assert.equal(answer.head.includes("\r\nx-seen: gzip\r\n"), name === "one that adds a header");
+    if (!isStock) assert.equal(newParsers(), expected === "gzip" ? 0 : 1);
+  });
+}
+
 test("a connection is closed behind a compressed answer if the client wants that", async (t) => {
   const server = await open(t);
   const talk = await session(server);

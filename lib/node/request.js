@@ -60,4 +60,13 @@ function hasHeaders(req) {
   return kHeaders === undefined || req[kHeaders] !== null;
 }
 
-module.exports = { fillRequest, hasHeaders, lengthOf, memorize, remakeRequest };
+/** Whether a header of a request, named in small letters, says something else by now than it did when it came. */
+function isChanged(req, name) {
+  if (!hasHeaders(req)) return false;
+  const { rawHeaders } = req;
+  let at = 0;
+  while (at < rawHeaders.length && rawHeaders[at].toLowerCase() !== name) at += 2;
+  return req.headers?.[name] !== rawHeaders[at + 1];
+}
+
+module.exports = { fillRequest, hasHeaders, isChanged, lengthOf, memorize, remakeRequest };

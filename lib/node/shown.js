@@ -9,7 +9,7 @@
 const { IncomingMessage, ServerResponse } = require("http");
 const { Socket } = require("net");
 const { symbolOf } = require("./internals");
-const { fillRequest, lengthOf } = require("./request");
+const { fillRequest, isChanged, lengthOf } = require("./request");
 const { setBytesRead } = require("./taken-socket");
 
 /** Of a request or an answer: who has its connection, with the `socket`. */
@@ -152,7 +152,8 @@ const PLAIN_VALUE = /^[\t\x20-\x7e]*$/;
  * @returns {string|undefined} undefined if anything else was done to the two of them
  */
 function headersAlone(req, res) {
-  if (req._eventsCount > 0 || req.destroyed) return undefined;
+  // workers go by what the client has said that it accepts
+  if (req._eventsCount > 0 || req.destroyed || isChanged(req, "accept-encoding")) return undefined;
   if (res === undefined) return "";
   if (
     res._eventsCount > 0 ||
