@@ -182,6 +182,11 @@ const PASSING = {
 /** Middlewares that do more than that. */
 const TAKING = {
   "one that refuses": () => (req, res, next) => next(new Error("no")),
+  "one that makes other headers of those of the request": () => (req, res, next) => {
+    req.headers = { "x-other": "1" };
+    res.once("finish", () => {});
+    next();
+  },
   "one that refuses requests of sessions": () => (req, res, next) =>
     next(req._query.sid === undefined ? undefined : new Error("no")),
   "one that throws": () => () => {

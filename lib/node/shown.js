@@ -239,7 +239,9 @@ function giveRequest(httpServer, socket, req, res, bytes) {
   giveSocket(httpServer, socket);
   const requests = symbolOf(httpServer, "IncomingMessage");
   const answers = symbolOf(httpServer, "ServerResponse");
-  const { [requests]: Request, [answers]: Answer } = httpServer;
+  const { [requests]: Request, [answers]: Answer, requireHostHeader } = httpServer;
+  // the worker has seen it, and a middleware may have taken it away
+  httpServer.requireHostHeader = false;
   // they are there already
   req._addHeaderLines = () => {};
   httpServer[requests] = function () {
@@ -256,6 +258,7 @@ function giveRequest(httpServer, socket, req, res, bytes) {
   } finally {
     httpServer[requests] = Request;
     httpServer[answers] = Answer;
+    httpServer.requireHostHeader = requireHostHeader;
     delete req._addHeaderLines;
     req.url = url;
     req.method = method;
