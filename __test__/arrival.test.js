@@ -490,6 +490,21 @@ test("a server that is attached to while it begins to listen has one entrance", 
   assert.equal(newParsers(), ONE_IF_STOCK);
 });
 
+test(
+  "the first connection of a server that listens already waits until it says something",
+  { skip: isStock || process.platform !== "linux" },
+  async (t) => {
+    const httpServer = http.createServer().listen(0);
+    await once(httpServer, "listening");
+    const server = adopt(t, new sio.Server(httpServer), httpServer.address().port);
+    const quiet = net.connect(server.port, "127.0.0.1");
+    t.after(() => quiet.destroy());
+    await once(quiet, "connect");
+    await RawWebSocket.open(server);
+    assert.equal(await connections({ httpServer }), 1);
+  },
+);
+
 test("a silent client that resets its connection", async (t) => {
   const server = await open(t);
   const failed = once(server.httpServer, "clientError");

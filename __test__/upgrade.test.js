@@ -167,6 +167,21 @@ test("however often a client probes, its polls are not answered more often", asy
   assert.ok(Date.now() - start >= 300, `five polls in ${Date.now() - start} ms`);
 });
 
+test("a GET that comes when one was to be answered is answered at once", { skip: isStock }, async (t) => {
+  const server = await serve(t);
+  const { polling } = await server.pollingPair();
+  const ws = await upgradeOf(polling, server);
+  ws.text("2probe");
+  assert.equal(await ws.next(), "3probe");
+  // none waits when the first check is due, nor for a while after it
+  await sleep(50);
+  const start = Date.now();
+  assert.deepEqual((await polling.poll()).packets, ["6"]);
+  assert.ok(Date.now() - start < 40, `after ${Date.now() - start} ms`);
+  assert.deepEqual((await polling.poll()).packets, ["6"]);
+  assert.ok(Date.now() - start >= 40, `another one after ${Date.now() - start} ms`);
+});
+
 test("an upgrade packet without a probe is accepted", async (t) => {
   const server = await serve(t);
   const { polling, socket } = await server.pollingPair();

@@ -249,8 +249,6 @@ class Server extends EventEmitter {
     onRequest[kEngine] = this;
     server.on("request", onRequest);
     if (!this.opts.transports.includes("websocket")) return;
-    const entrance = this.opts.wsEngine ? undefined : watchArrivals(this, server, path);
-    if (entrance !== undefined) this._entrances.push(entrance);
     const onUpgrade = (req, socket, head) => {
       if (req.url.startsWith(path)) {
         this.handleUpgrade(req, socket, head);
@@ -263,6 +261,9 @@ class Server extends EventEmitter {
     };
     onUpgrade[kEngine] = this;
     server.on("upgrade", onUpgrade);
+    // now that it is as the first connection will find it: it may listen already
+    const entrance = this.opts.wsEngine ? undefined : watchArrivals(this, server, path);
+    if (entrance !== undefined) this._entrances.push(entrance);
   }
 
   /**

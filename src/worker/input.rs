@@ -383,6 +383,16 @@ impl Worker {
             self.close_over_poll(id);
         } else {
             self.answer_poll(id);
+            self.catch_up_check(id);
+        }
+    }
+
+    /// Answers the GET that has come if there was none when one was to be answered.
+    fn catch_up_check(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connection(id) else { return };
+        let waits = connection.polling.as_ref().is_some_and(|polling| polling.is_writable());
+        if waits && connection.session.take_missed_check() {
+            self.send_packet(id, Type::Noop, &[]);
         }
     }
 }

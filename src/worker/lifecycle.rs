@@ -536,6 +536,8 @@ impl Worker {
         let Some(connection) = self.connection(id) else { return };
         if connection.polling.as_ref().is_some_and(|polling| polling.is_writable()) {
             self.send_packet(id, Type::Noop, &[]);
+        } else {
+            connection.session.note_missed_check();
         }
     }
 

@@ -40,7 +40,7 @@ pub enum State {
     Polling,
     /// As `Polling`, while a WebSocket asks to take over until `until`. `check`: when a waiting GET is answered next, so
     /// that the client can switch.
-    Probing { stream: StreamId, until: Instant, check: Option<Instant> },
+    Probing { stream: StreamId, until: Instant, check: Option<Instant>, missed: bool },
     /// Packets leave through a WebSocket.
     WebSocket { stream: StreamId },
     /// The session ends with the next GET, when the WebSocket that probes takes over, or at `until`.

@@ -33,7 +33,7 @@ impl Session {
             return false;
         }
         let until = turn.now + turn.options.upgrade_timeout;
-        self.state = State::Probing { stream, until, check: None };
+        self.state = State::Probing { stream, until, check: None, missed: false };
         true
     }
 
@@ -70,6 +70,22 @@ impl Session {
                 self.abort_upgrade();
                 ProbeStep::Abort
             }
+        }
+    }
+
+    /// No GET waited when it was to be answered: the next one is answered at once, since the client, if it has the answer
+    /// to its probe, sends no other one and waits for that.
+    pub fn note_missed_check(&mut self) {
+        if let State::Probing { missed, .. } = &mut self.state {
+            *missed = true;
+        }
+    }
+
+    /// Whether a GET that has come is to be answered because there was none before.
+    pub fn take_missed_check(&mut self) -> bool {
+        match &mut self.state {
+            State::Probing { missed, .. } => std::mem::take(missed),
+            _ => false,
         }
     }
 
