@@ -53,7 +53,7 @@ class Arrivals {
     this.server = server;
     this.httpServer = httpServer;
     this.path = path;
-    /** Arrivals with requests about which the application has not made up its mind at once. */
+    /** Requests about which the application has not made up its mind at once. */
     this._pending = [];
   }
 
@@ -145,8 +145,8 @@ class Arrivals {
   }
 
   /** Has a worker tell of the end of a connection if the application takes its time over a request of it. */
-  watchShown(arrival) {
-    if (this._pending.push(arrival) === 1) setImmediate(watchPending, this);
+  watchShown(attempt) {
+    if (this._pending.push(attempt) === 1) setImmediate(watchPending, this);
   }
 
   /** Closes the connections that Node does not have. */
@@ -169,8 +169,8 @@ class Arrivals {
 function watchPending(arrivals) {
   const pending = arrivals._pending;
   arrivals._pending = [];
-  for (const { id, isGone, _shown: shown, bridge } of pending) {
-    if (shown.isPending && !isGone) bridge.commands.watchShown(id);
+  for (const { arrival, isPending } of pending) {
+    if (isPending && !arrival.isGone) arrival.bridge.commands.watchShown(arrival.id);
   }
 }
 
@@ -248,7 +248,12 @@ class Arrival extends Stream {
   _show(attempt) {
     this._shown = attempt;
     this._entrance.run(attempt.begin, attempt);
-    if (attempt.isPending) this.arrivals.watchShown(this);
+    if (attempt.isPending) this.arrivals.watchShown(attempt);
+  }
+
+  /** A request that the application was shown is answered. */
+  forget(attempt) {
+    if (this._shown === attempt) this._shown = undefined;
   }
 
   _openWebSocket(admission) {

@@ -63,6 +63,7 @@ class ShownRequest extends RequestAttempt {
     if (headers !== undefined) {
       this.state = PASSED;
       server._bridge.commands.pass(arrival.id, headers);
+      if (req.method === "POST") server.clients[req._query.sid]._polling.passed = this;
       return;
     }
     if (refusal !== undefined || isForSession) this.take();
@@ -82,8 +83,9 @@ class ShownRequest extends RequestAttempt {
     conn.remoteAddress = remoteAddressOf(this);
     conn._request = req;
     conn._rawRequest = undefined;
-    finishRequest(req);
     req.res = null;
+    finishRequest(req);
+    this.arrival.forget(this);
     return conn;
   }
 
@@ -96,6 +98,11 @@ class ShownRequest extends RequestAttempt {
   /** @override */
   bearErrors() {
     if (this.state === TAKEN) super.bearErrors();
+  }
+
+  /** A worker has answered it. */
+  onAnswered() {
+    if (this.state === PASSED) this.arrival.forget(this);
   }
 
   /** The application does more than to let it pass. */

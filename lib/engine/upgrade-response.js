@@ -31,6 +31,13 @@ class UpgradeResponse extends ServerResponse {
     Object.defineProperty(this, "socket", SOCKET);
   }
 
+  // the constructor of Node's sets it
+  get socket() {
+    return this.req.socket;
+  }
+
+  set socket(_socket) {}
+
   /** Whether the 101 is on its way, or a middleware has answered. */
   get headersSent() {
     return this._isSent;

@@ -268,7 +268,7 @@ class Commands {
    * beyond the usual.
    */
   admit(connection, stream, revision, sid, headers) {
-    const at = this._begin(6, connection);
+    const at = this._beginLate(6, connection);
     this.words[at] = ADMIT;
     this.words[at + 1] = connection;
     this.words[at + 2] = stream;
@@ -282,7 +282,7 @@ class Commands {
   admitPolling(connection, stream, { sid, origin, upgrades, cookie, first, cors }) {
     const lengths = `${Buffer.byteLength(cookie)}\n${Buffer.byteLength(first)}`;
     const text = `${sid}\n${origin}\n${upgrades}\n${lengths}\n${cookie}${first}${cors}`;
-    const at = this._begin(4, connection);
+    const at = this._beginLate(4, connection);
     this.words[at] = ADMIT_POLLING;
     this.words[at + 1] = connection;
     this.words[at + 2] = stream;
@@ -300,7 +300,7 @@ class Commands {
    * lines with their ends.
    */
   pass(stream, headers) {
-    const at = this._begin(3, stream);
+    const at = this._beginLate(3, stream);
     this.words[at] = PASS;
     this.words[at + 1] = stream;
     this.words[at + 2] = headers.length;

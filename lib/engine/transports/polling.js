@@ -253,6 +253,8 @@ class TravellingPolling extends Polling {
   /** @param {Conn} conn */
   constructor(conn) {
     super(conn, FIRST_REQUEST);
+    /** The POST that a worker has, if the application was shown it: see `ShownRequest`. */
+    this.passed = undefined;
     /** The list that `writeBuffer` was last, and how many of its packets are the worker's: others may have been added. */
     this._shown = [];
     this._shownCount = 0;
@@ -286,8 +288,13 @@ class TravellingPolling extends Polling {
 
   /** @override */
   onPosted() {
-    if (this.post !== undefined) super.onPosted();
-    else this.conn.server._bridge.commands.posted(this.conn._handle);
+    if (this.post !== undefined) {
+      super.onPosted();
+    } else {
+      this.passed?.onAnswered();
+      this.passed = undefined;
+      this.conn.server._bridge.commands.posted(this.conn._handle);
+    }
   }
 
   /**
