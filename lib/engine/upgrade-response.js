@@ -1,6 +1,6 @@
 "use strict";
 
-const { ServerResponse } = require("http");
+const { OutgoingMessage, ServerResponse } = require("http");
 
 /** The connection of a request, which may have to be made first. */
 const SOCKET = {
@@ -61,6 +61,16 @@ class UpgradeResponse extends ServerResponse {
 
   flushHeaders() {}
 
+  destroy(error) {
+    tellSocket(this, this.socket);
+    return super.destroy(error);
+  }
+
+  setTimeout(...args) {
+    tellSocket(this, this.socket);
+    return super.setTimeout(...args);
+  }
+
   write(_chunk, encoding, callback) {
     if (typeof encoding === "function") callback = encoding;
     if (typeof callback === "function") process.nextTick(callback);
@@ -93,7 +103,15 @@ function followSocket(res, socket) {
     enumerable: true,
     writable: true,
   });
+  tellSocket(res, socket);
   socket.once("close", emitClose.bind(undefined, res));
+}
+
+/** Where Node keeps the socket of a response to itself, behind an accessor: since Node 22. */
+const kept = Object.getOwnPropertyDescriptor(OutgoingMessage.prototype, "socket");
+
+function tellSocket(res, socket) {
+  kept?.set.call(res, socket);
 }
 
 /**
