@@ -279,9 +279,11 @@ mod tests {
         server.set_nonblocking(true).unwrap();
         let mut three = [MaybeUninit::uninit(); 3];
         assert_eq!(peek(server.as_raw_fd(), &mut three).unwrap(), b"hel");
-        let mut buffer = [0; 5];
+        assert_eq!(read(server.as_raw_fd(), 2).unwrap(), b"he");
+        let mut buffer = [0; 3];
         server.read_exact(&mut buffer).unwrap();
-        assert_eq!(&buffer, b"hello");
+        assert_eq!(&buffer, b"llo");
+        assert_eq!(read(server.as_raw_fd(), 1).unwrap_err().kind(), ErrorKind::WouldBlock);
         assert_eq!(peek(server.as_raw_fd(), &mut three).unwrap_err().kind(), ErrorKind::WouldBlock);
         defer_accept(listener.as_raw_fd(), false).unwrap();
         assert!(peek(-1, &mut three).is_err() && defer_accept(-1, true).is_err());

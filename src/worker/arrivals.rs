@@ -855,3 +855,26 @@ fn has_only(fd: &FdStream, length: usize, buffer: &mut [u8]) -> bool {
 fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_new_session_is_taken_apart() {
+        let text = "sid\nhttp://here\nwebsocket,webtransport\n15\n8\nCookie: é=1\r\nA: 1\r\nB: 2\r\n";
+        let (cookie, first) = ("Cookie: é=1\r\n".len(), "A: 1\r\n".len());
+        let text = text.replacen("15\n8", &format!("{cookie}\n{first}"), 1);
+        let expected = Opening {
+            sid: "sid",
+            origin: Some("http://here"),
+            upgrades: "websocket,webtransport",
+            cookie: "Cookie: é=1\r\n",
+            first: "A: 1\r\n",
+            cors: "B: 2\r\n",
+        };
+        assert_eq!(Opening::parse(&text), expected);
+        assert_eq!(Opening::parse("sid\n\n\n0\n0\n"), Opening { sid: "sid", ..Opening::default() });
+        assert_eq!(Opening::parse("sid\n\n\n9\n9\nshort"), Opening { sid: "sid", ..Opening::default() });
+    }
+}

@@ -333,6 +333,16 @@ mod tests {
     }
 
     #[test]
+    fn the_length_of_a_request_is_known_by_its_head() {
+        let head = "POST /socket.io/?EIO=4&transport=polling&sid=x HTTP/1.1\r\nHost: here\r\n\
+            Content-Type: text/plain\r\nContent-Length: 5\r\n\r\n";
+        assert_eq!(length(format!("{head}4a").as_bytes()), Some(head.len() + 5));
+        assert_eq!(length(format!("{}4a", request("")).as_bytes()), Some(request("").len()));
+        assert_eq!(length(b"GET / HTTP/1.1\r\n\r\n"), None);
+        assert_eq!(length(b"GET /"), None);
+    }
+
+    #[test]
     fn a_part_of_it_is_waited_for() {
         let text = request("");
         for length in 0..text.len() {
