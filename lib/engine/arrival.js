@@ -25,8 +25,6 @@ const debug = createDebug("engine");
 /** What a connection begins with; else, the number of the session that its request names. */
 const { FOREIGN, POLL, WEBSOCKET } = codes.beginnings;
 
-const { ANNOUNCED, REFUSED } = codes.receptions;
-
 /** The level of compression that zlib takes by itself. */
 const DEFAULT_LEVEL = 6;
 
@@ -122,7 +120,7 @@ class Arrivals {
   receive(handle, entrance) {
     const { server, httpServer } = this;
     const { native } = server._bridge;
-    let reception = REFUSED;
+    let isReceived = false;
     let arrival;
     try {
       const beginning = native.lookAt(handle.fd, this.path);
@@ -133,15 +131,14 @@ class Arrivals {
       }
       arrival = new Arrival(this, handle, entrance);
       arrival.register(beginning >= 0 ? beginning : undefined);
-      reception = native.receive(arrival.id, handle.fd);
+      isReceived = native.receive(arrival.id, handle.fd);
     } catch (error) {
       debug("an accepted connection is left to Node: %s", error);
       warnOnce("SOCKEYE_ARRIVALS", "accepted connections are left to Node's HTTP server", error);
     }
-    if (reception === ANNOUNCED) process.nextTick(server._bridge.drain);
-    if (reception !== REFUSED) countIn(httpServer);
+    if (isReceived) countIn(httpServer);
     else if (arrival !== undefined) server._bridge.releaseStream(arrival.id);
-    return reception !== REFUSED;
+    return isReceived;
   }
 
   /** Has a worker tell of the end of a connection if the application takes its time over a request of it. */
@@ -288,7 +285,7 @@ class Arrival extends Stream {
       this.register(connection);
       let isReceived = false;
       try {
-        isReceived = bridge.native.receive(this.id, this._handle.fd) !== REFUSED;
+        isReceived = bridge.native.receive(this.id, this._handle.fd);
       } catch (error) {
         debug("a connection is left to Node: %s", error);
       }

@@ -4,7 +4,7 @@ use napi::bindgen_prelude::Object;
 use napi::{Env, Result};
 use napi_derive::napi;
 
-use super::engine::{ANNOUNCED, DRAIN_HEAD, FOREIGN, POLL, RECEIVED, REFUSED, UNKNOWN, WEBSOCKET};
+use super::engine::{DRAIN_HEAD, FOREIGN, POLL, UNKNOWN, WEBSOCKET};
 use crate::protocol::ids::{GENERATION_BITS, SLOT_BITS};
 use crate::worker::command::{
     COMPRESS, DISCARD, HAS_BUFFERS, IF_IDLE, NOTIFY, NO_TEXT, OPERATIONS, TARGET_CONNECTION, VOLATILE,
@@ -48,17 +48,14 @@ const REQUESTS: &[(&str, u32)] = &[];
 const BEGINNINGS: &[(&str, i32)] =
     &[("FOREIGN", FOREIGN), ("UNKNOWN", UNKNOWN), ("WEBSOCKET", WEBSOCKET), ("POLL", POLL)];
 
-/// How it is received.
-const RECEPTIONS: &[(&str, i32)] = &[("REFUSED", REFUSED), ("RECEIVED", RECEIVED), ("ANNOUNCED", ANNOUNCED)];
-
 /// Objects of numbers: `operations` and `events` by kind, `flags`, `words` for what else a batch is made of, `requests`,
-/// `beginnings`, `receptions`.
+/// `beginnings`.
 ///
 /// # Errors
 /// When V8 cannot make them.
 #[napi(
     catch_unwind,
-    ts_return_type = "Record<'operations' | 'events' | 'flags' | 'words' | 'requests' | 'beginnings' | 'receptions', Record<string, number>>"
+    ts_return_type = "Record<'operations' | 'events' | 'flags' | 'words' | 'requests' | 'beginnings', Record<string, number>>"
 )]
 pub fn codes(env: &Env) -> Result<Object<'_>> {
     let mut codes = Object::new(env)?;
@@ -76,12 +73,10 @@ pub fn codes(env: &Env) -> Result<Object<'_>> {
         }
         codes.set(name, object)?;
     }
-    for (name, table) in [("beginnings", BEGINNINGS), ("receptions", RECEPTIONS)] {
-        let mut object = Object::new(env)?;
-        for &(name, code) in table {
-            object.set(name, code)?;
-        }
-        codes.set(name, object)?;
+    let mut beginnings = Object::new(env)?;
+    for &(name, code) in BEGINNINGS {
+        beginnings.set(name, code)?;
     }
+    codes.set("beginnings", beginnings)?;
     Ok(codes)
 }

@@ -21,8 +21,6 @@ use crate::protocol::websocket;
 use crate::protocol::websocket::deflate::Parameters;
 use crate::worker::command::{Command, OpBatch, Open, Takeover};
 use crate::worker::event::{EventBatch, Inbox};
-#[cfg(unix)]
-use crate::worker::first_request::FirstRequest;
 use crate::worker::recovery::Subject;
 use crate::worker::road::{Road, Terms};
 use crate::worker::WorkerHandle;
@@ -45,15 +43,6 @@ pub const WEBSOCKET: i32 = -3;
 
 /// Of a connection: it begins with a request for a new session that polls.
 pub const POLL: i32 = -4;
-
-/// A connection cannot be received.
-pub const REFUSED: i32 = 0;
-
-/// It is received.
-pub const RECEIVED: i32 = 1;
-
-/// It is received, and there are events.
-pub const ANNOUNCED: i32 = 2;
 
 /// How long JavaScript waits for an answer of a worker.
 const LONGEST_ANSWER: Duration = Duration::from_secs(1);
@@ -144,9 +133,6 @@ pub struct NativeEngine {
     /// The batch that is being handed to JavaScript, and whether the workers may read again because of it.
     batch: Option<(EventBatch, bool)>,
     buffers: Vec<Vec<u8>>,
-    /// The first request of the connection that `lookAt` has seen last, if JavaScript is to hear of it, and its descriptor.
-    #[cfg(unix)]
-    first: Option<(i32, FirstRequest)>,
 }
 
 #[napi]
@@ -189,8 +175,6 @@ impl NativeEngine {
             deflate_threshold: deflate.threshold.max(0.0) as u32,
             batch: None,
             buffers: Vec::new(),
-            #[cfg(unix)]
-            first: None,
         })
     }
 
@@ -306,33 +290,25 @@ impl NativeEngine {
         self.push(connection, Command::Upgrade { connection, takeover })
     }
 
-    /// Node has accepted a connection, which `lookAt` has just looked at, and whose descriptor is to be duplicated. An event
-    /// tells when it has become clear what it begins with. Returns how that went: `REFUSED`, `RECEIVED`, or `ANNOUNCED` if
-    /// the event waits already and `drain` is to be called (see `codes`).
+    /// Node has accepted a connection, whose descriptor is to be duplicated. An event tells when it has become clear what
+    /// it begins with. Returns whether that worked.
     ///
     /// # Errors
     /// When a worker thread cannot be started.
     #[napi(catch_unwind)]
-    pub fn receive(&mut self, stream: u32, fd: i32) -> Result<i32> {
+    pub fn receive(&mut self, stream: u32, fd: i32) -> Result<bool> {
         panic_point!("receive");
         let stream = StreamId::from_word(stream);
         #[cfg(unix)]
-        if let Ok(duplicate) = crate::os::fd::duplicate(fd) {
-            let first = self.first.take().filter(|&(seen, _)| seen == fd);
+        if let Ok(fd) = crate::os::fd::duplicate(fd) {
             // connections that come in a burst have two each for a while: it must not keep Node from accepting others
-            if crate::os::fd::is_scarce(&duplicate) {
-                return Ok(REFUSED);
+            if !crate::os::fd::is_scarce(&fd) {
+                return self.push(stream, Command::Receive { stream, fd }).map(|()| true);
             }
-            let told = first.and_then(|(_, first)| {
-                Some(first.announce(stream, crate::os::fd::addresses(fd)?, &self.inbox))
-            });
-            let (stage, drains) = told.map_or((None, false), |(stage, drains)| (Some(stage.into()), drains));
-            self.push(stream, Command::Receive { stream, fd: duplicate, stage })?;
-            return Ok(if drains { ANNOUNCED } else { RECEIVED });
         }
         #[cfg(not(unix))]
         let _ = (stream, fd);
-        Ok(REFUSED)
+        Ok(false)
     }
 
     /// Opens the road on which workers answer the requests of clients that poll, or closes it.
@@ -376,32 +352,20 @@ impl NativeEngine {
     /// `FOREIGN`, `UNKNOWN`, `WEBSOCKET` or `POLL` (see `codes`). Ours are targets that begin with `path`. If one names a
     /// session whose requests may come past Node, that is its number: the connection is best on the same worker.
     #[napi(catch_unwind)]
-    pub fn look_at(&mut self, fd: i32, path: String) -> i32 {
+    pub fn look_at(&self, fd: i32, path: String) -> i32 {
         panic_point!("lookAt");
         #[cfg(unix)]
         {
             use crate::protocol::http::beginning::{beginning, Beginning, ENOUGH};
-            use crate::protocol::http::request::LONGEST;
-            let mut buffer = [std::mem::MaybeUninit::uninit(); LONGEST];
-            self.first = None;
+            let mut buffer = [std::mem::MaybeUninit::uninit(); ENOUGH];
             match crate::os::fd::peek(fd, &mut buffer) {
-                Ok(bytes) => match beginning(&bytes[..bytes.len().min(ENOUGH)], &path) {
+                Ok(bytes) => match beginning(bytes, &path) {
                     Beginning::Foreign => FOREIGN,
                     Beginning::Unknown => UNKNOWN,
-                    begun => {
-                        let number = match begun {
-                            Beginning::WebSocket => WEBSOCKET,
-                            // the highest bit of a number is free
-                            Beginning::Session(sid) => {
-                                self.road.find(sid).map_or(FOREIGN, |id| id.word() as i32)
-                            }
-                            _ => POLL,
-                        };
-                        if number != FOREIGN && !self.inbox.is_full() {
-                            self.first = FirstRequest::read(bytes, &self.road).map(|it| (fd, it));
-                        }
-                        number
-                    }
+                    Beginning::WebSocket => WEBSOCKET,
+                    Beginning::Poll => POLL,
+                    // the highest bit of a number is free
+                    Beginning::Session(sid) => self.road.find(sid).map_or(FOREIGN, |id| id.word() as i32),
                 },
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => UNKNOWN,
                 Err(_) => FOREIGN,

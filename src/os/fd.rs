@@ -115,23 +115,6 @@ pub fn is_scarce(fd: &OwnedFd) -> bool {
     is_known && fd.as_raw_fd() as u64 >= limit - (limit / 2).min(BURST)
 }
 
-/// The addresses of both ends of a socket that somebody else owns, that of the peer first, if their texts are what Node
-/// makes of them.
-pub fn addresses(fd: RawFd) -> Option<(SocketAddr, SocketAddr)> {
-    with_borrowed(fd, |socket| Ok(names_of(&socket))).ok()?
-}
-
-fn names_of(socket: &Socket) -> Option<(SocketAddr, SocketAddr)> {
-    let peer = socket.peer_addr().ok()?.as_socket()?;
-    let local = socket.local_addr().ok()?.as_socket()?;
-    // Node appends the interface's name
-    let is_scoped = |address: &SocketAddr| match address.ip() {
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
-        IpAddr::V4(_) => false,
-    };
-    (!is_scoped(&peer) && !is_scoped(&local)).then_some((peer, local))
-}
-
 impl FdStream {
     /// Registers the socket with the current runtime. It must be in non-blocking mode, as Node's sockets are.
     ///
@@ -213,9 +196,17 @@ impl FdStream {
         Ok(())
     }
 
-    /// The addresses of both ends: see the function of this name.
+    /// The addresses of both ends, that of the peer first, if their texts are what Node makes of them.
     pub fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
-        names_of(self.io.get_ref())
+        let socket = self.io.get_ref();
+        let peer = socket.peer_addr().ok()?.as_socket()?;
+        let local = socket.local_addr().ok()?.as_socket()?;
+        // Node appends the interface's name
+        let is_scoped = |address: &SocketAddr| match address.ip() {
+            IpAddr::V6(ip) => ip.is_unicast_link_local(),
+            IpAddr::V4(_) => false,
+        };
+        (!is_scoped(&peer) && !is_scoped(&local)).then_some((peer, local))
     }
 
     /// Has the kernel send what is written at once.

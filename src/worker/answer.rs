@@ -10,7 +10,7 @@ use crate::protocol::http::coding::Encoder;
 const ENOUGH: usize = 64 << 10;
 
 /// An answer, or the rest of one.
-pub struct Answer {
+pub(super) struct Answer {
     bytes: Vec<u8>,
     written: usize,
     /// The rest of its body.
@@ -18,7 +18,7 @@ pub struct Answer {
 }
 
 /// How far an answer has come.
-pub enum Progress {
+pub(super) enum Progress {
     /// To its end.
     Done,
     /// There is no room for more.

@@ -69,7 +69,7 @@ pub(super) struct Arrival {
     is_announced: bool,
 }
 
-pub enum Stage {
+enum Stage {
     /// The next request is waited for.
     Looking,
     /// JavaScript has been told of an upgrade request, which takes so many bytes; and the answer to it, but for its end.
@@ -90,18 +90,18 @@ pub enum Stage {
 
 /// What the application has to add to an answer, lines with their ends; `None`: it does not see the request, and the
 /// answer has what all those of its session have.
-pub type Headers = Option<Box<str>>;
+type Headers = Option<Box<str>>;
 
 /// How a POST is answered.
-pub struct Reply {
+struct Reply {
     headers: Headers,
     then: Then,
 }
 
 /// A GET, or a POST that is shown, whose bytes have not been taken.
 #[derive(Clone, Copy)]
-pub struct Get {
-    pub length: usize,
+struct Get {
+    length: usize,
     accepted: Accepted,
     keeps_alive: bool,
 }
@@ -118,7 +118,7 @@ impl From<&PollRequest<'_>> for Get {
 
 impl Get {
     /// Whether the answer to it, if it opens a session, is none that takes Node.
-    pub fn can_open(self, terms: &Terms) -> bool {
+    fn can_open(self, terms: &Terms) -> bool {
         terms.form(self.accepted, LONGEST_HANDSHAKE) != Form::Nodes
     }
 }
@@ -178,23 +178,20 @@ enum Look {
 }
 
 impl Worker {
-    /// Node has accepted a connection. `stage`: what follows if JavaScript has been told of its first request.
-    pub(super) fn receive(&mut self, id: StreamId, fd: OwnedFd, stage: Option<Stage>) {
+    /// Node has accepted a connection.
+    pub(super) fn receive(&mut self, id: StreamId, fd: OwnedFd) {
         let Ok(fd) = FdStream::register(fd) else { return self.refuse_stream(id) };
         let arrival = Arrival {
             fd: Rc::new(fd),
             task: None,
-            is_announced: stage.is_some(),
-            stage: stage.unwrap_or(Stage::Looking),
+            stage: Stage::Looking,
             due: None,
             is_served: false,
+            is_announced: false,
         };
-        let is_announced = arrival.is_announced;
         self.arrivals.insert(id, arrival);
-        if !is_announced {
-            self.await_request(id, PATIENCE);
-            self.watch_arrival(id);
-        }
+        self.await_request(id, PATIENCE);
+        self.watch_arrival(id);
     }
 
     fn await_request(&mut self, id: StreamId, patience: Duration) {

@@ -31,8 +31,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-#[cfg(unix)]
-use super::arrivals::Stage;
 use super::recovery::Subject;
 use crate::protocol::engine_io::Protocol;
 use crate::protocol::ids::{ConnectionId, RoomId, StreamId};
@@ -110,9 +108,9 @@ pub enum Command {
     Batch(Arc<OpBatch>),
     /// A session begins.
     Open(Box<Open>),
-    /// Node has accepted a connection. `stage`: JavaScript has been told of its first request, and says what follows.
+    /// Node has accepted a connection.
     #[cfg(unix)]
-    Receive { stream: StreamId, fd: OwnedFd, stage: Option<Box<Stage>> },
+    Receive { stream: StreamId, fd: OwnedFd },
     /// A WebSocket wants to take over from polling.
     Upgrade { connection: ConnectionId, takeover: Takeover },
     /// The body of a POST of a client of revision 3, with binary data.
@@ -151,15 +149,6 @@ impl Command {
             Command::Fail(subject) => *subject,
             Command::Batch(_) | Command::Resume | Command::Settle(_) | Command::Shutdown => Subject::Worker,
         }
-    }
-
-    /// Whether there is something to do for the worker before it gets another command.
-    pub fn is_urgent(&self) -> bool {
-        #[cfg(unix)]
-        if let Command::Receive { stage: Some(_), .. } = self {
-            return false;
-        }
-        true
     }
 
     /// Bytes of memory that it takes while it waits, about.

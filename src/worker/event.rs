@@ -208,13 +208,6 @@ impl Inbox {
     }
 
     fn publish(&self, batch: &mut EventBatch) {
-        if self.append(batch) {
-            (self.wake)();
-        }
-    }
-
-    /// Adds events. Returns whether JavaScript is to be told.
-    fn append(&self, batch: &mut EventBatch) -> bool {
         {
             let mut queue = self.queue.lock();
             self.backlog.fetch_add(batch.weight, Ordering::Relaxed);
@@ -223,7 +216,9 @@ impl Inbox {
                 _ => queue.push_back(std::mem::take(batch)),
             }
         }
-        !self.signaled.swap(true, Ordering::AcqRel)
+        if !self.signaled.swap(true, Ordering::AcqRel) {
+            (self.wake)();
+        }
     }
 
     /// Takes the oldest batch, and whether the backlog has just fallen below the limit. `None`: the queue is empty,
@@ -272,12 +267,6 @@ impl EventSink {
         if !self.batch.words.is_empty() {
             self.inbox.publish(&mut self.batch);
         }
-    }
-
-    /// The same on JavaScript's own thread, which is not woken, but told by what is returned whether it is to drain the
-    /// queue.
-    pub fn publish_on_the_spot(&mut self) -> bool {
-        self.inbox.append(&mut self.batch)
     }
 
     /// A text message. With `parse`, Socket.IO headers of the usual form are taken apart.

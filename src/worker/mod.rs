@@ -15,8 +15,6 @@ pub mod connection;
 mod deadlines;
 mod endings;
 pub mod event;
-#[cfg(unix)]
-pub mod first_request;
 mod input;
 mod lifecycle;
 mod outbox;
@@ -440,7 +438,7 @@ impl Worker {
         match command {
             Command::Open(open) => self.open(*open),
             #[cfg(unix)]
-            Command::Receive { stream, fd, stage } => self.receive(stream, fd, stage.map(|it| *it)),
+            Command::Receive { stream, fd } => self.receive(stream, fd),
             Command::Upgrade { connection, takeover } => self.upgrade(connection, takeover),
             Command::PostBinary { connection, body } => self.on_binary_post(connection, &body),
             Command::PipeData { stream, mut data } => self.on_bytes(stream, &mut data),

@@ -47,27 +47,24 @@ struct Waiting {
     most: usize,
     /// Whether the worker has fallen behind, and how many commands it may have left when it has caught up.
     behind: Option<usize>,
-    /// Whether the worker has been woken since the queue was empty.
-    is_told: bool,
     /// Whether the worker's thread is there to take anything.
     is_served: bool,
 }
 
 impl CommandQueue {
-    /// Adds a command and wakes the worker, unless the command has time until the next one comes.
+    /// Adds a command and wakes the worker.
     pub fn push(&self, command: Command, now: Instant) {
-        let wakes = {
+        let is_first = {
             let waiting = &mut *self.waiting.lock();
             waiting.size += command.size();
             waiting.most = waiting.most.max(waiting.size);
-            let wakes = command.is_urgent() && !std::mem::replace(&mut waiting.is_told, true);
             waiting.commands.push_back((command, now));
             if waiting.behind.is_none() && waiting.is_too_much(now) {
                 waiting.behind = Some(waiting.commands.len() / 2);
             }
-            wakes
+            waiting.commands.len() == 1
         };
-        if wakes {
+        if is_first {
             self.notify.notify_one();
         }
     }
@@ -87,10 +84,7 @@ impl CommandQueue {
     pub fn pop(&self) -> Option<(Command, bool)> {
         let waiting = &mut *self.waiting.lock();
         let is_behind = waiting.behind.is_some();
-        let Some((command, _)) = waiting.commands.pop_front() else {
-            waiting.is_told = false;
-            return None;
-        };
+        let (command, _) = waiting.commands.pop_front()?;
         waiting.size -= command.size();
         if waiting.behind.is_some_and(|few| waiting.commands.len() <= few && waiting.size <= MAX_SIZE / 2) {
             waiting.behind = None;
@@ -158,8 +152,6 @@ mod tests {
 
     use super::*;
     use crate::protocol::ids::StreamId;
-    #[cfg(unix)]
-    use crate::worker::arrivals::Stage;
 
     fn large(size: usize) -> Command {
         Command::PipeData { stream: StreamId::from_word(0), data: vec![0; size] }
@@ -214,27 +206,6 @@ mod tests {
         queue.push(large(1 << 20), now);
         queue.pop();
         assert!(!queue.has_ebbed());
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_command_that_has_time_wakes_nobody_and_keeps_nobody_from_being_woken() {
-        let (queue, now) = (CommandQueue::default(), Instant::now());
-        let patient = || Command::Receive {
-            stream: StreamId::from_word(0),
-            fd: std::fs::File::open("/dev/null").unwrap().into(),
-            stage: Some(Box::new(Stage::Looking)),
-        };
-        let is_woken = || std::pin::pin!(queue.notify.notified()).enable();
-        queue.push(patient(), now);
-        assert!(!is_woken());
-        queue.push(Command::Resume, now);
-        assert!(is_woken());
-        queue.push(Command::Resume, now);
-        assert!(!is_woken(), "it has been woken");
-        while queue.pop().is_some() {}
-        queue.push(Command::Resume, now);
-        assert!(is_woken());
     }
 
     #[test]
