@@ -83,6 +83,13 @@ test("no road is off", NATIVE, () => {
   assert.deepEqual(closedRoads(), { descriptors: undefined, remaking: undefined, entrance: undefined });
 });
 
+for (const allowRequest of [null, false, ""]) {
+  test(`the option allowRequest: ${JSON.stringify(allowRequest)} shows no requests`, NATIVE, async (t) => {
+    const { io } = await serve(t, { allowRequest });
+    assert.equal(io.engine._showsRequests(), false);
+  });
+}
+
 test("a client that begins with a WebSocket is admitted without Node's HTTP server", NATIVE, async (t) => {
   const server = await serve(t);
   parsers = 0;

@@ -338,7 +338,7 @@ class Server extends EventEmitter {
     return (
       this._showsAllRequests() ||
       this._handsUpgradesOver() ||
-      this.opts.allowRequest !== undefined ||
+      Boolean(this.opts.allowRequest) ||
       this.listenerCount("headers") !== 0 ||
       this.listenerCount("initial_headers") !== 0 ||
       this.generateId !== generateId
