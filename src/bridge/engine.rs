@@ -23,7 +23,7 @@ use crate::worker::command::{Command, OpBatch, Open, Takeover};
 use crate::worker::event::{EventBatch, Inbox};
 use crate::worker::recovery::Subject;
 use crate::worker::road::{Road, Terms};
-use crate::worker::WorkerHandle;
+use crate::worker::{WorkerHandle, LONGEST_WAIT};
 
 /// Words at the head of the array that `drain` fills: the number of words that follow, the number of buffers, and what the
 /// events weigh.
@@ -201,16 +201,21 @@ impl NativeEngine {
             Arc::new(OpBatch::new(words, text, &buffers, &rest[..rest.len().min(places as usize)]))
         };
         let batch = catch_unwind(AssertUnwindSafe(make));
-        for (index, worker) in self.workers.iter_mut().enumerate() {
-            // a worker that does not run has no connections
-            if mask & (1 << (index % 32)) != 0 && worker.is_running() {
-                let command = match &batch {
-                    Ok(batch) => Command::Batch(batch.clone()),
-                    Err(_) => Command::Fail(Subject::Worker),
-                };
-                worker.push(command).map_err(io_error)?;
-                worker.wait_until_caught_up();
-            }
+        // a worker that does not run has no connections
+        let concerned = |(index, worker): &(usize, &mut WorkerHandle)| {
+            mask & (1 << (index % 32)) != 0 && worker.is_running()
+        };
+        for (_, worker) in self.workers.iter_mut().enumerate().filter(concerned) {
+            let command = match &batch {
+                Ok(batch) => Command::Batch(batch.clone()),
+                Err(_) => Command::Fail(Subject::Worker),
+            };
+            worker.push(command).map_err(io_error)?;
+        }
+        // all of them catch up at the same time
+        let deadline = Instant::now() + LONGEST_WAIT;
+        for (_, worker) in self.workers.iter_mut().enumerate().filter(concerned) {
+            worker.wait_until_caught_up(deadline);
         }
         Ok(())
     }

@@ -76,8 +76,8 @@ pub const READ_BUFFER: usize = 64 << 10;
 /// Commands that one turn takes from the queue at the most, so that WebSockets get their turn too.
 const COMMANDS_PER_TURN: usize = 64;
 
-/// How long JavaScript waits for a worker that has fallen behind before it says more.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// How long JavaScript waits for workers that have fallen behind before it says more.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// How long after much memory has been freed it is given back to the operating system: it may be needed again.
 const EBB_TIME: Duration = Duration::from_secs(1);
@@ -137,9 +137,9 @@ impl WorkerHandle {
         Ok(())
     }
 
-    /// Waits until the worker has caught up, if it has fallen behind.
-    pub fn wait_until_caught_up(&self) {
-        self.queue.wait_until_caught_up(Instant::now() + LONGEST_WAIT);
+    /// Waits until the worker has caught up, if it has fallen behind, but not beyond the deadline.
+    pub fn wait_until_caught_up(&self, deadline: Instant) {
+        self.queue.wait_until_caught_up(deadline);
     }
 }
 
