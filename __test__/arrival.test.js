@@ -3,7 +3,7 @@
 // Ordinary upgrade requests do not pass Node's HTTP server. Nobody but async_hooks can tell.
 
 const assert = require("node:assert/strict");
-const { AsyncLocalStorage, createHook } = require("node:async_hooks");
+const { AsyncLocalStorage } = require("node:async_hooks");
 const { fork } = require("node:child_process");
 const diagnostics = require("node:diagnostics_channel");
 const { EventEmitter } = require("node:events");
@@ -29,18 +29,10 @@ const {
   RawWebSocket,
   Recorder,
 } = require("./support/harness");
+const { newParsers, parsers } = require("./support/parsers");
 
 const TARGET = "/socket.io/?EIO=4&transport=websocket";
 const REQUEST = upgradeRequest(TARGET);
-
-/** The parsers that Node's HTTP servers have made, one for each connection that they have seen. */
-const parsers = new Recorder();
-createHook({ init: (id, type) => void (type === "HTTPINCOMINGMESSAGE" && parsers.push(id)) }).enable();
-
-/** How many parsers there are of which the tests before know nothing. */
-function newParsers() {
-  return parsers.list.splice(0).length;
-}
 
 /** What stock, and whoever is observed, needs for a connection. */
 const ONE_IF_STOCK = isStock ? 1 : 0;

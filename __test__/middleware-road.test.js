@@ -5,7 +5,6 @@
 // difference from requests that come by Node's HTTP server.
 
 const assert = require("node:assert/strict");
-const { createHook } = require("node:async_hooks");
 const http = require("node:http");
 const test = require("node:test");
 const {
@@ -17,17 +16,8 @@ const {
   upgradeRequest,
   RawConnection,
   RawWebSocket,
-  Recorder,
 } = require("./support/harness");
-
-/** The parsers that Node's HTTP servers have made, one for each connection that they have seen. */
-const parsers = new Recorder();
-createHook({ init: (id, type) => void (type === "HTTPINCOMINGMESSAGE" && parsers.push(id)) }).enable();
-
-/** How many parsers there are of which the tests before know nothing. */
-function newParsers() {
-  return parsers.list.splice(0).length;
-}
+const { newParsers } = require("./support/parsers");
 
 const NODE = "Node's HTTP server";
 const WORKERS = "the workers";

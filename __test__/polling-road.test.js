@@ -4,7 +4,6 @@
 // all its bytes unread: so the two roads have to say the same, to the byte.
 
 const assert = require("node:assert/strict");
-const { createHook } = require("node:async_hooks");
 const { randomBytes } = require("node:crypto");
 const diagnostics = require("node:diagnostics_channel");
 const fs = require("node:fs");
@@ -25,15 +24,7 @@ const {
   RawWebSocket,
   Recorder,
 } = require("./support/harness");
-
-/** The parsers that Node's HTTP servers have made, one for each connection that they have seen. */
-const parsers = new Recorder();
-createHook({ init: (id, type) => void (type === "HTTPINCOMINGMESSAGE" && parsers.push(id)) }).enable();
-
-/** How many parsers there are of which the tests before know nothing. */
-function newParsers() {
-  return parsers.list.splice(0).length;
-}
+const { newParsers, parsers } = require("./support/parsers");
 
 const NODE = "Node's HTTP server";
 const WORKERS = "the workers";

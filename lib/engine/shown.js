@@ -48,11 +48,9 @@ class ShownRequest extends RequestAttempt {
 
   /** Asks the application. */
   begin() {
-    const { server, req } = this;
-    prepare(server, req);
-    check(server, req, this);
+    ask(this);
     // Node's parser gets to the end of a request when those who see it first have returned
-    req.complete = true;
+    this.req.complete = true;
   }
 
   /** @override */
@@ -177,9 +175,7 @@ class ShownUpgrade extends UpgradeAttempt {
 
   /** Asks the application. */
   begin() {
-    const { server, req } = this;
-    prepare(server, req);
-    check(server, req, this);
+    ask(this);
   }
 
   /** @override */
@@ -266,6 +262,13 @@ class ShownUpgrade extends UpgradeAttempt {
     this.response = super.beginAnswer(this._key) + this.response;
     this._key = undefined;
   }
+}
+
+/** Has the application, and the checks, decide about a request. */
+function ask(attempt) {
+  const { server, req } = attempt;
+  prepare(server, req);
+  check(server, req, attempt);
 }
 
 /** The WebSocket that a session has begun with, as applications find it at its request. */
