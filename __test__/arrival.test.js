@@ -29,7 +29,7 @@ const {
   RawWebSocket,
   Recorder,
 } = require("./support/harness");
-const { newParsers, parsers } = require("./support/parsers");
+const { accepted, connections, newParsers, parsers } = require("./support/parsers");
 
 const TARGET = "/socket.io/?EIO=4&transport=websocket";
 const REQUEST = upgradeRequest(TARGET);
@@ -54,16 +54,6 @@ async function silent(server) {
   const connection = server.keep(new RawConnection(server));
   await accepted(server, 1);
   return connection;
-}
-
-function accepted(server, count) {
-  return eventually(async () => (await connections(server)) === count, `${count} connections`);
-}
-
-function connections({ httpServer }) {
-  return new Promise((resolve, reject) =>
-    httpServer.getConnections((error, count) => (error ? reject(error) : resolve(count))),
-  );
 }
 
 /** The engine's next session. */

@@ -17,7 +17,7 @@ const {
   RawConnection,
   RawWebSocket,
 } = require("./support/harness");
-const { newParsers } = require("./support/parsers");
+const { accepted, newParsers } = require("./support/parsers");
 
 const NODE = "Node's HTTP server";
 const WORKERS = "the workers";
@@ -98,15 +98,6 @@ const anonymous = (text) =>
     .replaceAll(/Date: [^\r]+/g, "Date: <date>")
     .replaceAll(/"sid":"[^"]+"/g, "<sid>")
     .replaceAll(/(sid|io)=[-\w]+/g, "$1=<sid>");
-
-function connections({ httpServer }) {
-  return new Promise((resolve, reject) =>
-    httpServer.getConnections((error, count) => (error ? reject(error) : resolve(count))),
-  );
-}
-
-const accepted = (server, count) =>
-  eventually(async () => (await connections(server)) === count, `${count} connections`);
 
 /** A GET of a session waits. */
 const waits = (conn) => eventually(() => conn.transport.writable, "a GET that waits");

@@ -24,7 +24,7 @@ const {
   RawWebSocket,
   Recorder,
 } = require("./support/harness");
-const { newParsers, parsers } = require("./support/parsers");
+const { accepted, connections, newParsers, parsers } = require("./support/parsers");
 
 const NODE = "Node's HTTP server";
 const WORKERS = "the workers";
@@ -145,15 +145,6 @@ async function session(server, headers) {
   const ends = record(conn, "close");
   return { connection, opened, sid, conn, log, ends };
 }
-
-function connections({ httpServer }) {
-  return new Promise((resolve, reject) =>
-    httpServer.getConnections((error, count) => (error ? reject(error) : resolve(count))),
-  );
-}
-
-const accepted = (server, count) =>
-  eventually(async () => (await connections(server)) === count, `${count} connections`);
 
 /** A GET of a session waits. */
 const waits = (conn) => eventually(() => conn.transport.writable, "a GET that waits");

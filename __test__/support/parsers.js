@@ -1,9 +1,9 @@
 "use strict";
 
-// Which connections Node's HTTP servers have seen: they make a parser for each.
+// How many connections an HTTP server counts, and which of them it has seen: it makes a parser for each of those.
 
 const { createHook } = require("node:async_hooks");
-const { Recorder } = require("./harness");
+const { eventually, Recorder } = require("./harness");
 
 /** The parsers that have been made. */
 const parsers = new Recorder();
@@ -14,4 +14,16 @@ function newParsers() {
   return parsers.list.splice(0).length;
 }
 
-module.exports = { newParsers, parsers };
+/** How many connections the HTTP server of a server counts. */
+function connections({ httpServer }) {
+  return new Promise((resolve, reject) =>
+    httpServer.getConnections((error, count) => (error ? reject(error) : resolve(count))),
+  );
+}
+
+/** Waits until it counts so many. */
+function accepted(server, count) {
+  return eventually(async () => (await connections(server)) === count, `${count} connections`);
+}
+
+module.exports = { accepted, connections, newParsers, parsers };

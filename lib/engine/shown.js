@@ -10,6 +10,7 @@ const {
   finishRequest,
   hasOwnSocket,
   headersAlone,
+  lazily,
   makeAnswer,
   makeRequest,
 } = require("../node/shown");
@@ -271,24 +272,10 @@ function ask(attempt) {
   check(server, req, attempt);
 }
 
-/** The WebSocket that a session has begun with, as applications find it at its request. */
-const WEBSOCKET = {
-  configurable: true,
-  enumerable: true,
-  get() {
-    return this[kConn].transport.socket;
-  },
-  set(value) {
-    Object.defineProperty(this, "websocket", {
-      configurable: true,
-      enumerable: true,
-      writable: true,
-      value,
-    });
-  },
-};
-
 const kConn = Symbol("conn");
+
+/** The WebSocket that a session has begun with, as applications find it at its request. */
+const WEBSOCKET = lazily("websocket", (req) => req[kConn].transport.socket);
 
 /** The address of the client, as the application finds it at the request. */
 function remoteAddressOf({ announcement, arrival, req }) {

@@ -1,6 +1,7 @@
 "use strict";
 
 const { OutgoingMessage, ServerResponse } = require("http");
+const { settle } = require("../node/shown");
 
 /** The connection of a request, which may have to be made first. */
 const SOCKET = {
@@ -97,12 +98,7 @@ class UpgradeResponse extends ServerResponse {
 
 /** The connection of an answer to an upgrade request is this one. */
 function followSocket(res, socket) {
-  Object.defineProperty(res, "socket", {
-    value: socket,
-    configurable: true,
-    enumerable: true,
-    writable: true,
-  });
+  settle(res, "socket", socket);
   tellSocket(res, socket);
   socket.once("close", emitClose.bind(undefined, res));
 }

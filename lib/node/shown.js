@@ -32,6 +32,7 @@ function lazily(name, make) {
   };
 }
 
+/** Makes a property that was made in another way like any other. */
 function settle(object, name, value) {
   Object.defineProperty(object, name, { configurable: true, enumerable: true, writable: true, value });
 }
@@ -331,8 +332,10 @@ module.exports = {
   giveSocket,
   hasOwnSocket,
   headersAlone,
+  lazily,
   makeAnswer,
   makeRequest,
   openSocket,
+  settle,
   wasShown,
 };
