@@ -5,7 +5,7 @@ const { Conn, revisionOf } = require("./conn");
 const { protocolOf } = require("./handshake");
 const { parseQuery } = require("./query");
 const { Origin, TakenSocket } = require("../node/taken-socket");
-const { linesOf } = require("./upgrade-response");
+const { corsHeaders, corsLines, originIn } = require("./cors");
 
 /** What a worker tells of a request that it has recognised on a connection: see `Arrival.onRequest`. */
 class Announcement {
@@ -100,10 +100,8 @@ function admitPolling(announcement, sid, origin, headers) {
   conn._rawRequest = rawRequest;
   conn._origin = origin;
   const { cookie } = server.opts;
-  const page = originIn(rawRequest);
-  const cors = corsHeaders(server, page)
-    .map((line) => `${line}\r\n`)
-    .join("");
+  const page = originIn(rawRequest.split("\n"));
+  const cors = corsLines(server, page);
   server._bridge.commands.admitPolling(conn._handle, arrival.id, {
     sid,
     origin: page ?? "",
@@ -142,7 +140,7 @@ class Admission {
 
   _headers() {
     const { arrival, rawRequest } = this.announcement;
-    return corsHeaders(arrival.arrivals.server, originIn(rawRequest))
+    return corsHeaders(arrival.arrivals.server, originIn(rawRequest.split("\n")))
       .map((line) => `\r\n${line}`)
       .join("");
   }
@@ -161,39 +159,5 @@ class PollingAdmission {
     return admitPolling(announcement, sid, announcement.arrival.originOf(announcement), undefined);
   }
 }
-
-/** The lines that the option `cors` adds to an answer. */
-function corsHeaders(server, origin) {
-  if (server._plainCors === undefined) return [];
-  const answer = new CorsAnswer();
-  server._plainCors({ method: "GET", headers: origin === undefined ? {} : { origin } }, answer, noop);
-  return linesOf(answer.headers);
-}
-
-/** As much of a response as the middleware of the option `cors` needs of it. */
-class CorsAnswer {
-  constructor() {
-    this.headers = {};
-  }
-
-  getHeader(name) {
-    return this.headers[name];
-  }
-
-  setHeader(name, value) {
-    this.headers[name] = value;
-  }
-}
-
-/** The first header of the name, of which Node takes no other, in what a request consists of. */
-function originIn(rawRequest) {
-  const lines = rawRequest.split("\n");
-  for (let i = 0; i + 1 < lines.length; i += 2) {
-    if (lines[i].toLowerCase() === "origin") return lines[i + 1];
-  }
-  return undefined;
-}
-
-function noop() {}
 
 module.exports = { Admission, Announcement, PollingAdmission, admit, admitPolling };

@@ -7,6 +7,7 @@ const codes = require("../native/codes");
 const { isIndifferent, keepAliveOf, openEntrance } = require("../node/entrance");
 const { countIn, countOut, uncount, whyUnshown } = require("../node/internals");
 const { giveRequest, giveSocket, openSocket } = require("../node/shown");
+const { isBetweenRequests, suspend } = require("../node/kept");
 const { Stream } = require("../node/stream");
 const { warnOnce } = require("../node/warning");
 const { isUnanswered, isUnobserved } = require("./observers");
@@ -41,7 +42,9 @@ const MOST = { bytes: codes.requests.LONGEST_REQUEST, headers: codes.requests.MO
 function watchArrivals(server, httpServer, path) {
   const keeper = new Arrivals(server, httpServer, path);
   const entrance = openEntrance(httpServer, keeper);
-  if (entrance !== undefined) server._road.keepers.push(keeper);
+  if (entrance === undefined) return undefined;
+  keeper.entrance = entrance;
+  server._road.keepers.push(keeper);
   return entrance;
 }
 
@@ -51,6 +54,8 @@ class Arrivals {
     this.server = server;
     this.httpServer = httpServer;
     this.path = path;
+    /** By which they come. */
+    this.entrance = undefined;
     /** Requests about which the application has not made up its mind at once. */
     this._pending = [];
   }
@@ -131,7 +136,7 @@ class Arrivals {
       }
       arrival = new Arrival(this, handle, entrance);
       arrival.register(beginning >= 0 ? beginning : undefined);
-      isReceived = native.receive(arrival.id, handle.fd);
+      isReceived = arrival.hand();
     } catch (error) {
       debug("an accepted connection is left to Node: %s", error);
       warnOnce("SOCKEYE_ARRIVALS", "accepted connections are left to Node's HTTP server", error);
@@ -139,6 +144,22 @@ class Arrivals {
     if (isReceived) countIn(httpServer);
     else if (arrival !== undefined) server._bridge.releaseStream(arrival.id);
     return isReceived;
+  }
+
+  /**
+   * A request has come to the HTTP server. If its connection is one over which clients poll, the next may be a worker's.
+   * @param {IncomingMessage} req
+   * @param {ServerResponse} res
+   * @param {boolean} isOurs - whether it is for the path
+   */
+  onServed(req, res, isOurs) {
+    const { socket } = req;
+    let kept = socket[kKept];
+    if (kept === undefined) {
+      if (!isOurs || !this.server._road.isOpen) return;
+      kept = new Kept(this, socket);
+    }
+    if (res.shouldKeepAlive) kept.onRequest(req, res, isOurs);
   }
 
   /** Has a worker tell of the end of a connection if the application takes its time over a request of it. */
@@ -241,6 +262,11 @@ class Arrival extends Stream {
     }
   }
 
+  /** Has its worker look at it. @returns {boolean} whether that worked */
+  hand() {
+    return this.bridge.native.receive(this.id, this._handle.fd, false);
+  }
+
   /** Asks the application about a request. */
   _show(attempt) {
     this._shown = attempt;
@@ -285,23 +311,34 @@ class Arrival extends Stream {
       this.register(connection);
       let isReceived = false;
       try {
-        isReceived = bridge.native.receive(this.id, this._handle.fd);
+        isReceived = this.hand();
       } catch (error) {
         debug("a connection is left to Node: %s", error);
       }
       if (!isReceived) {
         bridge.releaseStream(this.id);
-        this.onReleased(false);
+        this.onReleased(false, false);
       }
     }
     bridge.releaseStream(id);
   }
 
-  /** A worker has it no more. `isUnanswered`: there is a request of which it has told, and nobody has answered that. */
-  onReleased(isUnanswered) {
+  /**
+   * A worker has it no more.
+   * @param {boolean} isUnanswered - there is a request of which it has told, and nobody has answered that
+   * @param {boolean} isServed - it has answered another
+   */
+  onReleased(isUnanswered, isServed) {
     if (this._handle === undefined) return;
+    // what has come over it will do so again
+    if (isServed) this._keep();
     if (isUnanswered && this._shown !== undefined) this._shown.onUnserved();
     else this._giveToNode();
+  }
+
+  /** Node will have it only for a while. */
+  _keep() {
+    new Kept(this.arrivals, this.socket).isWorthIt = true;
   }
 
   /** It is Node's, with all that is unread. */
@@ -311,8 +348,7 @@ class Arrival extends Stream {
     this._handle = undefined;
     this._origin?.end();
     if (socket !== undefined) {
-      socket.removeListener("error", noop);
-      this._entrance.run(giveSocket, undefined, httpServer, socket);
+      this._entrance.run(this._give, this, httpServer, socket);
     } else {
       uncount(httpServer);
       this._entrance.handOver(handle);
@@ -324,8 +360,14 @@ class Arrival extends Stream {
     const { httpServer } = this.arrivals;
     const bytes = this._takeBytes();
     const socket = this._endWithSocket();
+    const give = this._give.bind(this);
+    this._entrance.run(giveRequest, undefined, httpServer, socket, req, res, bytes, give);
+  }
+
+  /** Has the HTTP server go on with the socket. */
+  _give(httpServer, socket) {
     socket.removeListener("error", noop);
-    this._entrance.run(giveRequest, undefined, httpServer, socket, req, res, bytes);
+    giveSocket(httpServer, socket);
   }
 
   /** It is that of an upgrade request which somebody else answers. */
@@ -394,6 +436,124 @@ class Arrival extends Stream {
     this._handle = undefined;
     this._origin?.end();
     this.bridge.commands.hangUp(this.id, false);
+  }
+}
+
+/**
+ * A connection that Node's HTTP server has answered requests of, and whose next one is waited for. Node goes on with its
+ * socket and its parser if that is not a worker's.
+ */
+class KeptArrival extends Arrival {
+  /** @param {Kept} kept - the connection */
+  constructor(kept) {
+    const { arrivals, socket } = kept;
+    super(arrivals, socket._handle, arrivals.entrance);
+    this._socket = socket;
+    this._kept = kept;
+    this._resume = undefined;
+  }
+
+  /** @override */
+  get socket() {
+    return this._socket;
+  }
+
+  /** @override */
+  originOf(announcement) {
+    const origin = super.originOf(announcement);
+    // it outlives this, with all that has been seen of it
+    void origin.socket;
+    return origin;
+  }
+
+  /** @override */
+  hand() {
+    this._resume ??= suspend(this._socket);
+    return this.bridge.native.receive(this.id, this._handle.fd, true);
+  }
+
+  /** @override */
+  onReleased(isUnanswered, isServed) {
+    this._kept.onReturned(isServed);
+    super.onReleased(isUnanswered, false);
+  }
+
+  /** @override */
+  _give() {
+    this._resume();
+  }
+
+  /** @override */
+  _endWithSocket() {
+    this._kept.onReturned(false);
+    return super._endWithSocket();
+  }
+}
+
+/** Of a `net.Socket`: its `Kept`. */
+const kKept = Symbol("kept");
+
+/** Requests in a row that a worker may have looked at in vain before a connection is left to Node. */
+const MOST_REFUSED = 2;
+
+/** A connection of Node's HTTP server over which requests of an engine have come: see `Arrivals.onServed`. */
+class Kept {
+  constructor(arrivals, socket) {
+    this.arrivals = arrivals;
+    this.socket = socket;
+    /** While a worker waits for its next request. */
+    this.arrival = undefined;
+    /** Whether a worker is to wait for the next request although that before it was none of the engine's. */
+    this.isWorthIt = false;
+    /** Whether a worker has looked at the request that comes next, or came last, and did not take it. */
+    this._isRefused = false;
+    this._refused = 0;
+    socket[kKept] = this;
+    socket.on("close", () => this.arrival?._onSocketClose());
+  }
+
+  /** A request has come to the HTTP server. */
+  onRequest(req, res, isOurs) {
+    if (isOurs && this._isRefused) this._refused++;
+    this._isRefused = false;
+    const isOffered = isOurs || this.isWorthIt;
+    this.isWorthIt = false;
+    if (isOffered && this._refused < MOST_REFUSED) res.on("close", () => this._onAnswered(req, isOurs));
+  }
+
+  /** It is answered. */
+  _onAnswered(req, isOurs) {
+    const { arrivals, socket } = this;
+    const { server, httpServer } = arrivals;
+    if (this.arrival !== undefined || !isBetweenRequests(httpServer, socket)) return;
+    const conn = isOurs ? server.clients[req._query?.sid] : undefined;
+    const isOfRoad = conn === undefined ? !isOurs || server._road.admits(req) : conn._polling?.isTravelling;
+    if (!isOfRoad || server._road.isPointless) return;
+    this.isWorthIt = isOurs;
+    const arrival = new KeptArrival(this);
+    arrival.register(conn?._handle);
+    let isReceived = false;
+    try {
+      isReceived = arrival.hand();
+    } catch (error) {
+      debug("a connection stays with Node: %s", error);
+    }
+    if (isReceived) {
+      this.arrival = arrival;
+    } else {
+      server._bridge.releaseStream(arrival.id);
+      arrival._giveToNode();
+    }
+  }
+
+  /** Node has it again. */
+  onReturned(isServed) {
+    this.arrival = undefined;
+    if (isServed) {
+      this._refused = 0;
+      this.isWorthIt = true;
+    }
+    this._isRefused = !isServed;
   }
 }
 

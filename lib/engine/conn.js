@@ -6,6 +6,7 @@ const { VOLATILE, COMPRESS, NOTIFY, toMessage, wholeText } = require("../native/
 const { callApart } = require("../native/event-queue");
 const { detach } = require("../native/text");
 const { TEXT, forEachFrame } = require("./transports/frame");
+const { corsLines, originIn } = require("./cors");
 const { Listened } = require("./listened");
 const { PACKET_NAMES, Polling, TravellingPolling } = require("./transports/polling");
 const { parseQuery } = require("./query");
@@ -39,7 +40,8 @@ const REQUEST = {
       const request = remakeRequest(this._rawRequest, socket, !isPolling);
       request._query = parseQuery(request.url);
       if (!isPolling) request.websocket = this.transport.socket;
-      setBytesRead(socket, lengthOf(request));
+      // what Node has not read itself
+      if (socket.bytesRead === 0) setBytesRead(socket, lengthOf(request));
       this._request = request;
       this._rawRequest = undefined;
     }
@@ -67,8 +69,9 @@ class Conn {
    * @param {string} transport - "polling", "websocket" or "webtransport"
    * @param {number} protocol - the revision of the protocol that the client speaks, 3 or 4
    * @param {number|undefined} stream - a byte stream whose worker the session must be on
+   * @param {boolean} travels - whether its requests may come past Node's HTTP server
    */
-  constructor(id, server, req, transport, protocol, stream) {
+  constructor(id, server, req, transport, protocol, stream, travels = stream !== undefined) {
     this.id = id;
     this.server = server;
     /** The request that the session began with; undefined once it was dropped, to be made again from `_rawRequest`. */
@@ -87,7 +90,7 @@ class Conn {
     this._stream = undefined;
     /** What is known of the connection of the first request, if that came past Node's HTTP server and did not become ours. */
     this._origin = undefined;
-    this._polling = transport === "polling" ? makePolling(this, req) : undefined;
+    this._polling = transport === "polling" ? makePolling(this, req, travels) : undefined;
     this._transport = undefined;
     this._callbacks = undefined;
     this._watched = 0;
@@ -231,7 +234,7 @@ class Conn {
 
   /** Whether it is known here what waits for a GET. @private */
   get _keepsAccounts() {
-    return this._polling !== undefined && this._origin === undefined;
+    return this._polling !== undefined && !this._polling.isTravelling;
   }
 
   /** Sends a message; if it is text, it does not end with half a character. @private */
@@ -426,6 +429,7 @@ class Conn {
         this.id,
         server.upgrades("polling"),
         initial,
+        this._polling.isTravelling ? travellerOf(server, req) : undefined,
       );
     } catch (error) {
       reportRefusal(error);
@@ -548,8 +552,14 @@ class Conn {
 // not by "extends": an emitter that nobody has listened to needs nothing of its own
 Object.setPrototypeOf(Conn.prototype, Listened);
 
-function makePolling(conn, req) {
-  return req === undefined ? new TravellingPolling(conn) : new Polling(conn, req);
+/** What the workers have to know of a session whose requests may come past Node's HTTP server. */
+function travellerOf(server, req) {
+  const origin = originIn(req.rawHeaders);
+  return { origin, cors: corsLines(server, origin) };
+}
+
+function makePolling(conn, req, travels) {
+  return travels ? new TravellingPolling(conn) : new Polling(conn, req);
 }
 
 /** What applications get as the description of a "transport error". */

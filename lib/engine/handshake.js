@@ -90,8 +90,9 @@ class RequestAttempt {
 
   /** Opens a session. */
   open(id) {
-    const conn = new Conn(id, this.server, this.req, "polling", protocolOf(this.req));
-    return conn._openPolling(this.req) ? conn : undefined;
+    const { req, server } = this;
+    const conn = new Conn(id, server, req, "polling", protocolOf(req), undefined, server._road.admits(req));
+    return conn._openPolling(req) ? conn : undefined;
   }
 
   /** There will be no session: says so to the client. */

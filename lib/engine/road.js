@@ -12,6 +12,25 @@ class Road {
     /** Who looks at the connections of its HTTP servers: see `Arrivals`. */
     this.keepers = [];
     this._terms = CLOSED;
+    /** How many requests of sessions the application was shown, and did not let pass, since it let one pass. */
+    this._taken = 0;
+  }
+
+  /** Whether the application answers whatever it is shown by itself. */
+  get isPointless() {
+    return this._taken >= MOST_TAKEN;
+  }
+
+  /** Whether the further requests of a session may come by it of which Node's HTTP server has had the first. */
+  admits({ _query }) {
+    this.check();
+    if (!this.isOpen || this.isPointless) return false;
+    return _query.EIO === "4" && _query.j === undefined && _query.b64 === undefined;
+  }
+
+  /** The application was shown a request of a session. */
+  onShown(isPassed) {
+    this._taken = isPassed ? 0 : this._taken + 1;
   }
 
   /** Whether requests may come by it. */
@@ -43,6 +62,9 @@ class Road {
     this.server._bridge.native.setRoad(terms === CLOSED ? undefined : terms);
   }
 }
+
+/** Requests in a row that an application may answer by itself before it is taken to do so always. */
+const MOST_TAKEN = 8;
 
 /** What holds while nobody may come. */
 const CLOSED = undefined;

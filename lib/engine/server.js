@@ -238,8 +238,11 @@ class Server extends EventEmitter {
     server.removeAllListeners("request");
     server.on("close", this.close.bind(this));
     server.on("listening", () => (this.opts.wsEngine ? this.init() : this.ws?._reopen?.()));
+    let arrivals;
     const onRequest = (req, res) => {
-      if (req.url.startsWith(path)) {
+      const isOurs = req.url.startsWith(path);
+      arrivals?.onServed(req, res, isOurs);
+      if (isOurs) {
         debug('intercepting request for path "%s"', path);
         this.handleRequest(req, res);
       } else {
@@ -263,7 +266,9 @@ class Server extends EventEmitter {
     server.on("upgrade", onUpgrade);
     // now that it is as the first connection will find it: it may listen already
     const entrance = this.opts.wsEngine ? undefined : watchArrivals(this, server, path);
-    if (entrance !== undefined) this._entrances.push(entrance);
+    if (entrance === undefined) return;
+    this._entrances.push(entrance);
+    arrivals = entrance.keeper;
   }
 
   /**

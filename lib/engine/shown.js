@@ -61,10 +61,12 @@ class ShownRequest extends RequestAttempt {
     const headers = refusal === undefined && isForSession && this._canPass() ? this._headers() : undefined;
     if (headers !== undefined) {
       this.state = PASSED;
+      server._road.onShown(true);
       server._bridge.commands.pass(arrival.id, headers);
       if (req.method === "POST") server.clients[req._query.sid]._polling.passed = this;
       return;
     }
+    if (isForSession && refusal === undefined) server._road.onShown(false);
     if (refusal !== undefined || isForSession) this.take();
     super.proceed(refusal);
   }

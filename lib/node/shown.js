@@ -261,8 +261,9 @@ function giveSocket(httpServer, socket) {
  * @param {IncomingMessage} req
  * @param {ServerResponse} res
  * @param {Buffer|undefined} bytes - the request; undefined if the connection has failed
+ * @param {function(http.Server, net.Socket)} give - has the server go on with the connection
  */
-function giveRequest(httpServer, socket, req, res, bytes) {
+function giveRequest(httpServer, socket, req, res, bytes, give) {
   const { url, method } = req;
   settle(req, "socket", socket);
   settle(req, "client", socket);
@@ -273,7 +274,7 @@ function giveRequest(httpServer, socket, req, res, bytes) {
   if (Object.getPrototypeOf(res) === Answer.prototype) Object.setPrototypeOf(res, ServerResponse.prototype);
   res.socket = null;
   bytes ??= headOf(req);
-  giveSocket(httpServer, socket);
+  give(httpServer, socket);
   const requests = symbolOf(httpServer, "IncomingMessage");
   const answers = symbolOf(httpServer, "ServerResponse");
   const { [requests]: ItsRequest, [answers]: ItsAnswer, requireHostHeader } = httpServer;

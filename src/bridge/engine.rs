@@ -16,7 +16,7 @@ use crate::protocol::engine_io::packet::{Handshake, Type};
 use crate::protocol::engine_io::Protocol;
 use crate::protocol::ids::{slot_of, ConnectionId, Id, StreamId};
 use crate::protocol::options::Options;
-use crate::protocol::polling;
+use crate::protocol::polling::{self, Traveller};
 use crate::protocol::websocket;
 use crate::protocol::websocket::deflate::Parameters;
 use crate::worker::command::{Command, OpBatch, Open, Takeover};
@@ -110,6 +110,15 @@ pub struct RoadTerms {
     pub has_cors: bool,
     /// Whether the application sees the requests of sessions before they are answered.
     pub shows: bool,
+}
+
+/// What is remembered of a session whose requests may come past Node's HTTP server.
+#[napi(object)]
+pub struct TravellerTerms {
+    /// Where the page that polls comes from, if the client has said so.
+    pub origin: Option<String>,
+    /// Headers that its answers have because of that, lines with their ends.
+    pub cors: String,
 }
 
 /// What is under way of a session that polls.
@@ -220,7 +229,8 @@ impl NativeEngine {
         Ok(())
     }
 
-    /// A session begins with a GET, which waits for its answer. `revision`: see `Protocol::from_word`.
+    /// A session begins with a GET, which waits for its answer. `revision`: see `Protocol::from_word`. `traveller`: if its
+    /// further requests may come past Node's HTTP server.
     ///
     /// # Errors
     /// When a worker thread cannot be started.
@@ -232,6 +242,7 @@ impl NativeEngine {
         sid: String,
         upgrades: Vec<String>,
         initial: Option<Either<String, BufferSlice<'_>>>,
+        traveller: Option<TravellerTerms>,
     ) -> Result<()> {
         let connection = ConnectionId::from_word(connection);
         let subject = Subject::Newcomer { connection, stream: None };
@@ -240,7 +251,18 @@ impl NativeEngine {
             let handshake = engine.handshake(&sid, &upgrades);
             let protocol = Protocol::from_word(revision);
             let initial = initial.map(message_of);
-            Command::Open(Box::new(Open { connection, protocol, takeover: None, handshake, initial }))
+            let traveller = traveller.map(|it| {
+                let origin = it.origin.map(String::into_boxed_str);
+                Box::new(Traveller { sid: sid.into_boxed_str(), origin, cors: it.cors.into_boxed_str() })
+            });
+            Command::Open(Box::new(Open {
+                connection,
+                protocol,
+                takeover: None,
+                handshake,
+                initial,
+                traveller,
+            }))
         })
     }
 
@@ -272,7 +294,14 @@ impl NativeEngine {
         let initial = initial.map(message_of);
         self.push(
             connection,
-            Command::Open(Box::new(Open { connection, protocol, takeover, handshake, initial })),
+            Command::Open(Box::new(Open {
+                connection,
+                protocol,
+                takeover,
+                handshake,
+                initial,
+                traveller: None,
+            })),
         )
     }
 
@@ -296,23 +325,23 @@ impl NativeEngine {
     }
 
     /// Node has accepted a connection, whose descriptor is to be duplicated. An event tells when it has become clear what
-    /// it begins with. Returns whether that worked.
+    /// it begins with. `is_kept`: Node has answered requests of it, and it waits for another. Returns whether that worked.
     ///
     /// # Errors
     /// When a worker thread cannot be started.
     #[napi(catch_unwind)]
-    pub fn receive(&mut self, stream: u32, fd: i32) -> Result<bool> {
+    pub fn receive(&mut self, stream: u32, fd: i32, is_kept: bool) -> Result<bool> {
         panic_point!("receive");
         let stream = StreamId::from_word(stream);
         #[cfg(unix)]
         if let Ok(fd) = crate::os::fd::duplicate(fd) {
             // connections that come in a burst have two each for a while: it must not keep Node from accepting others
             if !crate::os::fd::is_scarce(&fd) {
-                return self.push(stream, Command::Receive { stream, fd }).map(|()| true);
+                return self.push(stream, Command::Receive { stream, fd, is_kept }).map(|()| true);
             }
         }
         #[cfg(not(unix))]
-        let _ = (stream, fd);
+        let _ = (stream, fd, is_kept);
         Ok(false)
     }
 

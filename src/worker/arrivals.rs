@@ -24,6 +24,9 @@
 //! ```
 //!
 //! What the application has seen goes on in JavaScript, with the objects that it was shown, if it is not answered here.
+//!
+//! A connection of which Node has answered requests may come back, to wait for its next one here: Node keeps its socket and
+//! its parser for what is to be Node's after all, and leaves the descriptor alone until then.
 
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
@@ -34,7 +37,7 @@ use tokio::task::AbortHandle;
 
 use super::answer::{Answer, Progress};
 use super::deadlines::Holder;
-use super::event::{Announcement, Kind};
+use super::event::{Announcement, Kind, Past};
 use super::recovery::{take_turn, Subject};
 use super::road::{Form, Terms};
 use super::{Shared, Worker};
@@ -65,6 +68,8 @@ pub(super) struct Arrival {
     due: Option<Instant>,
     /// Whether a request of it has been answered: Node has nothing to say of its end.
     is_served: bool,
+    /// Whether Node has answered requests of it, and has a socket and a parser for it.
+    is_kept: bool,
     /// Whether JavaScript has been told of the request that is next in its bytes.
     is_announced: bool,
 }
@@ -178,8 +183,8 @@ enum Look {
 }
 
 impl Worker {
-    /// Node has accepted a connection.
-    pub(super) fn receive(&mut self, id: StreamId, fd: OwnedFd) {
+    /// Node has accepted a connection. `is_kept`: it has answered requests of it since.
+    pub(super) fn receive(&mut self, id: StreamId, fd: OwnedFd, is_kept: bool) {
         let Ok(fd) = FdStream::register(fd) else { return self.refuse_stream(id) };
         let arrival = Arrival {
             fd: Rc::new(fd),
@@ -187,10 +192,12 @@ impl Worker {
             stage: Stage::Looking,
             due: None,
             is_served: false,
+            is_kept,
             is_announced: false,
         };
         self.arrivals.insert(id, arrival);
-        self.await_request(id, PATIENCE);
+        let kept_for = self.road.terms().filter(|_| is_kept).map(|terms| terms.keep_alive);
+        self.await_request(id, kept_for.unwrap_or(PATIENCE));
         self.watch_arrival(id);
     }
 
@@ -248,7 +255,8 @@ impl Worker {
             Stage::Writing { .. } => return Look::Done,
         }
         if is_over {
-            if arrival.is_served && !matches!(fd.peek(&mut self.read_buffer[..1]), Ok(1)) {
+            if arrival.is_served && !arrival.is_kept && !matches!(fd.peek(&mut self.read_buffer[..1]), Ok(1))
+            {
                 self.hang_up(id);
             } else {
                 // what to say of it is Node's business, and looking would take away the error that it is to find
@@ -354,6 +362,10 @@ impl Worker {
 
     /// Shows JavaScript an upgrade request.
     fn on_upgrade_request(&mut self, id: StreamId, fd: &FdStream, request: UpgradeRequest) -> Look {
+        if self.arrivals.get(&id).is_some_and(|arrival| arrival.is_kept) {
+            // Node has a parser to take off its socket
+            return self.look_elsewhere(id);
+        }
         if let Some(sid) = &request.sid {
             match self.road.find(sid) {
                 Some(owner) if self.connections.is_ours(owner) => {}
@@ -649,11 +661,11 @@ impl Worker {
         }
     }
 
-    /// Takes an arrival off the books, and returns whether JavaScript knows of the request that is next in its bytes.
-    pub(super) fn drop_arrival(&mut self, id: StreamId) -> Option<bool> {
+    /// Takes an arrival off the books.
+    pub(super) fn drop_arrival(&mut self, id: StreamId) -> Option<Past> {
         let arrival = self.arrivals.remove(&id)?;
         self.forget_waiter(id, &arrival);
-        Some(arrival.is_announced)
+        Some(Past { is_unanswered: arrival.is_announced, is_served: arrival.is_served })
     }
 
     /// It is to be Node's.
@@ -668,27 +680,33 @@ impl Worker {
         let Some(arrival) = self.arrivals.get(&id) else { return };
         match arrival.stage {
             Stage::Looking if if_idle => {
-                if arrival.is_served {
+                if arrival.is_served || arrival.is_kept {
                     self.hang_up(id);
                 }
             }
             _ if if_idle => {}
             Stage::Waiting { owner, .. } => {
+                self.discard_input(id);
                 self.release(id);
                 self.end_session(owner, Ending::PollCut);
             }
             Stage::Receiving { owner } => {
+                self.discard_input(id);
                 self.release(id);
                 self.end_session(owner, Ending::PostCut);
             }
-            Stage::Upgrade { length, .. }
-            | Stage::Opening(Get { length, .. })
-            | Stage::Shown { get: Get { length, .. }, .. } => {
-                // with bytes that nobody has read, the client would be told of a failure
-                let _ = arrival.fd.clone().skip(length, &mut self.read_buffer);
+            Stage::Upgrade { .. } | Stage::Opening(_) | Stage::Shown { .. } => {
+                self.discard_input(id);
                 self.release(id);
             }
             _ => self.release(id),
+        }
+    }
+
+    /// A connection is about to be closed: with bytes that nobody has read, its client would be told of a failure.
+    fn discard_input(&mut self, id: StreamId) {
+        if let Some(arrival) = self.arrivals.get(&id) {
+            let _ = arrival.fd.clone().read(&mut self.read_buffer);
         }
     }
 
@@ -742,7 +760,7 @@ impl Worker {
             return;
         }
         let has_begun = matches!(arrival.fd.clone().peek(&mut self.read_buffer[..1]), Ok(1));
-        if arrival.is_served && !has_begun {
+        if (arrival.is_served || arrival.is_kept) && !has_begun {
             self.hang_up(id);
         } else {
             self.release(id);

@@ -108,9 +108,9 @@ pub enum Command {
     Batch(Arc<OpBatch>),
     /// A session begins.
     Open(Box<Open>),
-    /// Node has accepted a connection.
+    /// Node has accepted a connection. `is_kept`: it has answered requests of it since.
     #[cfg(unix)]
-    Receive { stream: StreamId, fd: OwnedFd },
+    Receive { stream: StreamId, fd: OwnedFd, is_kept: bool },
     /// A WebSocket wants to take over from polling.
     Upgrade { connection: ConnectionId, takeover: Takeover },
     /// The body of a POST of a client of revision 3, with binary data.
@@ -192,6 +192,8 @@ pub struct Open {
     pub handshake: String,
     /// A message that follows the handshake at once.
     pub initial: Option<polling::Packet>,
+    /// What is to be remembered of it if its further requests may come past Node's HTTP server.
+    pub traveller: Option<Box<polling::Traveller>>,
 }
 
 /// A connection that has been taken over from Node's HTTP server.

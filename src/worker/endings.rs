@@ -2,6 +2,7 @@
 //! and nowhere else, so that each end is told once.
 
 use super::deadlines::Holder;
+use super::event::Past;
 use super::Worker;
 use crate::protocol::error::Ending;
 use crate::protocol::ids::{ConnectionId, StreamId};
@@ -38,22 +39,22 @@ impl Worker {
     /// Takes a stream off the books, with what waits for it: `RELEASED`. `None`: it is not there. Else the session that
     /// it belonged to, if it was a WebSocket's.
     pub(super) fn drop_stream(&mut self, id: StreamId) -> Option<Option<ConnectionId>> {
-        let (owner, is_unanswered) = match self.websockets.remove(id) {
-            Some(websocket) => (websocket.owner, false),
+        let (owner, past) = match self.websockets.remove(id) {
+            Some(websocket) => (websocket.owner, Past::default()),
             #[cfg(unix)]
             None => (None, self.drop_arrival(id)?),
             #[cfg(not(unix))]
             None => return None,
         };
         self.deadlines.cancel(Holder::Stream(id));
-        self.tell_released(id, is_unanswered);
+        self.tell_released(id, past);
         Some(owner)
     }
 
     /// Says the same of a stream that JavaScript has numbered, and that never came to be.
     pub(super) fn refuse_stream(&mut self, id: StreamId) {
         debug_assert!(!self.websockets.contains(id));
-        self.tell_released(id, false);
+        self.tell_released(id, Past::default());
     }
 
     /// Takes everything off the books.
@@ -74,8 +75,8 @@ impl Worker {
         self.events.closed(id, ending);
     }
 
-    fn tell_released(&mut self, id: StreamId, is_unanswered: bool) {
+    fn tell_released(&mut self, id: StreamId, past: Past) {
         self.endings = self.endings.wrapping_add(1);
-        self.events.released(id, is_unanswered);
+        self.events.released(id, past);
     }
 }

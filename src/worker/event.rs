@@ -10,7 +10,7 @@
 //! | `TEXT` | kind; connection; text length |
 //! | `BINARY` | kind; connection (takes the next buffer) |
 //! | `CLOSED` | kind; connection; length of the reason; length of the description |
-//! | `RELEASED` | kind, has an unanswered request that was announced << 8; stream |
+//! | `RELEASED` | kind, has an unanswered request that was announced << 8, a request of it was answered << 16; stream |
 //! | `HUNG_UP` | kind; stream |
 //! | `ELSEWHERE` | kind; stream; connection |
 //! | `POLL_ANSWER` | kind, compress << 8; connection; text length |
@@ -74,6 +74,15 @@ kinds! {
     Elsewhere ELSEWHERE = 20,
     Overlap OVERLAP = 21,
     PostOverlap POST_OVERLAP = 22,
+}
+
+/// What was done on a stream until it was released.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Past {
+    /// JavaScript knows of a request over it that nobody has answered.
+    pub is_unanswered: bool,
+    /// A worker has answered a request over it.
+    pub is_served: bool,
 }
 
 /// What of a request JavaScript cannot tell by its lines.
@@ -335,9 +344,10 @@ impl EventSink {
         self.push(&[Kind::Elsewhere as u32, stream.word(), session.word()], "");
     }
 
-    /// A stream is no more. `is_unanswered`: JavaScript knows of a request over it that nobody has answered.
-    pub fn released(&mut self, stream: StreamId, is_unanswered: bool) {
-        self.push(&[Kind::Released as u32 | u32::from(is_unanswered) << 8, stream.word()], "");
+    /// A stream is no more.
+    pub fn released(&mut self, stream: StreamId, Past { is_unanswered, is_served }: Past) {
+        let past = u32::from(is_unanswered) << 8 | u32::from(is_served) << 16;
+        self.push(&[Kind::Released as u32 | past, stream.word()], "");
     }
 
     /// A connection asks for a session, or for a WebSocket; or something of its session.

@@ -36,7 +36,12 @@ impl Worker {
         match open.takeover {
             None => {
                 let session = Session::polling(open.protocol, turn);
-                self.enter(id, Connection::new(session, Some(Box::default())));
+                if let Some(traveller) = &open.traveller {
+                    self.road.enter(&traveller.sid, id);
+                }
+                let mut polling = Polling::default();
+                polling.traveller = open.traveller;
+                self.enter(id, Connection::new(session, Some(Box::new(polling))));
                 self.send_packet(id, Type::Open, handshake);
                 self.greet(id, open.initial);
                 // both answer the GET that brought the session, and nothing else does

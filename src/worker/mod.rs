@@ -438,7 +438,7 @@ impl Worker {
         match command {
             Command::Open(open) => self.open(*open),
             #[cfg(unix)]
-            Command::Receive { stream, fd } => self.receive(stream, fd),
+            Command::Receive { stream, fd, is_kept } => self.receive(stream, fd, is_kept),
             Command::Upgrade { connection, takeover } => self.upgrade(connection, takeover),
             Command::PostBinary { connection, body } => self.on_binary_post(connection, &body),
             Command::PipeData { stream, mut data } => self.on_bytes(stream, &mut data),

@@ -314,6 +314,7 @@ impl Scene {
             takeover,
             handshake: "0{}".into(),
             initial: None,
+            traveller: None,
         };
         self.command(Command::Open(Box::new(open)));
     }

@@ -71,6 +71,7 @@ impl Simulation {
                 takeover: Some(takeover),
                 handshake: "0".into(),
                 initial: None,
+                traveller: None,
             });
         });
         let mut client = Client { end: client };
@@ -518,6 +519,7 @@ fn a_turn_answers_no_more_requests_than_its_budget_allows() {
                     takeover: None,
                     handshake,
                     initial: None,
+                    traveller: None,
                 });
                 worker.on_poll(connection);
             });

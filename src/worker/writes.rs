@@ -428,6 +428,7 @@ mod tests {
                 takeover: Some(takeover),
                 handshake,
                 initial: None,
+                traveller: None,
             });
         }
 

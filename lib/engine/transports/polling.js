@@ -45,6 +45,11 @@ class Polling extends Transport {
     return "polling";
   }
 
+  /** Whether the requests of the session may come past Node's HTTP server. */
+  get isTravelling() {
+    return false;
+  }
+
   /** Whether a GET waits that nothing has been sent to answer. */
   get canAnswer() {
     return this.get !== undefined && !this.isAnswered;
@@ -246,8 +251,8 @@ class Polling extends Transport {
 Polling.upgradesTo = ["websocket", "webtransport"];
 
 /**
- * The same of a session that began past Node's HTTP server, and whose requests may come by both roads: what is under way
- * is known to the worker only, which is asked when somebody wants to know.
+ * The same of a session whose requests may come past Node's HTTP server, and by it as well: what is under way is known to the
+ * worker only, which is asked when somebody wants to know.
  */
 class TravellingPolling extends Polling {
   /** @param {Conn} conn */
@@ -258,6 +263,11 @@ class TravellingPolling extends Polling {
     /** The list that `writeBuffer` was last, and how many of its packets are the worker's: others may have been added. */
     this._shown = [];
     this._shownCount = 0;
+  }
+
+  /** @override */
+  get isTravelling() {
+    return true;
   }
 
   /** @override */
