@@ -325,6 +325,56 @@ both("a client that hangs up in the middle of a body", async (server) => {
   return [reason, error.message, log.list];
 });
 
+/** What a client has sent, on a connection of its session, when it resets that. */
+const UNDER_WAY = {
+  nothing: () => "",
+  "half a GET": (sid) => get(sid).slice(0, 30),
+  "a GET": (sid) => get(sid),
+  "half a POST": (sid) => post(sid, "4abc").slice(0, -1),
+};
+
+for (const page of [false, true]) {
+  for (const [name, request] of Object.entries(UNDER_WAY)) {
+    both(`a client that resets a connection${page ? " of Node's" : ""}, behind ${name}`, async (server) => {
+      const faults = new Recorder();
+      server.httpServer.on("clientError", (error, socket) => {
+        faults.push(`${error.code} ${error.message}`);
+        socket.destroy();
+      });
+      server.io.engine.removeAllListeners("connection");
+      const connection = wire(server);
+      if (page) await connection.ask("GET /page HTTP/1.1\r\nHost: here\r\n\r\n");
+      const sid = sidOf(await connection.ask(get()));
+      const conn = server.io.engine.clients[sid];
+      const ends = record(conn, "close");
+      connection.write(request(sid));
+      if (name === "a GET") await waits(conn);
+      // it has been looked at
+      for (let i = 0; i < 5; i++) await server.request({ path: "/" });
+      connection.reset();
+      const [fault] = await faults.until(1);
+      await accepted(server, 0);
+      return [fault, ends.list.map(([reason, error]) => [reason, error.message]), conn.readyState];
+    });
+  }
+}
+
+test("a client that resets its connection behind the GET for a session", async (t) => {
+  const server = await open(t);
+  const opened = once(server.io.engine, "connection");
+  const connection = wire(server);
+  connection.write(get());
+  connection.reset();
+  const [conn] = await opened;
+  const ends = record(conn, "close");
+  await accepted(server, 0);
+  // it may have another one
+  const other = wire(server);
+  conn.send("a");
+  assert.match(bodyOf(await other.ask(get(conn.id))), /4a$/);
+  assert.deepEqual(ends.list, []);
+});
+
 for (const how of ["ends its side", "resets the connection"]) {
   both(`a client that ${how} while its GET waits`, async (server) => {
     const { sid, conn, ends } = await session(server);

@@ -198,7 +198,9 @@ function observer(stage) {
       socket.writable,
       socket.destroyed,
     );
-    stage.log("seen", "state", req.complete, req.readable, req.aborted, req.upgrade, req.ip, req.secure);
+    // whether a body is there depends on the packets that it comes in
+    const isComplete = req.method === "POST" || req.complete;
+    stage.log("seen", "state", isComplete, req.readable, req.aborted, req.upgrade, req.ip, req.secure);
     stage.log(
       "seen",
       "left",

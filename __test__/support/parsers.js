@@ -3,7 +3,10 @@
 // How many connections an HTTP server counts, and which of them it has seen: it makes a parser for each of those.
 
 const { createHook } = require("node:async_hooks");
-const { eventually, Recorder } = require("./harness");
+const { isStock, eventually, Recorder } = require("./harness");
+
+// they are tried out with some of their own
+if (!isStock) require("../../lib/node/internals").whyUnkept();
 
 /** The parsers that have been made. */
 const parsers = new Recorder();

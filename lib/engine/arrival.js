@@ -317,7 +317,7 @@ class Arrival extends Stream {
       }
       if (!isReceived) {
         bridge.releaseStream(this.id);
-        this.onReleased(false, false);
+        this.onReleased(false, 0, false);
       }
     }
     bridge.releaseStream(id);
@@ -326,29 +326,33 @@ class Arrival extends Stream {
   /**
    * A worker has it no more.
    * @param {boolean} isUnanswered - there is a request of which it has told, and nobody has answered that
-   * @param {boolean} isServed - it has answered another
+   * @param {number} served - how many others it has answered
+   * @param {boolean} isCut - the connection has failed
    */
-  onReleased(isUnanswered, isServed) {
+  onReleased(isUnanswered, served, isCut) {
     if (this._handle === undefined) return;
-    // what has come over it will do so again
-    if (isServed) this._keep();
+    if (served > 0) this._keep(served);
     if (isUnanswered && this._shown !== undefined) this._shown.onUnserved();
-    else this._giveToNode();
+    else this._giveToNode(isCut);
   }
 
-  /** Node will have it only for a while. */
-  _keep() {
-    new Kept(this.arrivals, this.socket).isWorthIt = true;
+  /** Node need not have it for ever. */
+  _keep(served) {
+    const kept = new Kept(this.arrivals, this.socket);
+    kept.arrival = this;
+    kept.onReturned(this, served);
   }
 
   /** It is Node's, with all that is unread. */
-  _giveToNode() {
+  _giveToNode(isCut) {
     const { httpServer } = this.arrivals;
+    // Node would take what it reads together with the failure for all that was to come
+    const bytes = isCut ? this._takeUnread() : undefined;
     const { _handle: handle, _socket: socket } = this;
     this._handle = undefined;
     this._origin?.end();
     if (socket !== undefined) {
-      this._entrance.run(this._give, this, httpServer, socket);
+      this._entrance.run(this._give, this, httpServer, socket, bytes);
     } else {
       uncount(httpServer);
       this._entrance.handOver(handle);
@@ -365,9 +369,10 @@ class Arrival extends Stream {
   }
 
   /** Has the HTTP server go on with the socket. */
-  _give(httpServer, socket) {
+  _give(httpServer, socket, bytes) {
     socket.removeListener("error", noop);
     giveSocket(httpServer, socket);
+    if (bytes !== undefined) socket.emit("data", bytes);
   }
 
   /** It is that of an upgrade request which somebody else answers. */
@@ -382,6 +387,14 @@ class Arrival extends Stream {
   /** Takes the request from it that the application was shown. */
   _takeBytes() {
     return this.bridge.native.takeRequest(this._handle.fd) ?? undefined;
+  }
+
+  /** Takes from it what nobody has read. */
+  _takeUnread() {
+    const bytes = this.bridge.native.takeUnread(this._handle.fd) ?? undefined;
+    // which need somewhere to go
+    if (bytes !== undefined) void this.socket;
+    return bytes;
   }
 
   /** A worker has no more to do with it, but Node has. */
@@ -473,19 +486,20 @@ class KeptArrival extends Arrival {
   }
 
   /** @override */
-  onReleased(isUnanswered, isServed) {
-    this._kept.onReturned(isServed);
-    super.onReleased(isUnanswered, false);
+  onReleased(isUnanswered, served, isCut) {
+    this._kept.onReturned(this, served);
+    super.onReleased(isUnanswered, 0, isCut);
   }
 
   /** @override */
-  _give() {
+  _give(_httpServer, socket, bytes) {
     this._resume();
+    if (bytes !== undefined) socket.emit("data", bytes);
   }
 
   /** @override */
   _endWithSocket() {
-    this._kept.onReturned(false);
+    this._kept.onReturned(this, 0);
     return super._endWithSocket();
   }
 }
@@ -493,8 +507,14 @@ class KeptArrival extends Arrival {
 /** Of a `net.Socket`: its `Kept`. */
 const kKept = Symbol("kept");
 
-/** Requests in a row that a worker may have looked at in vain before a connection is left to Node. */
-const MOST_REFUSED = 2;
+/**
+ * Requests that a worker has to answer while it has a connection, so that it was worth it: to hand it over and back costs
+ * as much as is saved with two.
+ */
+const WORTH_IT = 3;
+
+/** Requests in a row for which a connection that was not worth it is left to Node at the most. */
+const LONGEST_REST = 64;
 
 /** A connection of Node's HTTP server over which requests of an engine have come: see `Arrivals.onServed`. */
 class Kept {
@@ -503,22 +523,18 @@ class Kept {
     this.socket = socket;
     /** While a worker waits for its next request. */
     this.arrival = undefined;
-    /** Whether a worker is to wait for the next request although that before it was none of the engine's. */
-    this.isWorthIt = false;
-    /** Whether a worker has looked at the request that comes next, or came last, and did not take it. */
-    this._isRefused = false;
-    this._refused = 0;
+    /** How many requests of the engine have come to Node since the last one that was none. */
+    this._row = 0;
+    /** How many of them it takes until a worker waits for the next request. */
+    this._rest = 1;
     socket[kKept] = this;
     socket.on("close", () => this.arrival?._onSocketClose());
   }
 
   /** A request has come to the HTTP server. */
   onRequest(req, res, isOurs) {
-    if (isOurs && this._isRefused) this._refused++;
-    this._isRefused = false;
-    const isOffered = isOurs || this.isWorthIt;
-    this.isWorthIt = false;
-    if (isOffered && this._refused < MOST_REFUSED) res.on("close", () => this._onAnswered(req, isOurs));
+    this._row = isOurs ? this._row + 1 : 0;
+    if (this._row >= this._rest) res.on("close", () => this._onAnswered(req, isOurs));
   }
 
   /** It is answered. */
@@ -526,10 +542,11 @@ class Kept {
     const { arrivals, socket } = this;
     const { server, httpServer } = arrivals;
     if (this.arrival !== undefined || !isBetweenRequests(httpServer, socket)) return;
-    const conn = isOurs ? server.clients[req._query?.sid] : undefined;
-    const isOfRoad = conn === undefined ? !isOurs || server._road.admits(req) : conn._polling?.isTravelling;
-    if (!isOfRoad || server._road.isPointless) return;
-    this.isWorthIt = isOurs;
+    server._road.check();
+    if (!server._road.isOpen || server._road.isPointless) return;
+    const conn = isOurs ? server.clients[req._query.sid] : undefined;
+    // there is nothing in it for the workers if its session is not on their road
+    if (conn === undefined ? isOurs && !server._road.admits(req) : !conn._polling?.isTravelling) return;
     const arrival = new KeptArrival(this);
     arrival.register(conn?._handle);
     let isReceived = false;
@@ -542,18 +559,16 @@ class Kept {
       this.arrival = arrival;
     } else {
       server._bridge.releaseStream(arrival.id);
-      arrival._giveToNode();
+      arrival._giveToNode(false);
     }
   }
 
-  /** Node has it again. */
-  onReturned(isServed) {
+  /** Node has it again. `served`: how many requests a worker has answered meanwhile. */
+  onReturned(arrival, served) {
+    if (this.arrival !== arrival) return;
     this.arrival = undefined;
-    if (isServed) {
-      this._refused = 0;
-      this.isWorthIt = true;
-    }
-    this._isRefused = !isServed;
+    this._row = 0;
+    this._rest = served >= WORTH_IT ? 0 : Math.min(Math.max(2 * this._rest, 1), LONGEST_REST);
   }
 }
 

@@ -38,6 +38,9 @@ const DEFAULTS = {
 
 const COOKIE_DEFAULTS = { name: "io", path: "/", httpOnly: true, sameSite: "lax" };
 
+/** Of a listener for requests: who looks at the connections before Node's HTTP server. */
+const kArrivals = Symbol("arrivals");
+
 /** Bytes from which on a message is compressed, if nothing else is said. */
 const DEFLATE_THRESHOLD = 1024;
 
@@ -238,10 +241,9 @@ class Server extends EventEmitter {
     server.removeAllListeners("request");
     server.on("close", this.close.bind(this));
     server.on("listening", () => (this.opts.wsEngine ? this.init() : this.ws?._reopen?.()));
-    let arrivals;
     const onRequest = (req, res) => {
       const isOurs = req.url.startsWith(path);
-      arrivals?.onServed(req, res, isOurs);
+      onRequest[kArrivals]?.onServed(req, res, isOurs);
       if (isOurs) {
         debug('intercepting request for path "%s"', path);
         this.handleRequest(req, res);
@@ -268,7 +270,7 @@ class Server extends EventEmitter {
     const entrance = this.opts.wsEngine ? undefined : watchArrivals(this, server, path);
     if (entrance === undefined) return;
     this._entrances.push(entrance);
-    arrivals = entrance.keeper;
+    onRequest[kArrivals] = entrance.keeper;
   }
 
   /**

@@ -218,7 +218,7 @@ function take(bridge, batch) {
       const stream = bridge.streams.get(subject);
       if (stream === undefined) break;
       bridge.releaseStream(subject);
-      stream.onReleased((first & 0xff00) !== 0, first >>> 16 !== 0);
+      stream.onReleased((first & 0xff00) !== 0, (first >>> 16) & 0xff, first >>> 24 !== 0);
       break;
     }
     case POLL_ANSWER: {

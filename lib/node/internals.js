@@ -11,6 +11,7 @@
  * | remaking | Node's objects for the connection and the request, where nobody has seen them | to make them again |
  * | entrance | Node's HTTP server, for clients that begin with a WebSocket | both of these, and the listening handle |
  * | showing | the same, for applications that look at requests | all of this, and a parser that takes requests as they are |
+ * | keeping | Node's HTTP server, for what follows on connections that it has had | the entrance, and a parser that tells when it waits |
  */
 
 const http = require("http");
@@ -133,6 +134,32 @@ function findFaultOfParsers(Socket, HttpServer, IncomingMessage) {
   return undefined;
 }
 
+/** What keeps it from being known whether an HTTP server waits for the next request of a connection. */
+function findFaultOfPauses(Socket, HttpServer) {
+  const plain = new HttpServer(() => {});
+  const socket = new Socket({ allowHalfOpen: true });
+  try {
+    plain.emit("connection", socket);
+    const { parser } = socket;
+    if (typeof parser?.duration !== "function") return "a parser does not tell whether a request has begun";
+    for (const [text, isUnderWay] of [
+      ["GET / HTTP/1.1\r\nHost: x\r\n", true],
+      ["\r\n", false],
+      ["G", true],
+    ]) {
+      socket.emit("data", Buffer.from(text));
+      if (parser.duration() > 0 !== isUnderWay)
+        return "a parser tells something else of a request's duration";
+    }
+    if (parser.incoming?.complete !== true || socket._httpMessage === null) {
+      return "an HTTP server remembers what is under way in another way";
+    }
+  } finally {
+    socket.destroy();
+  }
+  return undefined;
+}
+
 let found;
 
 /**
@@ -164,6 +191,20 @@ function whyUnshown() {
       ),
   ];
   return faultOfParsers[0];
+}
+
+let faultOfPauses;
+
+/**
+ * Why connections of Node's HTTP servers cannot be watched between two requests: found out alike.
+ * @returns {string|undefined}
+ */
+function whyUnkept() {
+  faultOfPauses ??= [
+    closedRoads().entrance ??
+      attempt(() => findFaultOfPauses(net.Socket, http.Server), "parsers of their own kind"),
+  ];
+  return faultOfPauses[0];
 }
 
 /** An HTTP server to compare others with. */
@@ -363,5 +404,6 @@ module.exports = {
   survey,
   symbolOf,
   uncount,
+  whyUnkept,
   whyUnshown,
 };

@@ -6,6 +6,7 @@
  */
 
 const { Socket } = require("net");
+const { whyUnkept } = require("./internals");
 
 /** Stands for the answer that a connection is busy with: `closeIdleConnections()` leaves those alone. */
 const BUSY = { finished: false };
@@ -23,6 +24,7 @@ const MOST_ADDED = 1000;
 function isBetweenRequests(httpServer, socket) {
   const { _handle: handle, parser } = socket;
   return (
+    whyUnkept() === undefined &&
     Object.getPrototypeOf(socket) === Socket.prototype &&
     socket.server === httpServer &&
     handle?.fd >= 0 &&

@@ -434,6 +434,22 @@ impl NativeEngine {
         }
     }
 
+    /// Takes what has come over a connection that has failed: whoever reads it together with the failure would see an end in
+    /// the middle of it.
+    #[napi(catch_unwind)]
+    pub fn take_unread(&self, fd: i32) -> Option<Buffer> {
+        panic_point!("takeUnread");
+        #[cfg(unix)]
+        {
+            crate::os::fd::read_all(fd).ok().filter(|bytes| !bytes.is_empty()).map(Buffer::from)
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = fd;
+            None
+        }
+    }
+
     /// Has the kernel keep connections of a listening socket to itself until they have said something, for about a
     /// second, or hand them out at once. Where it cannot do that, nothing changes.
     #[napi(catch_unwind)]

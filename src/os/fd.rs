@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 
 use socket2::{SockRef, Socket};
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
+use tokio::io::Interest;
 
 /// A connected stream socket, registered with the worker's runtime. The descriptor closes when this is dropped.
 #[derive(Debug)]
@@ -69,6 +70,28 @@ pub fn read(fd: RawFd, length: usize) -> io::Result<Vec<u8>> {
         socket.read_exact(&mut bytes)
     })?;
     Ok(bytes)
+}
+
+/// Takes all that has arrived at a socket that somebody else owns. An error of the socket stays where it is.
+///
+/// # Errors
+/// What the kernel reports.
+pub fn read_all(fd: RawFd) -> io::Result<Vec<u8>> {
+    let mut length: libc::c_int = 0;
+    with_borrowed(fd, |socket| {
+        // SAFETY: `length` lives during the call, which writes one number of this type.
+        let result =
+            unsafe { libc::ioctl(socket.as_raw_fd(), libc::FIONREAD, std::ptr::from_mut(&mut length)) };
+        if result == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
+    })?;
+    match usize::try_from(length) {
+        Ok(length) if length > 0 => read(fd, length),
+        _ => Ok(Vec::new()),
+    }
 }
 
 /// Has connections of a listening TCP socket that somebody else owns wait in the kernel until they have said something,
@@ -139,7 +162,15 @@ impl FdStream {
         self.io.readable().await
     }
 
-    /// The same for a task that polls, of which there may be only one at a time.
+    /// The same, or until the connection has failed, of which the guard tells.
+    ///
+    /// # Errors
+    /// When the runtime shuts down.
+    pub async fn readable_or_failed(&self) -> io::Result<AsyncFdReadyGuard<'_, Socket>> {
+        self.io.ready(Interest::READABLE | Interest::ERROR).await
+    }
+
+    /// The same as `readable` for a task that polls, of which there may be only one at a time.
     ///
     /// # Errors
     /// When the runtime shuts down.
@@ -266,18 +297,31 @@ mod tests {
         defer_accept(listener.as_raw_fd(), true).unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         client.write_all(b"hello").unwrap();
-        let (mut server, _) = listener.accept().unwrap();
+        let (server, _) = listener.accept().unwrap();
         server.set_nonblocking(true).unwrap();
         let mut three = [MaybeUninit::uninit(); 3];
         assert_eq!(peek(server.as_raw_fd(), &mut three).unwrap(), b"hel");
         assert_eq!(read(server.as_raw_fd(), 2).unwrap(), b"he");
-        let mut buffer = [0; 3];
-        server.read_exact(&mut buffer).unwrap();
-        assert_eq!(&buffer, b"llo");
+        assert_eq!(read_all(server.as_raw_fd()).unwrap(), b"llo");
+        assert_eq!(read_all(server.as_raw_fd()).unwrap(), b"");
         assert_eq!(read(server.as_raw_fd(), 1).unwrap_err().kind(), ErrorKind::WouldBlock);
         assert_eq!(peek(server.as_raw_fd(), &mut three).unwrap_err().kind(), ErrorKind::WouldBlock);
         defer_accept(listener.as_raw_fd(), false).unwrap();
         assert!(peek(-1, &mut three).is_err() && defer_accept(-1, true).is_err());
+    }
+
+    #[test]
+    fn what_came_before_a_failure_is_taken_without_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.write_all(b"hello").unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        SockRef::from(&client).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+        drop(client);
+        for expected in [&b"hello"[..], b""] {
+            assert_eq!(read_all(server.as_raw_fd()).unwrap(), expected);
+        }
+        assert_eq!(server.read(&mut [0; 1]).unwrap_err().kind(), ErrorKind::ConnectionReset);
     }
 
     #[test]

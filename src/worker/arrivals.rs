@@ -66,10 +66,12 @@ pub(super) struct Arrival {
     stage: Stage,
     /// When its client has been silent for too long.
     due: Option<Instant>,
-    /// Whether a request of it has been answered: Node has nothing to say of its end.
-    is_served: bool,
+    /// How many requests of it have been answered.
+    served: u8,
     /// Whether Node has answered requests of it, and has a socket and a parser for it.
     is_kept: bool,
+    /// Whether it has failed: its client has reset it.
+    is_cut: bool,
     /// Whether JavaScript has been told of the request that is next in its bytes.
     is_announced: bool,
 }
@@ -135,6 +137,13 @@ pub(super) struct Orphan {
     cors: Box<str>,
 }
 
+impl Arrival {
+    /// Whether a request of it has been answered: Node has nothing to say of its end.
+    fn is_served(&self) -> bool {
+        self.served > 0
+    }
+}
+
 impl Drop for Arrival {
     fn drop(&mut self) {
         if let Some(task) = self.task.take() {
@@ -146,9 +155,9 @@ impl Drop for Arrival {
 /// The task that waits for the bytes of a connection.
 async fn wait(shared: Shared, id: StreamId, fd: Rc<FdStream>) {
     loop {
-        let Ok(mut ready) = fd.readable().await else { return };
-        let is_over = ready.ready().is_read_closed();
-        match take_turn(&shared, |worker| worker.look_turn(id, &fd, is_over)) {
+        let Ok(mut ready) = fd.readable_or_failed().await else { return };
+        let end = End { is_over: ready.ready().is_read_closed(), is_cut: ready.ready().is_error() };
+        match take_turn(&shared, |worker| worker.look_turn(id, &fd, end)) {
             Some(Look::Again) => ready.clear_ready(),
             Some(Look::Later) => {
                 let resume = shared.borrow().signals.resume.clone();
@@ -171,6 +180,15 @@ async fn write(shared: Shared, id: StreamId, fd: Rc<FdStream>) {
     }
 }
 
+/// What is known of the end of a connection.
+#[derive(Clone, Copy)]
+struct End {
+    /// Nothing more will come.
+    is_over: bool,
+    /// It has failed.
+    is_cut: bool,
+}
+
 /// Whether the bytes of a connection are to be looked at again.
 #[derive(Clone, Copy)]
 enum Look {
@@ -191,8 +209,9 @@ impl Worker {
             task: None,
             stage: Stage::Looking,
             due: None,
-            is_served: false,
+            served: 0,
             is_kept,
+            is_cut: false,
             is_announced: false,
         };
         self.arrivals.insert(id, arrival);
@@ -220,18 +239,19 @@ impl Worker {
         }
     }
 
-    /// There is something to look at. `is_over`: nothing more will come.
-    fn look_turn(&mut self, id: StreamId, fd: &FdStream, is_over: bool) -> Look {
+    /// There is something to look at.
+    fn look_turn(&mut self, id: StreamId, fd: &FdStream, end: End) -> Look {
         panic_point!("looking");
         self.now = Instant::now();
-        let look = self.contained(Subject::Stream(id), |worker| worker.look_at(id, fd, is_over));
+        let look = self.contained(Subject::Stream(id), |worker| worker.look_at(id, fd, end));
         self.finish_turn();
         look.unwrap_or(Look::Done)
     }
 
-    fn look_at(&mut self, id: StreamId, fd: &FdStream, is_over: bool) -> Look {
+    fn look_at(&mut self, id: StreamId, fd: &FdStream, End { is_over, is_cut }: End) -> Look {
         panic_point!("look");
         let Some(arrival) = self.arrivals.get_mut(&id) else { return Look::Done };
+        arrival.is_cut = is_cut;
         match arrival.stage {
             Stage::Looking | Stage::Receiving { .. } => {}
             // it waits, or somebody makes up their mind about it, who is to know when the client hangs up; the bytes of
@@ -255,7 +275,10 @@ impl Worker {
             Stage::Writing { .. } => return Look::Done,
         }
         if is_over {
-            if arrival.is_served && !arrival.is_kept && !matches!(fd.peek(&mut self.read_buffer[..1]), Ok(1))
+            if arrival.is_served()
+                && !is_cut
+                && !arrival.is_kept
+                && !matches!(fd.peek(&mut self.read_buffer[..1]), Ok(1))
             {
                 self.hang_up(id);
             } else {
@@ -621,7 +644,7 @@ impl Worker {
     /// An answer has been written.
     fn on_answered(&mut self, id: StreamId, then: Then) {
         let Some(arrival) = self.arrivals.get_mut(&id) else { return };
-        arrival.is_served = true;
+        arrival.served = arrival.served.saturating_add(1);
         arrival.stage = Stage::Looking;
         let is_watched = arrival.task.is_some();
         match (then, self.road.terms()) {
@@ -665,7 +688,7 @@ impl Worker {
     pub(super) fn drop_arrival(&mut self, id: StreamId) -> Option<Past> {
         let arrival = self.arrivals.remove(&id)?;
         self.forget_waiter(id, &arrival);
-        Some(Past { is_unanswered: arrival.is_announced, is_served: arrival.is_served })
+        Some(Past { is_unanswered: arrival.is_announced, served: arrival.served, is_cut: arrival.is_cut })
     }
 
     /// It is to be Node's.
@@ -680,7 +703,7 @@ impl Worker {
         let Some(arrival) = self.arrivals.get(&id) else { return };
         match arrival.stage {
             Stage::Looking if if_idle => {
-                if arrival.is_served || arrival.is_kept {
+                if arrival.is_served() || arrival.is_kept {
                     self.hang_up(id);
                 }
             }
@@ -760,7 +783,7 @@ impl Worker {
             return;
         }
         let has_begun = matches!(arrival.fd.clone().peek(&mut self.read_buffer[..1]), Ok(1));
-        if (arrival.is_served || arrival.is_kept) && !has_begun {
+        if (arrival.is_served() || arrival.is_kept) && !has_begun {
             self.hang_up(id);
         } else {
             self.release(id);

@@ -10,7 +10,7 @@
 //! | `TEXT` | kind; connection; text length |
 //! | `BINARY` | kind; connection (takes the next buffer) |
 //! | `CLOSED` | kind; connection; length of the reason; length of the description |
-//! | `RELEASED` | kind, has an unanswered request that was announced << 8, a request of it was answered << 16; stream |
+//! | `RELEASED` | kind, has an unanswered request that was announced << 8, how many of it were answered << 16, it has failed << 24; stream |
 //! | `HUNG_UP` | kind; stream |
 //! | `ELSEWHERE` | kind; stream; connection |
 //! | `POLL_ANSWER` | kind, compress << 8; connection; text length |
@@ -81,8 +81,10 @@ kinds! {
 pub struct Past {
     /// JavaScript knows of a request over it that nobody has answered.
     pub is_unanswered: bool,
-    /// A worker has answered a request over it.
-    pub is_served: bool,
+    /// How many requests over it a worker has answered, if that are no more than this can say.
+    pub served: u8,
+    /// The connection has failed, perhaps with bytes that nobody has read.
+    pub is_cut: bool,
 }
 
 /// What of a request JavaScript cannot tell by its lines.
@@ -345,8 +347,9 @@ impl EventSink {
     }
 
     /// A stream is no more.
-    pub fn released(&mut self, stream: StreamId, Past { is_unanswered, is_served }: Past) {
-        let past = u32::from(is_unanswered) << 8 | u32::from(is_served) << 16;
+    pub fn released(&mut self, stream: StreamId, past: Past) {
+        let Past { is_unanswered, served, is_cut } = past;
+        let past = u32::from(is_unanswered) << 8 | u32::from(served) << 16 | u32::from(is_cut) << 24;
         self.push(&[Kind::Released as u32 | past, stream.word()], "");
     }
 

@@ -430,11 +430,11 @@ class Request {
   }
 }
 
-/** The client has hung up on a GET. */
+/** The client has hung up on a GET, of which it need not have seen the answer that is on its way. */
 function onGetClosed(get) {
   get.detach();
   get.polling.get = undefined;
-  get.polling.conn._fail("poll connection closed prematurely");
+  if (!get.polling.isAnswered) get.polling.conn._fail("poll connection closed prematurely");
 }
 
 /** A POST: its body arrives, the worker handles it, it is answered. */
