@@ -257,6 +257,30 @@ for (const [name, request] of Object.entries(ODD)) {
   );
 }
 
+for (const [name, request] of Object.entries(ODD)) {
+  both(
+    `an odd request means the same behind ordinary ones: ${name}`,
+    async (server) => {
+      const { connection, sid, conn, log, ends } = await session(server);
+      const said = [await connection.ask(post(sid, "4before"))];
+      for (const hello of ["hello", "again"]) {
+        conn.send(hello);
+        connection.socket.write(request(sid), "latin1");
+        said.push(await connection.answer());
+        if (name.endsWith("behind it") || name === "an expectation") said.push(await connection.answer());
+        said.push(await connection.ask(post(sid, "4behind")));
+      }
+      if (said.at(-1) === "") said.push(await connection.ended());
+      return [
+        said.map((text) => anonymous(text, sid)),
+        log.list,
+        ends.list.map(([reason, error]) => [reason, error?.message]),
+      ];
+    },
+    { io: { maxHttpBufferSize: 2000 } },
+  );
+}
+
 both("a connection that is shared with the application", async (server) => {
   const { connection, sid, log } = await session(server);
   const answers = [];

@@ -154,23 +154,15 @@ impl FdStream {
         })
     }
 
-    /// Waits until there may be something to read.
+    /// Waits until there may be something to read, or the connection has failed: the guard tells.
     ///
     /// # Errors
     /// When the runtime shuts down.
     pub async fn readable(&self) -> io::Result<AsyncFdReadyGuard<'_, Socket>> {
-        self.io.readable().await
-    }
-
-    /// The same, or until the connection has failed, of which the guard tells.
-    ///
-    /// # Errors
-    /// When the runtime shuts down.
-    pub async fn readable_or_failed(&self) -> io::Result<AsyncFdReadyGuard<'_, Socket>> {
         self.io.ready(Interest::READABLE | Interest::ERROR).await
     }
 
-    /// The same as `readable` for a task that polls, of which there may be only one at a time.
+    /// The same for a task that polls, of which there may be only one at a time.
     ///
     /// # Errors
     /// When the runtime shuts down.

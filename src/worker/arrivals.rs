@@ -155,7 +155,7 @@ impl Drop for Arrival {
 /// The task that waits for the bytes of a connection.
 async fn wait(shared: Shared, id: StreamId, fd: Rc<FdStream>) {
     loop {
-        let Ok(mut ready) = fd.readable_or_failed().await else { return };
+        let Ok(mut ready) = fd.readable().await else { return };
         let end = End { is_over: ready.ready().is_read_closed(), is_cut: ready.ready().is_error() };
         match take_turn(&shared, |worker| worker.look_turn(id, &fd, end)) {
             Some(Look::Again) => ready.clear_ready(),
