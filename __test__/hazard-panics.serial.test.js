@@ -372,7 +372,9 @@ for (const point of ["upgrade", "command Upgrade"]) {
     scene.victim = await connect.unusual(scene);
     await scene.do("nothing", point);
     const query = `EIO=4&transport=websocket&sid=${scene.victim.sid}`;
-    const ws = await RawWebSocket.upgrade(scene.server, { query });
+    // what says this is left to Node's HTTP server
+    const headers = { "Sec-WebSocket-Protocol": "chat" };
+    const ws = await RawWebSocket.upgrade(scene.server, { query, headers });
     await ws.ended();
     if (point === "upgrade") {
       // polling goes on
