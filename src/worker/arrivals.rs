@@ -244,7 +244,7 @@ impl Worker {
         panic_point!("looking");
         self.now = Instant::now();
         let look = self.contained(Subject::Stream(id), |worker| worker.look_at(id, fd, end));
-        self.finish_turn();
+        self.finish_read_turn();
         look.unwrap_or(Look::Done)
     }
 

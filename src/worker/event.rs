@@ -268,6 +268,13 @@ impl EventSink {
         self.batch.words.len() >= WORTHWHILE
     }
 
+    /// Words of the events that are not published yet, if there are any and JavaScript sleeps.
+    #[cfg(unix)]
+    pub fn words_to_wake_for(&self) -> Option<usize> {
+        let words = self.batch.words.len();
+        (words > 0 && !self.inbox.signaled.load(Ordering::Acquire)).then_some(words)
+    }
+
     /// Says how many bytes wait for a connection, without an event.
     pub fn note_waiting(&self, connection: ConnectionId, bytes: usize) {
         self.inbox.waiting.set(slot_of(connection.word()) as usize, bytes);

@@ -15,6 +15,8 @@ pub mod connection;
 mod deadlines;
 mod endings;
 pub mod event;
+#[cfg(unix)]
+mod gathering;
 mod input;
 mod lifecycle;
 mod outbox;
@@ -229,10 +231,29 @@ fn run(runtime: &Runtime, make: impl FnOnce(Weak<RefCell<Worker>>) -> Worker, qu
 /// were ready at the same time.
 async fn publish(shared: Shared) {
     let due = shared.borrow().signals.publish.clone();
+    #[cfg(unix)]
+    let mut gathering = gathering::Gathering::default();
     loop {
         due.notified().await;
+        #[cfg(unix)]
+        gather(&shared, &mut gathering).await;
         take_turn(&shared, |worker| worker.events.publish());
     }
+}
+
+/// Waits for further events before JavaScript is woken, if that pays.
+#[cfg(unix)]
+async fn gather(shared: &Shared, gathering: &mut gathering::Gathering) {
+    let Some(words) = shared.borrow().events.words_to_wake_for() else { return };
+    if let Some(rest) = gathering.begin(Instant::now()) {
+        // the timers of the runtime count milliseconds
+        std::thread::sleep(rest);
+        // what is ready by now is read
+        tokio::task::yield_now().await;
+        let now = shared.borrow().events.words_to_wake_for().unwrap_or(0);
+        gathering.learn(now.saturating_sub(words));
+    }
+    gathering.end(Instant::now());
 }
 
 /// The task that gives memory back after much has waited, for the worker or for its clients.
