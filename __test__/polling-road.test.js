@@ -77,7 +77,7 @@ const anonymous = (text, sid) =>
 function both(name, run, how = {}) {
   test(name, { skip: isStock }, async (t) => {
     const seen = [];
-    for (const road of [NODE, WORKERS]) seen.push(await run(await open(t, { ...how, road }), t));
+    for (const road of [NODE, WORKERS]) seen.push(await run(await open(t, { ...how, road }), t, road));
     assert.deepEqual(seen[1], seen[0]);
   });
 }
@@ -284,6 +284,73 @@ for (const [name, request] of Object.entries(ODD)) {
     { io: { maxHttpBufferSize: 2000 } },
   );
 }
+
+const PREFLIGHT = {
+  Origin: "https://page.example",
+  "Access-Control-Request-Method": "POST",
+  "Access-Control-Request-Headers": "authorization,x-mine",
+};
+
+const preflight = (sid, headers) => get(sid, { ...PREFLIGHT, ...headers }).replace("GET", "OPTIONS");
+
+/** Options, whether a worker answers preflights then, and headers of those. */
+const CORS = {
+  "any origin": [{}, true],
+  "a fixed origin": [{ origin: "https://page.example", credentials: true, maxAge: 60 }, true],
+  "another origin": [{ origin: "https://other.example" }, true],
+  "a list": [{ origin: ["https://other.example", /page/], methods: ["GET"], exposedHeaders: "X" }, true],
+  "the origin of the request": [{ origin: true, allowedHeaders: ["x-mine"] }, true],
+  "another status": [{ optionsSuccessStatus: 200 }, true],
+  "a status that Node does not know": [{ optionsSuccessStatus: 599 }, false],
+  "to be gone on with": [{ preflightContinue: true }, false],
+  "no origin": [{ origin: false }, false],
+  "no option": [undefined, false],
+  "a function": [{ origin: (origin, callback) => callback(null, true) }, false],
+  "nothing asked for": [{}, true, { "Access-Control-Request-Headers": undefined, Origin: undefined }],
+  "the last of its connection": [{}, true, { Connection: "close" }],
+  "headers that are asked for twice": [{}, true, { "ACCESS-CONTROL-REQUEST-HEADERS": "x-more" }],
+};
+
+for (const [name, [cors, isAnswered, headers]] of Object.entries(CORS)) {
+  for (const isKept of [false, true]) {
+    both(
+      `a preflight request ${isKept ? "behind ordinary ones" : "at first"}: ${name}`,
+      async (server, _t, road) => {
+        const { connection, sid } = await session(server);
+        const asked = isKept ? connection : wire(server);
+        if (isKept) await asked.ask(post(sid, "4a"));
+        const said = [await asked.ask(preflight(sid, headers))];
+        const isClosed = headers?.Connection === "close";
+        if (isClosed) said.push(await asked.ended());
+        else said.push(await asked.ask(preflight(undefined, headers)), await asked.ask(post(sid, "4b")));
+        // the session is opened by a worker only if nobody has to be asked
+        if (road === WORKERS && typeof cors?.origin !== "function") {
+          assert.equal(newParsers(), isAnswered ? 0 : 1);
+        }
+        return said.map((text) => anonymous(text, sid));
+      },
+      { io: { cors } },
+    );
+  }
+}
+
+both(
+  "a preflight request with more behind it, and in parts",
+  async (server) => {
+    const { sid, log } = await session(server);
+    const connection = wire(server);
+    connection.socket.write(preflight(sid) + post(sid, "4a"));
+    const said = [await connection.answer(), await connection.answer()];
+    const text = preflight(sid);
+    const other = wire(server);
+    other.socket.write(text.slice(0, 4));
+    await accepted(server, 3);
+    other.socket.write(text.slice(4));
+    said.push(await other.answer());
+    return [said.map((answer) => anonymous(answer, sid)), log.list];
+  },
+  { io: { cors: {} } },
+);
 
 both("a connection that is shared with the application", async (server) => {
   const { connection, sid, log } = await session(server);

@@ -4,6 +4,8 @@
 
 const ORIGIN = "https://app.example";
 
+const { get, wire } = require("../support/wire");
+
 const CASES = {
   none: undefined,
   false: false,
@@ -42,6 +44,12 @@ module.exports = Object.entries(CASES).map(([name, cors]) => ({
     const handshake = await stage.http("handshake", { path, headers: { ...headers, "X-Allow": "1" } });
     await stage.http("preflight", { method: "OPTIONS", path, headers: preflight });
     await stage.http("preflight", { method: "OPTIONS", path: "/socket.io/", headers: preflight });
+    // to the byte
+    const connection = wire(stage.server);
+    for (const more of [{}, { "Access-Control-Request-Headers": undefined }]) {
+      const text = get(undefined, { ...preflight, ...more }).replace("GET", "OPTIONS");
+      stage.log("preflight", (await connection.ask(text)).replaceAll(/Date: [^\r]+/g, "Date: <date>"));
+    }
     await stage.http("other origin", { path, headers: { Origin: "https://evil.example" } });
     await stage.http("no origin", { path });
     await stage.http("error", { path: "/socket.io/?EIO=4&transport=nope", headers });

@@ -2,6 +2,7 @@
 
 const createDebug = require("debug");
 const { Admission, Announcement, PollingAdmission } = require("./admission");
+const { preflightAnswer } = require("./cors");
 const { openWithId, protocolOf } = require("./handshake");
 const codes = require("../native/codes");
 const { isIndifferent, keepAliveOf, openEntrance } = require("../node/entrance");
@@ -249,6 +250,8 @@ class Arrival extends Stream {
     const { transport, sid } = announcement._query;
     if (!announcement.url.startsWith(path) || (offersExtensions && server.opts.perMessageDeflate)) {
       server._bridge.commands.decline(this.id);
+    } else if (method === "OPTIONS") {
+      this._answerPreflight(announcement);
     } else if (transport === "polling" && (sid || server._showsRequests())) {
       this._show(new ShownRequest(announcement));
     } else if (server._showsRequests()) {
@@ -287,6 +290,15 @@ class Arrival extends Stream {
     } else {
       server._bridge.commands.decline(this.id);
     }
+  }
+
+  _answerPreflight({ rawRequest }) {
+    const { server } = this.arrivals;
+    server._road.check();
+    const mayAnswer = server._road.isOpen && server._plainCors !== undefined && !server._showsAllRequests();
+    const answer = mayAnswer ? preflightAnswer(server, rawRequest) : undefined;
+    if (answer !== undefined) server._bridge.commands.answerPreflight(this.id, answer);
+    else server._bridge.commands.decline(this.id);
   }
 
   _openPolling(admission) {

@@ -2,7 +2,9 @@
 
 /** What the option `cors` adds to answers that are not Node's. */
 
+const { IncomingMessage, STATUS_CODES } = require("http");
 const { linesOf } = require("./upgrade-response");
+const { fillRequest } = require("../node/request");
 
 /** The lines that the option `cors` adds to an answer. */
 function corsHeaders(server, origin) {
@@ -19,10 +21,33 @@ function corsLines(server, origin) {
     .join("");
 }
 
+/**
+ * What the option `cors` answers to a browser that asks whether it may send a request.
+ * @param {Server} server
+ * @param {string} rawRequest - see `fillRequest`
+ * @returns {string|undefined} status line and headers, with their ends; undefined if that is left to others
+ */
+function preflightAnswer(server, rawRequest) {
+  const req = new IncomingMessage(null);
+  fillRequest(req, "OPTIONS", rawRequest);
+  const answer = new CorsAnswer();
+  server._plainCors(req, answer, noop);
+  const { isEnded, statusCode, headers } = answer;
+  if (!isEnded || STATUS_CODES[statusCode] === undefined) return undefined;
+  const lines = [`HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode]}`, ...linesOf(headers)];
+  return lines.map((line) => `${line}\r\n`).join("");
+}
+
 /** As much of a response as the middleware of the option `cors` needs of it. */
 class CorsAnswer {
   constructor() {
     this.headers = {};
+    this.statusCode = 200;
+    this.isEnded = false;
+  }
+
+  end() {
+    this.isEnded = true;
   }
 
   getHeader(name) {
@@ -44,4 +69,4 @@ function originIn(rawHeaders) {
 
 function noop() {}
 
-module.exports = { corsHeaders, corsLines, originIn };
+module.exports = { corsHeaders, corsLines, originIn, preflightAnswer };

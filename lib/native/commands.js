@@ -35,6 +35,7 @@ const {
   HANG_UP,
   POSTED,
   PASS,
+  ANSWER,
   WATCH_SHOWN,
 } = operations;
 
@@ -300,11 +301,20 @@ class Commands {
    * lines with their ends.
    */
   pass(stream, headers) {
+    this._lines(PASS, stream, headers);
+  }
+
+  /** A preflight is answered. `head`: the status line and headers, with their ends. */
+  answerPreflight(stream, head) {
+    this._lines(ANSWER, stream, head);
+  }
+
+  _lines(operation, stream, lines) {
     const at = this._beginLate(3, stream);
-    this.words[at] = PASS;
+    this.words[at] = operation;
     this.words[at + 1] = stream;
-    this.words[at + 2] = headers.length;
-    this._addText(headers);
+    this.words[at + 2] = lines.length;
+    this._addText(lines);
   }
 
   /** The application takes its time over a request: the end of the connection is to be told. */

@@ -37,6 +37,9 @@ const {
   POST_OVERLAP,
 } = events;
 
+/** What ARRIVED says of how a request asks. */
+const METHODS = ["GET", "POST", "OPTIONS"];
+
 const { NO_ID, DRAIN_HEAD, DRAIN_CAPACITY } = words;
 
 /** Words that one turn of the event loop takes at the most, so that other things get their turn. */
@@ -306,7 +309,7 @@ function take(bridge, batch) {
       const ports = words[at + 2];
       const lengths = words[at + 3];
       const offersExtensions = (first & 0x100) !== 0;
-      const method = (first & 0x200) === 0 ? "GET" : "POST";
+      const method = METHODS[first >>> 9];
       bridge.streams.get(subject)?.onRequest(text, ports, lengths, method, offersExtensions);
       break;
     }

@@ -37,7 +37,7 @@ use tokio::task::AbortHandle;
 
 use super::answer::{Answer, Progress};
 use super::deadlines::Holder;
-use super::event::{Announcement, Kind, Past};
+use super::event::{Announcement, Kind, Method, Past};
 use super::recovery::{take_turn, Subject};
 use super::road::{Form, Terms};
 use super::{Shared, Worker};
@@ -48,7 +48,7 @@ use crate::protocol::engine_io::Protocol;
 use crate::protocol::error::Ending;
 use crate::protocol::http::coding::{Accepted, Encoder};
 use crate::protocol::http::request::{self, PollRequest, Reading, UpgradeRequest};
-use crate::protocol::http::response::{answer, Body, Then};
+use crate::protocol::http::response::{answer, bare_answer, Body, Then};
 use crate::protocol::ids::{ConnectionId, StreamId};
 use crate::protocol::polling::{Polling, Traveller, Waiter};
 
@@ -83,6 +83,8 @@ enum Stage {
     Upgrade { length: usize, response: String },
     /// JavaScript has been told of a GET for a new session.
     Opening(Get),
+    /// JavaScript has been told of the question of a browser, whether it may send a request.
+    Preflight(Get),
     /// JavaScript shows the application a GET of this session, or a POST with a head of so many bytes.
     Shown { owner: ConnectionId, get: Get, head: Option<usize> },
     /// A GET waits for an answer.
@@ -259,6 +261,7 @@ impl Worker {
             Stage::Waiting { get: Get { length, .. }, .. }
             | Stage::Upgrade { length, .. }
             | Stage::Opening(Get { length, .. })
+            | Stage::Preflight(Get { length, .. })
             | Stage::Shown { get: Get { length, .. }, .. } => {
                 if is_over || !has_only(fd, length, &mut self.read_buffer) {
                     self.release(id);
@@ -319,6 +322,7 @@ impl Worker {
             Reading::Incomplete => return self.look_again(id),
             Reading::Other => return self.look_elsewhere(id),
             Reading::Upgrade(request) => return self.on_upgrade_request(id, fd, request),
+            Reading::Preflight(poll) => return self.on_preflight(id, fd, &poll, length),
             Reading::Poll(poll) => poll,
         };
         let Some(terms) = self.road.terms().filter(|terms| terms.path == poll.path) else {
@@ -355,11 +359,12 @@ impl Worker {
                 Look::Later
             } else {
                 let stage = Stage::Shown { owner, get, head: poll.body.map(|_| poll.head) };
+                let method = if poll.body.is_some() { Method::Post } else { Method::Get };
                 self.announce(
                     id,
                     fd,
                     &poll.lines(),
-                    Announcement { is_post: poll.body.is_some(), ..Announcement::default() },
+                    Announcement { method, ..Announcement::default() },
                     stage,
                 )
             };
@@ -400,7 +405,7 @@ impl Worker {
             }
         }
         let stage = Stage::Upgrade { length: request.length, response: request.response };
-        let announcement = Announcement { offers_extensions: request.offers_extensions, is_post: false };
+        let announcement = Announcement { offers_extensions: request.offers_extensions, method: Method::Get };
         self.announce(id, fd, &request.lines, announcement, stage)
     }
 
@@ -417,6 +422,18 @@ impl Worker {
             return self.look_elsewhere(id);
         }
         self.announce(id, fd, &poll.lines(), Announcement::default(), Stage::Opening(get))
+    }
+
+    /// A browser asks whether it may send a request. What the option `cors` says to that is the answer, whatever the request
+    /// is about.
+    fn on_preflight(&mut self, id: StreamId, fd: &FdStream, poll: &PollRequest<'_>, length: usize) -> Look {
+        let terms = self.road.terms();
+        let is_ours = terms.is_some_and(|it| it.path == poll.path && it.has_cors && !it.shows);
+        if !is_ours || length > poll.head {
+            return self.look_elsewhere(id);
+        }
+        let announcement = Announcement { method: Method::Options, ..Announcement::default() };
+        self.announce(id, fd, &poll.lines(), announcement, Stage::Preflight(Get::from(poll)))
     }
 
     fn announce(
@@ -718,7 +735,7 @@ impl Worker {
                 self.release(id);
                 self.end_session(owner, Ending::PostCut);
             }
-            Stage::Upgrade { .. } | Stage::Opening(_) | Stage::Shown { .. } => {
+            Stage::Upgrade { .. } | Stage::Opening(_) | Stage::Preflight(_) | Stage::Shown { .. } => {
                 self.discard_input(id);
                 self.release(id);
             }
@@ -772,6 +789,21 @@ impl Worker {
         if self.arrivals.get(&id).is_some_and(|arrival| arrival.task.is_none()) {
             self.watch_arrival(id);
         }
+    }
+
+    /// What the option `cors` says to a preflight. `head`: the status line and headers, with their ends.
+    pub(super) fn answer_preflight(&mut self, id: StreamId, head: &str) {
+        let Some(arrival) = self.arrivals.get_mut(&id) else { return };
+        let Stage::Preflight(get) = arrival.stage else { return };
+        let fd = arrival.fd.clone();
+        let Some(terms) = self.road.terms() else { return self.release(id) };
+        arrival.stage = Stage::Looking;
+        arrival.is_announced = false;
+        if fd.skip(get.length, &mut [0; 1024]).is_err() {
+            return self.hang_up(id);
+        }
+        let then = poll_then(&terms, get);
+        self.write_answer(id, Answer::whole(bare_answer(head, unix_now(), then)), then);
     }
 
     /// It has been silent for too long, perhaps.

@@ -16,6 +16,7 @@
 //! | `CLOSE`, `POLL`, `DROP`, `ALIVE`, `WATCH`, `HOLD`, `POSTED`, `TELL_SENT` | connection |
 //! | `PIPE_WRITTEN`, `PIPE_END`, `DECLINE`, `HANG_UP`, `WATCH_SHOWN` | stream |
 //! | `PASS` | stream; text length: headers, lines with their ends |
+//! | `ANSWER` | stream; text length: a status line and headers, alike |
 //! | `ADMIT` | connection; stream; text length; revision of the protocol; how much of the text is the session id: nothing of it for a session that there is |
 //! | `ADMIT_POLLING` | connection; stream; text length: lines, see `Opening::parse` |
 //!
@@ -354,6 +355,12 @@ pub enum Op<'a> {
         /// What the answer has beyond the usual, lines with their ends.
         headers: &'a str,
     },
+    /// A preflight is answered.
+    Answer {
+        stream: StreamId,
+        /// The status line and headers, with their ends.
+        head: &'a str,
+    },
     /// The application takes its time over a request that it was shown.
     WatchShown {
         stream: StreamId,
@@ -471,6 +478,7 @@ operations! {
     POSTED = 22,
     PASS = 23,
     WATCH_SHOWN = 24,
+    ANSWER = 25,
 }
 
 /// The bit of an operation's first word that says that it has buffers.
@@ -482,7 +490,7 @@ fn layout(words: &[u32], at: usize) -> Option<(Option<usize>, usize)> {
     let first = words.get(at)?;
     let buffers = usize::from(first & HAS_BUFFERS != 0);
     let (length_at, size) = match first & 0xff {
-        SEND | POST | PASS => (Some(at + 2), 3 + buffers),
+        SEND | POST | PASS | ANSWER => (Some(at + 2), 3 + buffers),
         MULTICAST => (Some(at + 1), 3 + buffers + count(2)?),
         BROADCAST => (Some(at + 1), 4 + buffers + count(2)? + count(3)?),
         ROOM => (None, 3 + count(2)?),
@@ -568,6 +576,7 @@ impl<'a> Iterator for Ops<'a> {
                 text: parcel.text.unwrap_or_default(),
             },
             PASS => Op::Pass { stream: stream(1), headers: parcel.text.unwrap_or_default() },
+            ANSWER => Op::Answer { stream: stream(1), head: parcel.text.unwrap_or_default() },
             WATCH_SHOWN => Op::WatchShown { stream: stream(1) },
             DECLINE => Op::Decline { stream: stream(1) },
             HANG_UP => Op::HangUp { stream: stream(1), flags },
@@ -603,7 +612,7 @@ impl<'a> Ops<'a> {
             [first, stream, ..]
                 if matches!(
                     first & 0xff,
-                    PIPE_WRITTEN | PIPE_END | DECLINE | HANG_UP | PASS | WATCH_SHOWN
+                    PIPE_WRITTEN | PIPE_END | DECLINE | HANG_UP | PASS | ANSWER | WATCH_SHOWN
                 ) =>
             {
                 Subject::Stream(StreamId::from_word(stream))

@@ -92,8 +92,18 @@ pub struct Past {
 pub struct Announcement {
     /// Whether the client offers extensions of the WebSocket protocol.
     pub offers_extensions: bool,
-    /// Whether it is a POST.
-    pub is_post: bool,
+    /// How it asks.
+    pub method: Method,
+}
+
+/// The method of a request.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(u32)]
+pub enum Method {
+    #[default]
+    Get = 0,
+    Post = 1,
+    Options = 2,
 }
 
 /// The word that stands for "no acknowledgement id".
@@ -367,9 +377,9 @@ impl EventSink {
         peer: SocketAddr,
         local: SocketAddr,
         request: &str,
-        Announcement { offers_extensions, is_post }: Announcement,
+        Announcement { offers_extensions, method }: Announcement,
     ) {
-        let first = Kind::Arrived as u32 | u32::from(offers_extensions) << 8 | u32::from(is_post) << 9;
+        let first = Kind::Arrived as u32 | u32::from(offers_extensions) << 8 | (method as u32) << 9;
         let ports = u32::from(peer.port()) | u32::from(local.port()) << 16;
         let (peer, local) = (peer.ip().to_string(), local.ip().to_string());
         let lengths = utf16_length(&peer) | utf16_length(&local) << 16;

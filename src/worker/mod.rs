@@ -530,10 +530,15 @@ impl Worker {
             Op::HangUp { stream, flags } => self.close_arrival(stream, flags.if_idle()),
             #[cfg(unix)]
             Op::Pass { stream, headers } => self.pass(stream, headers),
+            Op::Answer { stream, head } => self.answer_preflight(stream, head),
             #[cfg(unix)]
             Op::WatchShown { stream } => self.watch_shown(stream),
             #[cfg(not(unix))]
-            Op::Decline { .. } | Op::HangUp { .. } | Op::Pass { .. } | Op::WatchShown { .. } => {}
+            Op::Decline { .. }
+            | Op::HangUp { .. }
+            | Op::Pass { .. }
+            | Op::Answer { .. }
+            | Op::WatchShown { .. } => {}
             Op::Join { .. } | Op::Admit { .. } | Op::AdmitPolling { .. } => {}
         }
     }

@@ -1,7 +1,7 @@
 //! The first bytes of a connection, when it is accepted: whose it is can often be told by them already.
 
 /// How the requests begin that are looked at further; the path follows.
-const STARTS: [&[u8]; 2] = [b"GET ", b"POST "];
+const STARTS: [&[u8]; 3] = [b"GET ", b"POST ", b"OPTIONS "];
 
 /// What a target asks for a WebSocket with.
 const WEBSOCKET: &[u8] = b"transport=websocket";
@@ -109,6 +109,7 @@ mod tests {
             ("POST /socket.io/?EIO=4&transport=polling&sid=x HTTP/1.1", Beginning::Session("x")),
             ("GET /socket.io/?EIO=4&transport=websocket&sid=x&t=1 HTTP/1.1", Beginning::Session("x")),
             ("GET /socket.io/?EIO=4&sid= HTTP/1.1", Beginning::Session("")),
+            ("OPTIONS /socket.io/?EIO=4&transport=polling&sid=x HTTP/1.1", Beginning::Session("x")),
         ] {
             assert_eq!(beginning(request.as_bytes(), "/socket.io/"), expected, "{request}");
         }

@@ -28,6 +28,8 @@ pub enum Reading<'a> {
     Upgrade(UpgradeRequest),
     /// A GET or a POST of a client that polls.
     Poll(PollRequest<'a>),
+    /// A browser asks whether it may send such a request.
+    Preflight(PollRequest<'a>),
     /// Anything else.
     Other,
 }
@@ -124,7 +126,7 @@ struct Query<'a> {
 /// Looks at the next bytes of a connection.
 pub fn read(bytes: &[u8]) -> Reading<'_> {
     let begins_with = |start: &[u8]| bytes.starts_with(&start[..bytes.len().min(start.len())]);
-    if !begins_with(b"GET /") && !begins_with(b"POST /") {
+    if !begins_with(b"GET /") && !begins_with(b"POST /") && !begins_with(b"OPTIONS /") {
         return Reading::Other;
     }
     let looked_at = &bytes[..bytes.len().min(LONGEST)];
@@ -143,7 +145,7 @@ pub fn read(bytes: &[u8]) -> Reading<'_> {
 pub fn length(bytes: &[u8]) -> Option<usize> {
     match read(bytes) {
         Reading::Upgrade(request) => Some(request.length),
-        Reading::Poll(poll) => Some(poll.head + poll.body.unwrap_or(0)),
+        Reading::Poll(poll) | Reading::Preflight(poll) => Some(poll.head + poll.body.unwrap_or(0)),
         Reading::Incomplete | Reading::Other => None,
     }
 }
@@ -183,8 +185,8 @@ fn recognise<'a>(request: &httparse::Request<'_, 'a>, bytes: &'a [u8]) -> Option
             response: switching_protocols(std::str::from_utf8(deciding.key?).ok()?),
             offers_extensions: deciding.extensions.is_some(),
         })),
-        ("GET" | "POST", "polling") if !query.is_odd && query.revision == Some("4") => {
-            Some(Reading::Poll(PollRequest {
+        ("GET" | "POST" | "OPTIONS", "polling") if !query.is_odd && query.revision == Some("4") => {
+            let poll = PollRequest {
                 head: bytes.len(),
                 body: deciding.poll(method == "POST")?,
                 path,
@@ -193,7 +195,8 @@ fn recognise<'a>(request: &httparse::Request<'_, 'a>, bytes: &'a [u8]) -> Option
                 accepted: deciding.encodings.map_or(Accepted::Plain, accepted),
                 keeps_alive: deciding.connection.is_none_or(|it| it.eq_ignore_ascii_case(b"keep-alive")),
                 lines,
-            }))
+            };
+            Some(if method == "OPTIONS" { Reading::Preflight(poll) } else { Reading::Poll(poll) })
         }
         _ => None,
     }
@@ -310,8 +313,7 @@ mod tests {
         match read(text.as_bytes()) {
             Reading::Upgrade(request) => Some(request),
             Reading::Other => None,
-            Reading::Poll(_) => panic!("{text:?} is no poll"),
-            Reading::Incomplete => panic!("{text:?} is complete"),
+            other => panic!("{text:?}: {other:?}"),
         }
     }
 
@@ -409,6 +411,17 @@ mod tests {
         Content-Type: text/plain;charset=UTF-8\r\nContent-Length: 2\r\n";
 
     #[test]
+    fn a_preflight_request_is_recognised() {
+        let text = format!("{GET}Access-Control-Request-Headers: x\r\n\r\n").replacen("GET", "OPTIONS", 1);
+        let Reading::Preflight(request) = read(text.as_bytes()) else { panic!("{text}") };
+        assert_eq!((request.head, request.body, request.path), (text.len(), None, "/socket.io/"));
+        assert_eq!(length(text.as_bytes()), Some(text.len()));
+        assert_eq!(read(&text.as_bytes()[..text.len() - 1]), Reading::Incomplete);
+        let with_body = text.replacen("Host", "Content-Length: 0\r\nHost", 1);
+        assert_eq!(read(with_body.as_bytes()), Reading::Other);
+    }
+
+    #[test]
     fn an_upgrade_request_may_name_a_session() {
         let text = request("").replacen("EIO=4", "EIO=4&sid=abc", 1);
         assert_eq!(recognised(&text).unwrap().sid.as_deref(), Some("abc"));
@@ -483,7 +496,7 @@ mod tests {
             ("HTTP/1.1", "HTTP/1.0"),
             ("Host", "Hosts"),
             ("GET", "PUT"),
-            ("GET", "OPTIONS"),
+            ("GET", "OPTION"),
         ] {
             assert_eq!(poll(&format!("{GET}\r\n").replacen(from, to, 1)), None, "{from:?} → {to:?}");
         }

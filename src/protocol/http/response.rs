@@ -37,19 +37,34 @@ pub fn answer(first: &str, body: Body<'_>, last: &str, now: u64, then: Then) -> 
         Some(coding) => out.extend(["\r\nContent-Encoding: ", coding.name()]),
         None => out.extend(["\r\nContent-Length: ", &body.len().to_string()]),
     }
-    out.extend(["\r\ncache-control: no-store\r\n", last, "Date: "]);
-    write_date(now, &mut out);
+    out.extend(["\r\ncache-control: no-store\r\n", last]);
+    write_last_headers(now, then, &mut out);
+    if coding.is_some() {
+        out.push_str("\r\nTransfer-Encoding: chunked");
+    }
+    out.extend(["\r\n\r\n", body]);
+    out.into_bytes()
+}
+
+/// An answer without a body. `head`: its status line and headers, with their ends.
+pub fn bare_answer(head: &str, now: u64, then: Then) -> Vec<u8> {
+    let mut out = String::with_capacity(128 + head.len());
+    out.push_str(head);
+    write_last_headers(now, then, &mut out);
+    out.push_str("\r\n\r\n");
+    out.into_bytes()
+}
+
+/// What Node adds to headers, but for the end of the last line.
+fn write_last_headers(now: u64, then: Then, out: &mut String) {
+    out.push_str("Date: ");
+    write_date(now, out);
     match then {
         Then::KeepAlive(seconds) => {
             out.extend(["\r\nConnection: keep-alive\r\nKeep-Alive: timeout=", &seconds.to_string()]);
         }
         Then::Close => out.push_str("\r\nConnection: close"),
     }
-    if coding.is_some() {
-        out.push_str("\r\nTransfer-Encoding: chunked");
-    }
-    out.extend(["\r\n\r\n", body]);
-    out.into_bytes()
 }
 
 const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
