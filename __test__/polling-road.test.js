@@ -466,7 +466,10 @@ test("a client that resets its connection behind the GET for a session", async (
   // it may have another one
   const other = wire(server);
   conn.send("a");
-  assert.match(bodyOf(await other.ask(get(conn.id))), /4a$/);
+  let payload = bodyOf(await other.ask(get(conn.id)));
+  // the handshake is still there if its answer was not written, and may leave before the message is
+  if (/^0\{[^}]+\}$/.test(payload)) payload = bodyOf(await other.ask(get(conn.id)));
+  assert.match(payload, /4a$/);
   assert.deepEqual(ends.list, []);
 });
 

@@ -6,7 +6,11 @@ const { createHook } = require("node:async_hooks");
 const { isStock, eventually, Recorder } = require("./harness");
 
 // they are tried out with some of their own
-if (!isStock) require("../../lib/node/internals").whyUnkept();
+if (!isStock) {
+  const { whyUnkept, whyUnshown } = require("../../lib/node/internals");
+  whyUnkept();
+  whyUnshown();
+}
 
 /** The parsers that have been made. */
 const parsers = new Recorder();

@@ -11,7 +11,7 @@ const { giveRequest, giveSocket, openSocket } = require("../node/shown");
 const { isBetweenRequests, suspend } = require("../node/kept");
 const { Stream } = require("../node/stream");
 const { warnOnce } = require("../node/warning");
-const { isUnanswered, isUnobserved } = require("./observers");
+const { areUpgradesSeen, isShowable, isUnanswered } = require("./observers");
 const { ShownRequest, ShownUpgrade } = require("./shown");
 
 // taken before anybody can replace it by a fake timer
@@ -68,12 +68,17 @@ class Arrivals {
       !server._isClosed &&
       !server.ws._isClosed &&
       !server._handsUpgradesOver() &&
-      (!server._showsRequests() || whyUnshown() === undefined) &&
-      isUnobserved(server, httpServer) &&
+      isShowable(server, httpServer) &&
+      (!this.showsUpgrades() || whyUnshown() === undefined) &&
       !server.opts.initialPacket &&
       server.opts.transports.includes("websocket") &&
       isIndifferent(httpServer, MOST)
     );
+  }
+
+  /** Whether the application gets to see upgrade requests. */
+  showsUpgrades() {
+    return this.server._showsRequests() || areUpgradesSeen(this.httpServer);
   }
 
   /**
@@ -254,10 +259,10 @@ class Arrival extends Stream {
       this._answerPreflight(announcement);
     } else if (transport === "polling" && (sid || server._showsRequests())) {
       this._show(new ShownRequest(announcement));
-    } else if (server._showsRequests()) {
-      this._show(new ShownUpgrade(announcement));
     } else if (transport === "polling") {
       this._openPolling(new PollingAdmission(announcement));
+    } else if (this.arrivals.showsUpgrades()) {
+      this._show(new ShownUpgrade(announcement));
     } else if (sid) {
       this._upgrade(server.clients[sid], new Admission(announcement));
     } else {

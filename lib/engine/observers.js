@@ -28,13 +28,29 @@ const kEngine = Symbol("engine");
 
 /** Whether the application gets to see connections and requests only where the engine shows them. */
 function isUnobserved(server, httpServer) {
+  return isShowable(server, httpServer) && isOnlyListener(httpServer, server, "upgrade");
+}
+
+/** The same but for its listeners for upgrade requests, whom the engine can show them. */
+function isShowable(server, httpServer) {
   return (
     server.emit === emit &&
     httpServer.emit === emit &&
     hasOrdinaryListener(httpServer) &&
-    isOnlyListener(httpServer, server, "upgrade") &&
+    isOnlyEngine(httpServer, server) &&
     !acceptedSockets.hasSubscribers
   );
+}
+
+/** Whether others than an engine listen for upgrade requests. */
+function areUpgradesSeen(httpServer) {
+  return httpServer.listenerCount("upgrade") > 1;
+}
+
+/** Whether an engine listens for upgrade requests, and no other one does. */
+function isOnlyEngine(httpServer, server) {
+  const engines = httpServer.listeners("upgrade").filter((listener) => listener[kEngine] !== undefined);
+  return engines.length === 1 && engines[0][kEngine] === server;
 }
 
 /** Whether the application gets to see neither the requests of clients that poll nor the answers to them. */
@@ -69,4 +85,4 @@ function isUnseen(server, req, socket, head) {
   );
 }
 
-module.exports = { isUnanswered, isUnobserved, isUnseen, kEngine };
+module.exports = { areUpgradesSeen, isShowable, isUnanswered, isUnseen, kEngine };

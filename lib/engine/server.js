@@ -14,6 +14,7 @@ const { Bridge } = require("../native/bridge");
 const handshake = require("./handshake");
 const { Polling } = require("./transports/polling");
 const { generateId: makeId } = require("./random-id");
+const { isShown } = require("./shown");
 const { handleUpgrade, onWebSocket } = require("./upgrade");
 const { kEngine } = require("./observers");
 const { acceptSession } = require("./transports/webtransport");
@@ -256,7 +257,7 @@ class Server extends EventEmitter {
     if (!this.opts.transports.includes("websocket")) return;
     const onUpgrade = (req, socket, head) => {
       if (req.url.startsWith(path)) {
-        this.handleUpgrade(req, socket, head);
+        if (!isShown(req)) this.handleUpgrade(req, socket, head);
       } else if (options.destroyUpgrade !== false) {
         // Node leaves an upgrade alone once there is a listener, so somebody has to end those that nobody takes, and to
         // hear of their errors until then

@@ -2,6 +2,7 @@
 
 const { Conn } = require("./conn");
 const { admit, admitPolling } = require("./admission");
+const { areUpgradesSeen } = require("./observers");
 const { RequestAttempt, check, findFault, prepare, protocolOf } = require("./handshake");
 const { UpgradeAttempt } = require("./upgrade");
 const { UpgradeResponse, followSocket } = require("./upgrade-response");
@@ -9,6 +10,7 @@ const {
   changeHolder,
   finishRequest,
   hasOwnSocket,
+  isTouched,
   headersAlone,
   lazily,
   makeAnswer,
@@ -151,6 +153,8 @@ class ShownUpgrade extends UpgradeAttempt {
     finishRequest(this.req);
     /** The `Sec-WebSocket-Key`, while the answer lacks what is made of it. */
     this._key = undefined;
+    /** Whether it is the engine's turn among those who listen for upgrade requests, or was. */
+    this._isHeard = false;
   }
 
   /**
@@ -176,8 +180,25 @@ class ShownUpgrade extends UpgradeAttempt {
     return this.state === PENDING;
   }
 
-  /** Asks the application. */
+  /** Asks the application, and tells whoever listens for upgrade requests. */
   begin() {
+    const { arrival, head, req } = this;
+    const { httpServer } = arrival.arrivals;
+    if (!areUpgradesSeen(httpServer)) return ask(this);
+    req[kAttempt] = this;
+    try {
+      httpServer.emit("upgrade", req, req.socket, head);
+    } finally {
+      req[kAttempt] = undefined;
+      // somebody has kept it from the engine
+      if (!this._isHeard) void this.socket;
+    }
+  }
+
+  /** It is the engine's turn among those who listen. */
+  onHeard() {
+    this._isHeard = true;
+    if (this._isTouched()) void this.socket;
     ask(this);
   }
 
@@ -245,8 +266,13 @@ class ShownUpgrade extends UpgradeAttempt {
   /** Whether the worker may switch protocols. */
   _canPass() {
     const { req, arrival } = this;
-    if (this.state !== PENDING || arrival.isGone || req._eventsCount > 0) return false;
+    if (this.state !== PENDING || arrival.isGone || req._eventsCount > 0 || this._isTouched()) return false;
     return arrival.arrivals.isOpen();
+  }
+
+  /** Whether a listener has done something to the socket. */
+  _isTouched() {
+    return this._isHeard && isTouched(this.arrival.socket);
   }
 
   /** The worker switches protocols. */
@@ -274,6 +300,17 @@ function ask(attempt) {
   check(server, req, attempt);
 }
 
+/** Of a request: the attempt, while those who listen for upgrade requests are told of it. */
+const kAttempt = Symbol("attempt");
+
+/** Whether a worker has brought an upgrade request that an engine hears of. It goes on then. */
+function isShown(req) {
+  const attempt = req[kAttempt];
+  req[kAttempt] = undefined;
+  attempt?.onHeard();
+  return attempt !== undefined;
+}
+
 const kConn = Symbol("conn");
 
 /** The WebSocket that a session has begun with, as applications find it at its request. */
@@ -284,4 +321,4 @@ function remoteAddressOf({ announcement, arrival, req }) {
   return arrival.hasSocket || hasOwnSocket(req) ? req.socket.remoteAddress : announcement.remoteAddress;
 }
 
-module.exports = { ShownRequest, ShownUpgrade };
+module.exports = { ShownRequest, ShownUpgrade, isShown };

@@ -241,6 +241,24 @@ function openSocket(httpServer, handle) {
   return socket;
 }
 
+/** Events of a socket that tell of its end, whoever reads from it. */
+const OF_THE_END = ["error", "close"];
+
+/** Whether somebody has used a socket that `openSocket` has made, or wants to hear what comes over it. */
+function isTouched(socket) {
+  return (
+    socket.destroyed ||
+    socket.writableEnded ||
+    socket.bytesWritten > 0 ||
+    socket.readableFlowing !== null ||
+    socket.readableEncoding !== null ||
+    socket.timeout > 0 ||
+    // it listens for its end by itself
+    socket.listenerCount("end") > 1 ||
+    socket.eventNames().some((event) => event !== "end" && !OF_THE_END.includes(event))
+  );
+}
+
 /**
  * Has an HTTP server go on with a connection.
  * @param {http.Server} httpServer
@@ -333,6 +351,7 @@ module.exports = {
   giveSocket,
   hasOwnSocket,
   headersAlone,
+  isTouched,
   lazily,
   makeAnswer,
   makeRequest,
