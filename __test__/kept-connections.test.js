@@ -7,7 +7,7 @@ const assert = require("node:assert/strict");
 const http = require("node:http");
 const test = require("node:test");
 const { isStock, sio, adopt, eventually, once, record, Recorder } = require("./support/harness");
-const { accepted, connections, newParsers } = require("./support/parsers");
+const { accepted, connections, newParsers, observe } = require("./support/parsers");
 const { bodyOf, get, post, sidOf, wire } = require("./support/wire");
 
 const NODE = "Node's HTTP server";
@@ -24,7 +24,7 @@ async function open(t, { http: options = {}, io: engineOptions, use, road = WORK
   });
   const io = new sio.Server(httpServer, { serveClient: false, ...engineOptions });
   // this makes all requests Node's
-  if (road === NODE) httpServer.on("connection", () => {});
+  if (road === NODE) observe(httpServer);
   if (use !== undefined) io.engine.use(use);
   httpServer.listen(0, "127.0.0.1");
   await once(httpServer, "listening");

@@ -17,7 +17,7 @@ const {
   RawConnection,
   RawWebSocket,
 } = require("./support/harness");
-const { accepted, newParsers } = require("./support/parsers");
+const { accepted, newParsers, observe } = require("./support/parsers");
 
 const NODE = "Node's HTTP server";
 const WORKERS = "the workers";
@@ -26,7 +26,7 @@ const WORKERS = "the workers";
 async function open(t, { use, io: engineOptions, road = WORKERS } = {}) {
   const httpServer = http.createServer((req, res) => res.end(`${req.method} ${req.url}`));
   const io = new sio.Server(httpServer, { serveClient: false, ...engineOptions });
-  if (road === NODE) httpServer.on("connection", () => {});
+  if (road === NODE) observe(httpServer);
   httpServer.listen(0, "127.0.0.1");
   await once(httpServer, "listening");
   const server = adopt(t, io, httpServer.address().port);

@@ -23,20 +23,17 @@ const {
   RawWebSocket,
   Recorder,
 } = require("./support/harness");
-const { accepted, connections, newParsers, parsers } = require("./support/parsers");
+const { accepted, connections, newParsers, observe, parsers } = require("./support/parsers");
 const { bodyOf, get, post, readChunks, sidOf, target, wire } = require("./support/wire");
 
 const NODE = "Node's HTTP server";
 const WORKERS = "the workers";
 
-/** What makes all requests Node's. */
-const OBSERVED = (httpServer) => httpServer.on("connection", () => {});
-
 /** A server that listens, and answers what is not its own. */
 async function open(t, { http: options = {}, io: engineOptions, attach, road = WORKERS } = {}) {
   const httpServer = http.createServer(options, (req, res) => res.end(`${req.method} ${req.url}`));
   const io = new sio.Server(httpServer, { serveClient: false, ...engineOptions });
-  if (road === NODE) OBSERVED(httpServer);
+  if (road === NODE) observe(httpServer);
   attach?.(httpServer, io);
   httpServer.listen(0, "127.0.0.1");
   await once(httpServer, "listening");

@@ -8,6 +8,9 @@ const { createHook } = require("node:async_hooks");
 const test = require("node:test");
 const { serve, isStock, once, record, within, defaultStream } = require("./support/harness");
 
+// they are tried out with some of their own
+if (!isStock) require("../lib/node/internals").whyUnshown();
+
 const COUNT = 12;
 const VALUES = [1, "aé語😀", { a: [null] }, Buffer.from([0, 255]), { b: [Buffer.from("x")] }];
 
@@ -107,7 +110,7 @@ test("the connection of an upgrade is taken from Node, with its descriptor", NAT
 
 test("one that Node's HTTP server has first is taken from it as well", NATIVE, async (t) => {
   const server = await serve(t);
-  server.httpServer.on("connection", () => {});
+  server.httpServer.on("connection", (socket) => socket.on("timeout", () => {}));
   parsers = 0;
   const pair = await server.pair("/", { transports: ["websocket"] });
   assert.equal(parsers, 1, "parsers of Node's HTTP server");

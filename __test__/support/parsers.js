@@ -33,4 +33,9 @@ function accepted(server, count) {
   return eventually(async () => (await connections(server)) === count, `${count} connections`);
 }
 
-module.exports = { accepted, connections, newParsers, parsers };
+/** Has all connections of an HTTP server be Node's: the application wants to hear of more than their end. */
+function observe(httpServer) {
+  httpServer.on("connection", (socket) => socket.on("timeout", () => {}));
+}
+
+module.exports = { accepted, connections, newParsers, observe, parsers };

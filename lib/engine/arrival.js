@@ -7,11 +7,11 @@ const { openWithId, protocolOf } = require("./handshake");
 const codes = require("../native/codes");
 const { isIndifferent, keepAliveOf, openEntrance } = require("../node/entrance");
 const { countIn, countOut, uncount, whyUnshown } = require("../node/internals");
-const { giveRequest, giveSocket, openSocket } = require("../node/shown");
+const { giveRequest, giveSocket, introduce, isTouched, openSocket } = require("../node/shown");
 const { isBetweenRequests, suspend } = require("../node/kept");
 const { Stream } = require("../node/stream");
 const { warnOnce } = require("../node/warning");
-const { areUpgradesSeen, isShowable, isUnanswered } = require("./observers");
+const { areConnectionsSeen, areUpgradesSeen, isShowable, isUnanswered } = require("./observers");
 const { ShownRequest, ShownUpgrade } = require("./shown");
 
 // taken before anybody can replace it by a fake timer
@@ -69,7 +69,7 @@ class Arrivals {
       !server.ws._isClosed &&
       !server._handsUpgradesOver() &&
       isShowable(server, httpServer) &&
-      (!this.showsUpgrades() || whyUnshown() === undefined) &&
+      ((!this.showsUpgrades() && !areConnectionsSeen(httpServer)) || whyUnshown() === undefined) &&
       !server.opts.initialPacket &&
       server.opts.transports.includes("websocket") &&
       isIndifferent(httpServer, MOST)
@@ -129,27 +129,31 @@ class Arrivals {
    * @returns {boolean} whether it does
    */
   receive(handle, entrance) {
-    const { server, httpServer } = this;
-    const { native } = server._bridge;
-    let isReceived = false;
-    let arrival;
+    const { httpServer } = this;
+    const beginning = this._lookAt(handle);
+    if (beginning === FOREIGN) return false;
+    const arrival = new Arrival(this, handle, entrance);
+    countIn(httpServer);
     try {
-      const beginning = native.lookAt(handle.fd, this.path);
-      if (beginning === FOREIGN) return false;
-      if (beginning !== WEBSOCKET) {
-        server._road.check();
-        if (!server._road.isOpen && (beginning === POLL || beginning >= 0)) return false;
-      }
-      arrival = new Arrival(this, handle, entrance);
-      arrival.register(beginning >= 0 ? beginning : undefined);
-      isReceived = arrival.hand();
-    } catch (error) {
-      debug("an accepted connection is left to Node: %s", error);
-      warnOnce("SOCKEYE_ARRIVALS", "accepted connections are left to Node's HTTP server", error);
+      if (areConnectionsSeen(httpServer)) arrival.introduce();
+    } finally {
+      if (!arrival.begin(beginning >= 0 ? beginning : undefined)) arrival._giveToNode(false);
     }
-    if (isReceived) countIn(httpServer);
-    else if (arrival !== undefined) server._bridge.releaseStream(arrival.id);
-    return isReceived;
+    return true;
+  }
+
+  /** What a connection begins with, if it may be a worker's. */
+  _lookAt(handle) {
+    const { _bridge, _road: road } = this.server;
+    let beginning = FOREIGN;
+    try {
+      beginning = _bridge.native.lookAt(handle.fd, this.path);
+    } catch (error) {
+      onFailure(error);
+    }
+    if (beginning === WEBSOCKET || beginning === FOREIGN) return beginning;
+    road.check();
+    return !road.isOpen && (beginning === POLL || beginning >= 0) ? FOREIGN : beginning;
   }
 
   /**
@@ -190,6 +194,12 @@ class Arrivals {
   }
 }
 
+/** A connection is left to Node that need not be. */
+function onFailure(error) {
+  debug("an accepted connection is left to Node: %s", error);
+  warnOnce("SOCKEYE_ARRIVALS", "accepted connections are left to Node's HTTP server", error);
+}
+
 function watchPending(arrivals) {
   const pending = arrivals._pending;
   arrivals._pending = [];
@@ -212,6 +222,8 @@ class Arrival extends Stream {
     this._origin = undefined;
     /** The last request that the application was shown: see `ShownRequest`. */
     this._shown = undefined;
+    /** Whether those who listen for connections have been told of it. */
+    this._isKnown = false;
   }
 
   /** Whether the connection is closed, or others have it. */
@@ -253,7 +265,11 @@ class Arrival extends Stream {
     const { server, path } = this.arrivals;
     const announcement = new Announcement(this, method, text, ports, lengths);
     const { transport, sid } = announcement._query;
-    if (!announcement.url.startsWith(path) || (offersExtensions && server.opts.perMessageDeflate)) {
+    const isNodes =
+      this._isTouched() ||
+      !announcement.url.startsWith(path) ||
+      (offersExtensions && server.opts.perMessageDeflate);
+    if (isNodes) {
       server._bridge.commands.decline(this.id);
     } else if (method === "OPTIONS") {
       this._answerPreflight(announcement);
@@ -268,6 +284,36 @@ class Arrival extends Stream {
     } else {
       this._openWebSocket(new Admission(announcement));
     }
+  }
+
+  /** Tells those who listen for connections of it. */
+  introduce() {
+    const { socket, arrivals } = this;
+    this._isKnown = true;
+    introduce(arrivals.httpServer, socket);
+  }
+
+  /**
+   * Has a worker look at it first.
+   * @param {number} [connection] - the session that it names
+   * @returns {boolean} whether one does
+   */
+  begin(connection) {
+    if (this._isTouched()) return false;
+    let isReceived = false;
+    try {
+      this.register(connection);
+      isReceived = this.hand();
+    } catch (error) {
+      onFailure(error);
+    }
+    if (!isReceived) this.bridge.releaseStream(this.id);
+    return isReceived;
+  }
+
+  /** Whether somebody who listens for connections does more than to keep it. */
+  _isTouched() {
+    return this._isKnown && isTouched(this._socket);
   }
 
   /** Has its worker look at it. @returns {boolean} whether that worked */
@@ -388,7 +434,7 @@ class Arrival extends Stream {
   /** Has the HTTP server go on with the socket. */
   _give(httpServer, socket, bytes) {
     socket.removeListener("error", noop);
-    giveSocket(httpServer, socket);
+    giveSocket(httpServer, socket, this._isKnown);
     if (bytes !== undefined) socket.emit("data", bytes);
   }
 

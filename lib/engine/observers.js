@@ -28,10 +28,14 @@ const kEngine = Symbol("engine");
 
 /** Whether the application gets to see connections and requests only where the engine shows them. */
 function isUnobserved(server, httpServer) {
-  return isShowable(server, httpServer) && isOnlyListener(httpServer, server, "upgrade");
+  return (
+    isShowable(server, httpServer) &&
+    !areConnectionsSeen(httpServer) &&
+    isOnlyListener(httpServer, server, "upgrade")
+  );
 }
 
-/** The same but for its listeners for upgrade requests, whom the engine can show them. */
+/** The same but for its listeners for connections and for upgrade requests, whom the engine can show them. */
 function isShowable(server, httpServer) {
   return (
     server.emit === emit &&
@@ -40,6 +44,11 @@ function isShowable(server, httpServer) {
     isOnlyEngine(httpServer, server) &&
     !acceptedSockets.hasSubscribers
   );
+}
+
+/** Whether others than Node listen for connections. */
+function areConnectionsSeen(httpServer) {
+  return httpServer.listenerCount("connection") > 1;
 }
 
 /** Whether others than an engine listen for upgrade requests. */
@@ -85,4 +94,4 @@ function isUnseen(server, req, socket, head) {
   );
 }
 
-module.exports = { areUpgradesSeen, isShowable, isUnanswered, isUnseen, kEngine };
+module.exports = { areConnectionsSeen, areUpgradesSeen, isShowable, isUnanswered, isUnseen, kEngine };

@@ -236,13 +236,16 @@ function hasOrdinaryAnswers(httpServer) {
 /** What Node's HTTP servers do with a connection. */
 let onHttpConnection;
 
-/** Whether nobody but Node's HTTP server gets its connections. */
+/** Whether Node's HTTP server gets its connections, before whoever else does. */
 function hasOrdinaryListener(httpServer) {
-  const listeners = httpServer.listeners("connection");
-  return (
-    listeners.length === 1 &&
-    listeners[0] === (onHttpConnection ??= ordinaryServer().listeners("connection")[0])
-  );
+  onHttpConnection ??= ordinaryServer().listeners("connection")[0];
+  const [first, ...others] = httpServer.listeners("connection");
+  return first === onHttpConnection && !others.includes(first);
+}
+
+/** Has an HTTP server go on with a connection, of which all others who listen for that have heard. */
+function serveConnection(httpServer, socket) {
+  onHttpConnection.call(httpServer, socket);
 }
 
 /** Node keeps options of an HTTP server under symbols. */
@@ -401,6 +404,7 @@ module.exports = {
   listeningHandle,
   makeSocket,
   obstacleOf,
+  serveConnection,
   survey,
   symbolOf,
   uncount,

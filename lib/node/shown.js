@@ -8,7 +8,7 @@
 
 const { IncomingMessage, ServerResponse } = require("http");
 const { Socket } = require("net");
-const { symbolOf } = require("./internals");
+const { obstacleOf, serveConnection, symbolOf } = require("./internals");
 const { fillRequest, isChanged, lengthOf } = require("./request");
 const { setBytesRead } = require("./taken-socket");
 
@@ -244,10 +244,11 @@ function openSocket(httpServer, handle) {
 /** Events of a socket that tell of its end, whoever reads from it. */
 const OF_THE_END = ["error", "close"];
 
-/** Whether somebody has used a socket that `openSocket` has made, or wants to hear what comes over it. */
+/** Whether somebody has used, or changed, a socket that `openSocket` has made, or wants to hear what comes over it. */
 function isTouched(socket) {
   return (
     socket.destroyed ||
+    obstacleOf(socket) !== undefined ||
     socket.writableEnded ||
     socket.bytesWritten > 0 ||
     socket.readableFlowing !== null ||
@@ -259,17 +260,39 @@ function isTouched(socket) {
   );
 }
 
+/** Tells those who listen for connections, other than the HTTP server itself, of one. */
+function introduce(httpServer, socket) {
+  const [, ...others] = httpServer.rawListeners("connection");
+  for (const listener of others) listener.call(httpServer, socket);
+}
+
 /**
  * Has an HTTP server go on with a connection.
  * @param {http.Server} httpServer
  * @param {net.Socket} socket - see `openSocket`
+ * @param {boolean} isKnown - whether those who listen have been told of it
  */
-function giveSocket(httpServer, socket) {
+function giveSocket(httpServer, socket, isKnown) {
   // from here on, Node counts
   delete socket.bytesRead;
   if (!socket.destroyed) socket.read(0);
-  httpServer.emit("connection", socket);
+  if (!isKnown) {
+    httpServer.emit("connection", socket);
+    return;
+  }
+  const isRead = READING.some((event) => socket.listenerCount(event) > 0);
+  serveConnection(httpServer, socket);
+  if (isRead) {
+    // Node's parser has the bytes to itself until it sees somebody begin to listen for them
+    socket.on("data", noop);
+    socket.removeListener("data", noop);
+  }
 }
+
+/** Events of a socket by which others than Node's parser read from it. */
+const READING = ["data", "readable"];
+
+function noop() {}
 
 /**
  * Has an HTTP server go on with a connection, with a request that was shown: the server parses it once more, but where it
@@ -351,6 +374,7 @@ module.exports = {
   giveSocket,
   hasOwnSocket,
   headersAlone,
+  introduce,
   isTouched,
   lazily,
   makeAnswer,

@@ -1,10 +1,11 @@
 "use strict";
 
-// Applications that listen for upgrade requests themselves, as whoever has another WebSocket server beside this one does:
-// workers have the WebSockets all the same.
+// Applications that listen on the HTTP server themselves: for upgrade requests, as whoever has another WebSocket server
+// beside this one does, or for connections, as whoever wants to end them all some day. Workers have them all the same.
 
 const assert = require("node:assert/strict");
 const http = require("node:http");
+const net = require("node:net");
 const test = require("node:test");
 const {
   isStock,
@@ -14,6 +15,7 @@ const {
   eventually,
   once,
   upgradeRequest,
+  RawConnection,
   RawWebSocket,
 } = require("./support/harness");
 const { accepted, newParsers } = require("./support/parsers");
@@ -68,6 +70,53 @@ test("who has kept a socket can destroy it", { skip: isStock }, async (t) => {
   assert.equal((await ends[0])[0], "transport close");
   assert.equal((await ends[1])[0], "transport close");
   await ends[2];
+  await accepted(server, 0);
+});
+
+for (const transports of [["polling"], ["websocket"], ["polling", "websocket"]]) {
+  test(
+    `connections that are kept track of, of clients of ${transports.join(", then ")}`,
+    { skip: isStock },
+    async (t) => {
+      const server = await open(t);
+      const sockets = new Set();
+      server.httpServer.on("connection", (socket) => {
+        assert.ok(socket instanceof net.Socket);
+        assert.equal(socket.remoteAddress, "127.0.0.1");
+        sockets.add(socket);
+        socket.once("close", () => sockets.delete(socket));
+      });
+      const pairs = await server.pairs(10, "/", { transports, reconnection: false });
+      for (const { client } of pairs) {
+        const { engine } = client.io;
+        if (engine.transport.name !== transports.at(-1)) await once(engine, "upgrade");
+        assert.equal(await client.emitWithAck("echo", "é"), "é");
+      }
+      assert.equal(newParsers(), 0);
+      assert.ok(sockets.size > 0);
+      const ends = pairs.map(({ socket }) => once(socket, "disconnect"));
+      for (const { client } of pairs.slice(0, 5)) client.disconnect();
+      await Promise.all(ends.slice(0, 5));
+      for (const socket of sockets) socket.destroy();
+      // who polls is missed when it does not come back
+      if (transports.at(-1) === "websocket") await Promise.all(ends);
+      await eventually(() => sockets.size === 0, "the end of all sockets");
+      await accepted(server, 0);
+    },
+  );
+}
+
+test("a connection that somebody begins to use later is Node's", { skip: isStock }, async (t) => {
+  const server = await open(t);
+  const sockets = [];
+  server.httpServer.on("connection", (socket) => sockets.push(socket));
+  const connection = server.keep(new RawConnection(server));
+  await eventually(() => sockets.length === 1, "the connection");
+  const timeout = once(sockets[0].setTimeout(300), "timeout");
+  await timeout;
+  connection.write("GET /page HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n");
+  await connection.ended();
+  assert.match(connection.received.toString(), /^HTTP\/1.1 200 OK/);
   await accepted(server, 0);
 });
 
