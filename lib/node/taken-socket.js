@@ -64,6 +64,9 @@ class TakenSocket extends Stream {
   adopt(socket) {
     markTaken(socket, this);
     this._socket = socket;
+    // without a handle, it knows only what it has been asked for before
+    void socket.remoteAddress;
+    void socket.localAddress;
     detach(socket);
     watchSocket(socket);
   }
