@@ -239,6 +239,10 @@ function openSession(server, req, attempt) {
       (value) => process.nextTick(openWithId, server, attempt, value),
       (error) => failToOpen(server, req, attempt, error),
     );
+  } else if (attempt.isOverheard) {
+    // those who are told of the request after us come first
+    attempt.bearErrors();
+    process.nextTick(openWithId, server, attempt, id);
   } else {
     openWithId(server, attempt, id);
   }

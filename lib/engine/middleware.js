@@ -11,7 +11,10 @@
  * @returns {Promise<void>} rejected when one refuses the request, throws or rejects
  */
 async function runMiddlewares(middlewares, req, res) {
-  for (const middleware of middlewares.slice()) await decisionOf(middleware, req, res);
+  const all = middlewares.slice();
+  // others who listen for requests hear of this one first
+  await undefined;
+  for (const middleware of all) await decisionOf(middleware, req, res);
 }
 
 /** The first word of a middleware is its last: that is how a promise is settled. */

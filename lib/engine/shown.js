@@ -180,6 +180,11 @@ class ShownUpgrade extends UpgradeAttempt {
     return this.state === PENDING;
   }
 
+  /** @override */
+  get isOverheard() {
+    return areUpgradesSeen(this.arrival.arrivals.httpServer);
+  }
+
   /** Asks the application, and tells whoever listens for upgrade requests. */
   begin() {
     const { arrival, head, req } = this;

@@ -16,6 +16,7 @@ const {
   protocolOf,
   reportError,
 } = require("./handshake");
+const { areUpgradesSeen } = require("./observers");
 const { answerBefore } = require("../node/internals");
 const { isTaken } = require("../node/taken-socket");
 const { warnOnce } = require("../node/warning");
@@ -95,6 +96,12 @@ class UpgradeAttempt {
   /** The connection, to be answered by. */
   get socket() {
     return this._socket;
+  }
+
+  /** Whether others hear of the request too. */
+  get isOverheard() {
+    const httpServer = this._socket?.server;
+    return typeof httpServer?.listenerCount === "function" && areUpgradesSeen(httpServer);
   }
 
   /** What middlewares see as the response. */

@@ -5,6 +5,9 @@ const { Stream } = require("./stream");
 
 const kStream = Symbol("stream");
 
+/** Bytes of what switches protocols, at the least. */
+const SHORTEST_ANSWER = 129;
+
 /**
  * A `net.Socket` whose descriptor the engine has.
  *
@@ -85,9 +88,11 @@ class TakenSocket extends Stream {
   _remakeSocket() {
     const peer = { address: this._remoteAddress, port: this._remotePort };
     const local = { address: this._localAddress, port: this._localPort };
-    const socket = makeSocket(this._httpServer, peer, local);
+    const isOver = this.id === -1;
+    const socket = makeSocket(this._httpServer, peer, local, !isOver);
     markTaken(socket, this);
     watchSocket(socket);
+    if (isOver) socket.destroy();
     return socket;
   }
 }
@@ -154,6 +159,9 @@ function sameAsBefore(address) {
 
 /** Follows a socket that the application can get hold of. */
 function watchSocket(socket) {
+  // there are those who end what nobody seems to have answered
+  const value = socket.bytesWritten + SHORTEST_ANSWER;
+  Object.defineProperty(socket, "bytesWritten", { value, configurable: true, writable: true });
   adapt(socket, endOfSocket);
   socket.on("error", noop);
   socket.on("close", onSocketClose);
