@@ -120,7 +120,7 @@ class TestServer {
     this.url = `${this.secure ? "https" : "http"}://127.0.0.1:${port}`;
     this.kept = new Set();
     this.sockets = new Set();
-    if (stream === "http" && !isStock) return;
+    if ((stream === "http" || stream === "https") && !isStock) return;
     httpServer.on("connection", (socket) => {
       // whoever listens for more than the end of a connection has Node's HTTP server get it: see lib/engine/arrival.js
       if (stream === "observed") socket.on("timeout", () => {});

@@ -14,17 +14,20 @@ class Announcement {
    * @param {string} method
    * @param {string} text - the addresses of the peer and of ourselves; what the request consists of, see `fillRequest`
    * @param {number} ports - of the peer, and of ourselves << 16
-   * @param {number} lengths - of the addresses alike
+   * @param {number} lengths - of the addresses, of ours << 8, of the host that is wanted over TLS << 16
+   * @param {number} security - see `security_word` in src/worker/event.rs; 0: it does not come over TLS
    */
-  constructor(arrival, method, text, ports, lengths) {
+  constructor(arrival, method, text, ports, lengths, security) {
     this.arrival = arrival;
     this.method = method;
     this.text = text;
     this.ports = ports;
-    const local = lengths & 0xffff;
+    const local = lengths & 0xff;
     this.remoteAddress = text.slice(0, local);
     this._localAt = local;
-    this._restAt = local + (lengths >>> 16);
+    this._hostAt = local + ((lengths >>> 8) & 0xff);
+    this._restAt = this._hostAt + (lengths >>> 16);
+    this._security = security;
     this.url = text.slice(text.lastIndexOf("\n") + 1);
     this._query = parseQuery(this.url);
   }
@@ -34,7 +37,13 @@ class Announcement {
   }
 
   get localAddress() {
-    return this.text.slice(this._localAt, this._restAt);
+    return this.text.slice(this._localAt, this._hostAt);
+  }
+
+  /** What is known of the TLS session that it has come by; undefined if it has not. */
+  get facts() {
+    if (this._security === 0) return undefined;
+    return this.arrival.factsOf(this._security, this.text.slice(this._hostAt, this._restAt));
   }
 
   get localPort() {
@@ -48,13 +57,14 @@ class Announcement {
 
   /** What is to be remembered of the connection. */
   makeOrigin() {
-    const { remoteAddress, remotePort, localAddress, localPort } = this;
+    const { remoteAddress, remotePort, localAddress, localPort, facts } = this;
     const origin = new Origin(
       this.arrival.arrivals.httpServer,
       remoteAddress,
       remotePort,
       localAddress,
       localPort,
+      facts,
     );
     origin.stream = this.arrival;
     return origin;
@@ -71,11 +81,11 @@ class Announcement {
  * @returns {TakenSocket}
  */
 function admit(announcement, conn, sid, req, headers) {
-  const { arrival, remoteAddress, remotePort, localAddress, localPort } = announcement;
+  const { arrival, remoteAddress, remotePort, localAddress, localPort, facts } = announcement;
   const { server, httpServer } = arrival.arrivals;
   const taken = new TakenSocket(server._bridge, httpServer, undefined);
   taken.id = arrival.id;
-  taken.remember(remoteAddress, remotePort, localAddress, localPort);
+  taken.remember(remoteAddress, remotePort, localAddress, localPort, facts);
   conn._stream = taken;
   server._bridge.streams.replace(arrival.id, taken);
   server._bridge.commands.admit(conn._handle, arrival.id, revisionOf(req), sid, headers);

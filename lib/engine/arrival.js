@@ -4,12 +4,16 @@ const createDebug = require("debug");
 const { Admission, Announcement, PollingAdmission } = require("./admission");
 const { preflightAnswer } = require("./cors");
 const { openWithId, protocolOf } = require("./handshake");
+const { TlsTerms } = require("../native/binding");
 const codes = require("../native/codes");
 const { isIndifferent, keepAliveOf, openEntrance } = require("../node/entrance");
-const { countIn, countOut, uncount, whyUnshown } = require("../node/internals");
+const { countIn, countOut, debug: roads, isTlsServer, uncount, whyUnshown } = require("../node/internals");
 const { giveRequest, giveSocket, introduce, isTouched, openSocket } = require("../node/shown");
 const { isBetweenRequests, suspend } = require("../node/kept");
+const { attachSession } = require("../node/secure-socket");
 const { Stream } = require("../node/stream");
+const { handshakeError } = require("../node/tls-errors");
+const { TlsFacts, TlsTermsOf } = require("../node/tls-terms");
 const { warnOnce } = require("../node/warning");
 const { areConnectionsSeen, areUpgradesSeen, isShowable, isUnanswered } = require("./observers");
 const { ShownRequest, ShownUpgrade } = require("./shown");
@@ -25,7 +29,7 @@ const debug = createDebug("engine");
 // connection is handed to Node as it was accepted, with all its bytes unread.
 
 /** What a connection begins with; else, the number of the session that its request names. */
-const { FOREIGN, POLL, WEBSOCKET } = codes.beginnings;
+const { FOREIGN, POLL, UNKNOWN, WEBSOCKET } = codes.beginnings;
 
 /** The level of compression that zlib takes by itself. */
 const DEFAULT_LEVEL = 6;
@@ -41,6 +45,8 @@ const MOST = { bytes: codes.requests.LONGEST_REQUEST, headers: codes.requests.MO
  * @returns {Entrance|undefined} nothing if it is not possible
  */
 function watchArrivals(server, httpServer, path) {
+  // where TLS is Node's, so are the connections
+  if (isTlsServer(httpServer) && (server.opts.nativeTls === false || TlsTerms === undefined)) return undefined;
   const keeper = new Arrivals(server, httpServer, path);
   const entrance = openEntrance(httpServer, keeper);
   if (entrance === undefined) return undefined;
@@ -55,6 +61,10 @@ class Arrivals {
     this.server = server;
     this.httpServer = httpServer;
     this.path = path;
+    /** On what terms workers speak TLS to them; undefined if they do not come by it. */
+    this.tls = isTlsServer(httpServer) ? new TlsTermsOf(httpServer, TlsTerms) : undefined;
+    /** How many there were over TLS that workers had, and why the others were left to Node. */
+    this.tlsRoads = { native: 0, node: {} };
     /** By which they come. */
     this.entrance = undefined;
     /** Requests about which the application has not made up its mind at once. */
@@ -72,7 +82,8 @@ class Arrivals {
       ((!this.showsUpgrades() && !areConnectionsSeen(httpServer)) || whyUnshown() === undefined) &&
       !server.opts.initialPacket &&
       server.opts.transports.includes("websocket") &&
-      isIndifferent(httpServer, MOST)
+      isIndifferent(httpServer, MOST) &&
+      (this.tls === undefined || this.tls.current !== undefined)
     );
   }
 
@@ -130,7 +141,7 @@ class Arrivals {
    */
   receive(handle, entrance) {
     const { httpServer } = this;
-    const beginning = this._lookAt(handle);
+    const beginning = this.tls === undefined ? this._lookAt(handle) : this._lookAtHello(handle);
     if (beginning === FOREIGN) return false;
     const arrival = new Arrival(this, handle, entrance);
     countIn(httpServer);
@@ -156,6 +167,21 @@ class Arrivals {
     return !road.isOpen && (beginning === POLL || beginning >= 0) ? FOREIGN : beginning;
   }
 
+  /** The same for one over TLS. */
+  _lookAtHello(handle) {
+    const why = this.tls.current?.lookAt(handle.fd) ?? null;
+    if (why === null) return UNKNOWN;
+    this.onLeft(why);
+    return FOREIGN;
+  }
+
+  /** A connection over TLS is left to Node. */
+  onLeft(why) {
+    const { node } = this.tlsRoads;
+    node[why] = (node[why] ?? 0) + 1;
+    roads("TLS with a client is left to Node, because %s", why);
+  }
+
   /**
    * A request has come to the HTTP server. If its connection is one over which clients poll, the next may be a worker's.
    * @param {IncomingMessage} req
@@ -163,6 +189,7 @@ class Arrivals {
    * @param {boolean} isOurs - whether it is for the path
    */
   onServed(req, res, isOurs) {
+    if (this.tls !== undefined) return;
     const { socket } = req;
     let kept = socket[kKept];
     if (kept === undefined) {
@@ -224,6 +251,10 @@ class Arrival extends Stream {
     this._shown = undefined;
     /** Whether those who listen for connections have been told of it. */
     this._isKnown = false;
+    /** What is known of the TLS session over it, once that is established. */
+    this._facts = undefined;
+    /** What goes on when a worker has left the TLS session: a function of that, or of nothing if there is none. */
+    this._onSession = undefined;
   }
 
   /** Whether the connection is closed, or others have it. */
@@ -239,12 +270,21 @@ class Arrival extends Stream {
   /** @override */
   get socket() {
     if (this._socket === undefined && this._handle !== undefined) {
-      const socket = openSocket(this.arrivals.httpServer, this._handle);
+      const socket = openSocket(this.arrivals.httpServer, this._handle, this._facts);
       socket.on("error", noop);
       socket.on("close", () => this._onSocketClose());
       this._socket = socket;
     }
     return this._socket;
+  }
+
+  /** What is known of the TLS session over it: see `TlsFacts`. */
+  factsOf(word, host) {
+    if (this._facts === undefined) {
+      this._facts = new TlsFacts(word, host, this.arrivals.tls.certificate);
+      this.arrivals.tlsRoads.native++;
+    }
+    return this._facts;
   }
 
   /** What is to be remembered of it, however many requests come over it. */
@@ -257,13 +297,15 @@ class Arrival extends Stream {
    * @param {string} text
    * @param {number} ports
    * @param {number} lengths
+   * @param {number} security
    * @param {string} method
    * @param {boolean} offersExtensions
    */
-  onRequest(text, ports, lengths, method, offersExtensions) {
+  onRequest(text, ports, lengths, security, method, offersExtensions) {
     if (this._handle === undefined) return;
     const { server, path } = this.arrivals;
-    const announcement = new Announcement(this, method, text, ports, lengths);
+    const announcement = new Announcement(this, method, text, ports, lengths, security);
+    void announcement.facts;
     const { transport, sid } = announcement._query;
     const isNodes =
       this._isTouched() ||
@@ -303,7 +345,7 @@ class Arrival extends Stream {
     let isReceived = false;
     try {
       this.register(connection);
-      isReceived = this.hand();
+      isReceived = this.hand(this.arrivals.tls?.current);
     } catch (error) {
       onFailure(error);
     }
@@ -316,9 +358,14 @@ class Arrival extends Stream {
     return this._isKnown && isTouched(this._socket);
   }
 
-  /** Has its worker look at it. @returns {boolean} whether that worked */
-  hand() {
-    return this.bridge.native.receive(this.id, this._handle.fd, false);
+  /**
+   * Has its worker look at it.
+   * @param {TlsTerms} [terms] - on which it is to speak TLS first
+   * @param {TlsSession} [session] - with which it is to go on
+   * @returns {boolean} whether that worked
+   */
+  hand(terms, session) {
+    return this.bridge.native.receive(this.id, this._handle.fd, false, terms, session);
   }
 
   /** Asks the application about a request. */
@@ -367,20 +414,26 @@ class Arrival extends Stream {
     else server._bridge.commands.decline(this.id);
   }
 
-  /** What it asks for concerns a session that is on another worker. */
-  moveTo(connection) {
+  /**
+   * What it asks for concerns a session that is on another worker.
+   * @param {number} connection
+   * @param {TlsSession|undefined} session - over it, if it comes by TLS
+   */
+  moveTo(connection, session) {
     const { bridge, id } = this;
-    if (this._handle !== undefined) {
+    if (this._handle === undefined) {
+      this._onSession?.(session);
+    } else {
       this.register(connection);
       let isReceived = false;
       try {
-        isReceived = this.hand();
+        isReceived = this.hand(undefined, session);
       } catch (error) {
         debug("a connection is left to Node: %s", error);
       }
       if (!isReceived) {
         bridge.releaseStream(this.id);
-        this.onReleased(false, 0, false);
+        this.onReleased({ isUnanswered: false, served: 0, isCut: false, isSpoilt: false, session });
       }
     }
     bridge.releaseStream(id);
@@ -388,15 +441,27 @@ class Arrival extends Stream {
 
   /**
    * A worker has it no more.
-   * @param {boolean} isUnanswered - there is a request of which it has told, and nobody has answered that
-   * @param {number} served - how many others it has answered
-   * @param {boolean} isCut - the connection has failed
+   * @param {object} past
+   * @param {boolean} past.isUnanswered - there is a request of which it has told, and nobody has answered that
+   * @param {number} past.served - how many others it has answered
+   * @param {boolean} past.isCut - the connection has failed
+   * @param {boolean} past.isSpoilt - nobody can go on with it
+   * @param {TlsSession|undefined} past.session - over it, if it comes by TLS
    */
-  onReleased(isUnanswered, served, isCut) {
-    if (this._handle === undefined) return;
-    if (served > 0) this._keep(served);
-    if (isUnanswered && this._shown !== undefined) this._shown.onUnserved();
-    else this._giveToNode(isCut);
+  onReleased({ isUnanswered, served, isCut, isSpoilt, session }) {
+    if (this._handle === undefined) {
+      this._onSession?.(session);
+    } else if (isSpoilt) {
+      this._drop();
+    } else {
+      if (served > 0 && this.arrivals.tls === undefined) this._keep(served);
+      if (isUnanswered && this._shown !== undefined) {
+        this._shown.onUnserved();
+        this._onSession?.(session);
+      } else {
+        this._giveToNode(isCut, session);
+      }
+    }
   }
 
   /** Node need not have it for ever. */
@@ -406,15 +471,26 @@ class Arrival extends Stream {
     kept.onReturned(this, served);
   }
 
-  /** It is Node's, with all that is unread. */
-  _giveToNode(isCut) {
-    const { httpServer } = this.arrivals;
+  /**
+   * It is Node's, with all that is unread.
+   * @param {boolean} isCut - the connection has failed
+   * @param {TlsSession} [session] - over it, if there is one
+   */
+  _giveToNode(isCut, session) {
+    const { httpServer, tls } = this.arrivals;
+    if (session !== undefined) {
+      this.factsOf(session.word, session.host);
+      void this.socket;
+    } else if (tls !== undefined) {
+      this.arrivals.onLeft("of what comes first");
+    }
     // Node would take what it reads together with the failure for all that was to come
-    const bytes = isCut ? this._takeUnread() : undefined;
+    const bytes = isCut && tls === undefined ? this._takeUnread() : undefined;
     const { _handle: handle, _socket: socket } = this;
     this._handle = undefined;
     this._origin?.end();
     if (socket !== undefined) {
+      if (session !== undefined) attachSession(socket, session);
       this._entrance.run(this._give, this, httpServer, socket, bytes);
     } else {
       uncount(httpServer);
@@ -447,8 +523,9 @@ class Arrival extends Stream {
     return socket;
   }
 
-  /** Takes the request from it that the application was shown. */
+  /** Takes the request from it that the application was shown; undefined: it is left with what is still to come. */
   _takeBytes() {
+    if (this._facts !== undefined) return undefined;
     return this.bridge.native.takeRequest(this._handle.fd) ?? undefined;
   }
 
@@ -465,6 +542,8 @@ class Arrival extends Stream {
     const { socket } = this;
     this._handle = undefined;
     this._origin?.end();
+    // its TLS session has yet to come, with the request once more
+    if (this._facts !== undefined) this._onSession = goOn.bind(undefined, socket);
     this.bridge.commands.decline(this.id);
     return socket;
   }
@@ -477,9 +556,22 @@ class Arrival extends Stream {
     else handle.close();
   }
 
-  /** A request of it was answered, and it is over. */
-  onHungUp() {
-    if (this._handle !== undefined) this._drop();
+  /**
+   * It is over.
+   * @param {number} refusal - why a TLS handshake has failed: see `handshakeError`; 0: that is not it
+   */
+  onHungUp(refusal) {
+    if (this._handle === undefined) {
+      this._onSession?.(undefined);
+    } else if (refusal === 0) {
+      this._drop();
+    } else {
+      const { httpServer } = this.arrivals;
+      this._facts = new TlsFacts(0, "", undefined);
+      const { socket } = this;
+      this._drop();
+      this._entrance.run(httpServer.emit, httpServer, "tlsClientError", handshakeError(refusal), socket);
+    }
   }
 
   /** The application closes all connections. */
@@ -545,13 +637,13 @@ class KeptArrival extends Arrival {
   /** @override */
   hand() {
     this._resume ??= suspend(this._socket);
-    return this.bridge.native.receive(this.id, this._handle.fd, true);
+    return this.bridge.native.receive(this.id, this._handle.fd, true, undefined, undefined);
   }
 
   /** @override */
-  onReleased(isUnanswered, served, isCut) {
-    this._kept.onReturned(this, served);
-    super.onReleased(isUnanswered, 0, isCut);
+  onReleased(past) {
+    this._kept.onReturned(this, past.served);
+    super.onReleased({ ...past, served: 0 });
   }
 
   /** @override */
@@ -634,6 +726,19 @@ class Kept {
     this._rest = served >= WORTH_IT ? 0 : Math.min(Math.max(2 * this._rest, 1), LONGEST_REST);
   }
 }
+
+/** Goes on with a TLS session whose first request somebody has been given; without it, nobody can. */
+function goOn(socket, session) {
+  if (session === undefined) socket.destroy();
+  else if (!socket.destroyed) attachSession(socket, session, withoutHead);
+}
+
+/** What follows the head of a request. */
+function withoutHead(bytes) {
+  return bytes.subarray(bytes.indexOf(END_OF_HEAD) + END_OF_HEAD.length);
+}
+
+const END_OF_HEAD = "\r\n\r\n";
 
 /** The level of compression that the option `httpCompression` asks for; undefined: it takes Node's zlib to do what it says. */
 function levelOf(options) {

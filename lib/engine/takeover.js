@@ -3,6 +3,7 @@
 const createDebug = require("debug");
 const { debug: roads, descriptorOf, obstacleOf } = require("../node/internals");
 const { Pipe } = require("../node/pipe");
+const { detachSession, factsOf, isSecure, sessionOf } = require("../node/secure-socket");
 const { memorize } = require("../node/request");
 const { TakenSocket, markTaken } = require("../node/taken-socket");
 const { warnOnce } = require("../node/warning");
@@ -28,7 +29,7 @@ function takeOver(attempt, conn) {
     conn._abandon();
     return false;
   }
-  const obstacle = obstacleOf(socket);
+  const obstacle = obstacleOf(socket) ?? whyInsecure(socket);
   if (obstacle !== undefined) roads("a connection is pumped: %s", obstacle);
   const fd = obstacle === undefined ? descriptorOf(socket) : -1;
   const stream = fd === -1 ? new Pipe(bridge, socket) : new TakenSocket(bridge, socket.server, socket);
@@ -38,7 +39,8 @@ function takeOver(attempt, conn) {
     socket.setTimeout?.(0);
     socket.setNoDelay?.(true);
     bridge.commands.flush();
-    attempt.give(conn, stream.id, fd, alreadyRead(socket, head));
+    const rest = alreadyRead(socket, head);
+    attempt.give(conn, stream.id, fd, rest, fd === -1 ? undefined : detachSession(socket));
   } catch (error) {
     reportRefusal(error);
     bridge.releaseStream(stream.id);
@@ -54,7 +56,8 @@ function takeOver(attempt, conn) {
   if (fd === -1) {
     stream.start();
   } else {
-    stream.remember(conn.remoteAddress, socket.remotePort, socket.localAddress, socket.localPort);
+    const facts = isSecure(socket) ? factsOf(socket) : undefined;
+    stream.remember(conn.remoteAddress, socket.remotePort, socket.localAddress, socket.localPort, facts);
     stream.start(isDropped);
   }
   if (isFirst && isDropped) {
@@ -64,6 +67,11 @@ function takeOver(attempt, conn) {
     req.websocket = conn.transport.socket;
   }
   return true;
+}
+
+/** Why the TLS session of a socket, if it has one, cannot be a worker's. */
+function whyInsecure(socket) {
+  return isSecure(socket) && sessionOf(socket) === undefined ? "its TLS session is under way" : undefined;
 }
 
 /** What has been read from the connection behind the request. */

@@ -193,11 +193,21 @@ class UpgradeAttempt {
    * @param {number} stream
    * @param {number} fd - the descriptor; -1: none
    * @param {Buffer|undefined} rest - what has already been read behind the request
+   * @param {TlsSession|undefined} session - the TLS session over the descriptor, if there is one
    */
-  give(conn, stream, fd, rest) {
+  give(conn, stream, fd, rest, session) {
     const { server, req, response, deflate } = this;
     if (conn.upgrading) {
-      server._bridge.native.upgrade(conn._handle, revisionOf(req), stream, fd, response, rest, deflate);
+      server._bridge.native.upgrade(
+        conn._handle,
+        revisionOf(req),
+        stream,
+        fd,
+        response,
+        rest,
+        deflate,
+        session,
+      );
     } else {
       const initial = server._initialMessage();
       const { _handle: handle, id } = conn;
@@ -211,6 +221,7 @@ class UpgradeAttempt {
         deflate,
         id,
         initial,
+        session,
       );
     }
   }

@@ -42,6 +42,11 @@ const METHODS = ["GET", "POST", "OPTIONS"];
 
 const { NO_ID, DRAIN_HEAD, DRAIN_CAPACITY } = words;
 
+/** Of a stream that is released: see src/worker/event.rs. */
+const IS_CUT = 1 << 24;
+const IS_SPOILT = 1 << 25;
+const HAS_SESSION = 1 << 26;
+
 /** Words that one turn of the event loop takes at the most, so that other things get their turn. */
 const WORDS_PER_TURN = 8192;
 
@@ -218,10 +223,17 @@ function take(bridge, batch) {
     }
     case RELEASED: {
       batch.at = at + 2;
+      const session = (first & HAS_SESSION) === 0 ? undefined : bridge.native.takeSession(subject);
       const stream = bridge.streams.get(subject);
       if (stream === undefined) break;
       bridge.releaseStream(subject);
-      stream.onReleased((first & 0xff00) !== 0, (first >>> 16) & 0xff, first >>> 24 !== 0);
+      stream.onReleased({
+        isUnanswered: (first & 0xff00) !== 0,
+        served: (first >>> 16) & 0xff,
+        isCut: (first & IS_CUT) !== 0,
+        isSpoilt: (first & IS_SPOILT) !== 0,
+        session,
+      });
       break;
     }
     case POLL_ANSWER: {
@@ -288,13 +300,15 @@ function take(bridge, batch) {
       const stream = bridge.streams.get(subject);
       if (stream === undefined) break;
       bridge.releaseStream(subject);
-      stream.onHungUp();
+      stream.onHungUp(first >>> 8);
       break;
     }
-    case ELSEWHERE:
+    case ELSEWHERE: {
       batch.at = at + 3;
-      bridge.streams.get(subject)?.moveTo(words[at + 2]);
+      const session = (first & 0x100) === 0 ? undefined : bridge.native.takeSession(subject);
+      bridge.streams.get(subject)?.moveTo(words[at + 2], session);
       break;
+    }
     case OVERLAP:
       batch.at = at + 2;
       bridge.conns.get(subject)?._polling?.onOverlap();
@@ -304,13 +318,14 @@ function take(bridge, batch) {
       bridge.conns.get(subject)?._polling?.onPostOverlap();
       break;
     case ARRIVED: {
-      batch.at = at + 5;
-      const text = compact(batch.takeText(words[at + 4]));
+      batch.at = at + 6;
+      const text = compact(batch.takeText(words[at + 5]));
       const ports = words[at + 2];
       const lengths = words[at + 3];
+      const security = words[at + 4];
       const offersExtensions = (first & 0x100) !== 0;
       const method = METHODS[first >>> 9];
-      bridge.streams.get(subject)?.onRequest(text, ports, lengths, method, offersExtensions);
+      bridge.streams.get(subject)?.onRequest(text, ports, lengths, security, method, offersExtensions);
       break;
     }
     default: {

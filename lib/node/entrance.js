@@ -95,7 +95,7 @@ function openEntrance(httpServer, keeper) {
 }
 
 /** What an HTTP server emits that connections and requests can be seen by. */
-const SEEN_BY = new Set(["connection", "request", "upgrade"]);
+const SEEN_BY = new Set(["connection", "request", "secureConnection", "upgrade"]);
 
 /** Has something be done before a method of an HTTP server. */
 function precede(httpServer, name, act) {

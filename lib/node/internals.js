@@ -15,7 +15,9 @@
  */
 
 const http = require("http");
+const https = require("https");
 const net = require("net");
+const { SecureSocket, isSecure, sessionOf } = require("./secure-socket");
 const debug = require("debug")("sockeye:roads");
 
 /** An address for trials, which nobody has (RFC 5737). */
@@ -212,14 +214,19 @@ function ordinaryServer() {
   return (plainServer ??= new http.Server());
 }
 
+/** Whether an HTTP server speaks TLS. */
+function isTlsServer(httpServer) {
+  return Object.getPrototypeOf(httpServer) === https.Server.prototype;
+}
+
 /**
  * Whether an HTTP server leaves connections and their requests to Node, up to the upgrade.
  * @param {http.Server} httpServer
  * @returns {boolean}
  */
 function isOrdinaryServer(httpServer) {
-  // others, such as those of TLS and of HTTP/2, do something with a connection before there is a request
-  if (Object.getPrototypeOf(httpServer) !== http.Server.prototype) return false;
+  // others, such as those of HTTP/2, do something else with a connection before there is a request
+  if (Object.getPrototypeOf(httpServer) !== http.Server.prototype && !isTlsServer(httpServer)) return false;
   // each server has its own copy of the same function
   if (String(httpServer.shouldUpgradeCallback) !== String(ordinaryServer().shouldUpgradeCallback))
     return false;
@@ -233,14 +240,26 @@ function hasOrdinaryAnswers(httpServer) {
   return symbol !== undefined && httpServer[symbol] === http.ServerResponse;
 }
 
-/** What Node's HTTP servers do with a connection. */
+/** What Node's HTTP servers do with a connection, and what those that speak TLS do first. */
 let onHttpConnection;
+let onTlsConnection;
 
-/** Whether Node's HTTP server gets its connections, before whoever else does. */
+/** Whether Node's HTTP server gets its connections, before whoever else does; over TLS, nobody else may. */
 function hasOrdinaryListener(httpServer) {
   onHttpConnection ??= ordinaryServer().listeners("connection")[0];
+  if (isTlsServer(httpServer)) {
+    onTlsConnection ??= new https.Server().listeners("connection")[0];
+    return (
+      isOnly(httpServer.listeners("connection"), onTlsConnection) &&
+      isOnly(httpServer.listeners("secureConnection"), onHttpConnection)
+    );
+  }
   const [first, ...others] = httpServer.listeners("connection");
   return first === onHttpConnection && !others.includes(first);
+}
+
+function isOnly(listeners, listener) {
+  return listeners.length === 1 && listeners[0] === listener;
 }
 
 /** Has an HTTP server go on with a connection, of which all others who listen for that have heard. */
@@ -276,7 +295,11 @@ function obstacleOf(socket) {
   const { descriptors } = closedRoads();
   if (descriptors !== undefined) return descriptors;
   // a subclass (TLS, above all) puts something between us and the bytes
-  if (Object.getPrototypeOf(socket) !== net.Socket.prototype) return "it is no plain socket";
+  if (isSecure(socket)) {
+    if (sessionOf(socket)?.isClear === false) return "something of its TLS session is under way";
+  } else if (Object.getPrototypeOf(socket) !== net.Socket.prototype) {
+    return "it is no plain socket";
+  }
   // bytes that Node has yet to write would be overtaken by ours
   if (socket.writableLength > 0 || socket.connecting) return "Node has not written everything yet";
   const handle = socket._handle;
@@ -331,16 +354,16 @@ function knownName() {
  * @param {http.Server} httpServer - whose connection it is
  * @param {object} peer - address and port
  * @param {object} local - alike
- * @param {boolean} [isCounted] - whether its end is that of one of the server's connections
+ * @param {boolean} isCounted - whether its end is that of one of the server's connections
+ * @param {TlsFacts|undefined} facts - what is known of its TLS session, if it has one
  * @returns {net.Socket}
  */
-function makeSocket(httpServer, peer, local, isCounted = true) {
-  const { highWaterMark } = httpServer;
-  const socket = new net.Socket({
-    allowHalfOpen: true,
-    readableHighWaterMark: highWaterMark,
-    writableHighWaterMark: highWaterMark,
-  });
+function makeSocket(httpServer, peer, local, isCounted, facts) {
+  const { highWaterMark, allowHalfOpen } = httpServer;
+  const socket = newSocket(
+    { allowHalfOpen, readableHighWaterMark: highWaterMark, writableHighWaterMark: highWaterMark },
+    facts,
+  );
   socket.server = httpServer;
   socket._server = isCounted ? httpServer : null;
   socket.timeout = 0;
@@ -348,6 +371,11 @@ function makeSocket(httpServer, peer, local, isCounted = true) {
   socket._peername = nameOf(peer);
   socket._sockname = nameOf(local);
   return socket;
+}
+
+/** A socket with these options. */
+function newSocket(options, facts) {
+  return facts === undefined ? new net.Socket(options) : new SecureSocket(options, facts);
 }
 
 function nameOf({ address, port }) {
@@ -401,8 +429,10 @@ module.exports = {
   hasOrdinaryAnswers,
   hasOrdinaryListener,
   isOrdinaryServer,
+  isTlsServer,
   listeningHandle,
   makeSocket,
+  newSocket,
   obstacleOf,
   serveConnection,
   survey,

@@ -7,8 +7,7 @@
  */
 
 const { IncomingMessage, ServerResponse } = require("http");
-const { Socket } = require("net");
-const { obstacleOf, serveConnection, symbolOf } = require("./internals");
+const { isTlsServer, newSocket, obstacleOf, serveConnection, symbolOf } = require("./internals");
 const { fillRequest, isChanged, lengthOf } = require("./request");
 const { setBytesRead } = require("./taken-socket");
 
@@ -224,17 +223,19 @@ function headersAlone(req, res) {
  * Makes the socket of a connection that an HTTP server has accepted, as the server would. It is not read from.
  * @param {http.Server} httpServer - who has counted the connection
  * @param {TCP} handle
+ * @param {TlsFacts|undefined} facts - what is known of the TLS session over it, if there is one
  * @returns {net.Socket}
  */
-function openSocket(httpServer, handle) {
-  const { highWaterMark, noDelay } = httpServer;
-  const socket = new Socket({
+function openSocket(httpServer, handle, facts) {
+  const { allowHalfOpen, highWaterMark, noDelay } = httpServer;
+  const options = {
     handle,
-    allowHalfOpen: true,
+    allowHalfOpen,
     manualStart: true,
     readableHighWaterMark: highWaterMark,
     writableHighWaterMark: highWaterMark,
-  });
+  };
+  const socket = newSocket(options, facts);
   if (noDelay) socket.setNoDelay(true);
   socket.server = socket._server = httpServer;
   socket.parser = null;
@@ -277,7 +278,7 @@ function giveSocket(httpServer, socket, isKnown) {
   delete socket.bytesRead;
   if (!socket.destroyed) socket.read(0);
   if (!isKnown) {
-    httpServer.emit("connection", socket);
+    httpServer.emit(isTlsServer(httpServer) ? "secureConnection" : "connection", socket);
     return;
   }
   const isRead = READING.some((event) => socket.listenerCount(event) > 0);

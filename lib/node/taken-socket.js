@@ -29,10 +29,19 @@ class TakenSocket extends Stream {
     this._remotePort = 0;
     this._localAddress = undefined;
     this._localPort = 0;
+    this._facts = undefined;
   }
 
-  /** What a `net.Socket` asks of its handle. */
-  remember(remoteAddress, remotePort, localAddress, localPort) {
+  /**
+   * What a `net.Socket` asks of its handle.
+   * @param {string} remoteAddress - of the peer
+   * @param {number} remotePort - alike
+   * @param {string} localAddress - ours
+   * @param {number} localPort - alike
+   * @param {TlsFacts|undefined} facts - what is known of the TLS session over it, if there is one
+   */
+  remember(remoteAddress, remotePort, localAddress, localPort, facts) {
+    this._facts = facts;
     this._remoteAddress = remoteAddress;
     this._remotePort = remotePort;
     this._localAddress = sameAsBefore(localAddress);
@@ -89,7 +98,7 @@ class TakenSocket extends Stream {
     const peer = { address: this._remoteAddress, port: this._remotePort };
     const local = { address: this._localAddress, port: this._localPort };
     const isOver = this.id === -1;
-    const socket = makeSocket(this._httpServer, peer, local, !isOver);
+    const socket = makeSocket(this._httpServer, peer, local, !isOver, this._facts);
     markTaken(socket, this);
     watchSocket(socket);
     if (isOver) socket.destroy();
@@ -108,9 +117,11 @@ class Origin {
    * @param {number} remotePort - alike
    * @param {string} localAddress - ours
    * @param {number} localPort - alike
+   * @param {TlsFacts|undefined} facts - what is known of the TLS session over it, if there is one
    */
-  constructor(httpServer, remoteAddress, remotePort, localAddress, localPort) {
+  constructor(httpServer, remoteAddress, remotePort, localAddress, localPort, facts) {
     this._httpServer = httpServer;
+    this._facts = facts;
     this._remoteAddress = remoteAddress;
     this._remotePort = remotePort;
     this._localAddress = sameAsBefore(localAddress);
@@ -126,7 +137,7 @@ class Origin {
     if (this._socket === undefined) {
       const peer = { address: this._remoteAddress, port: this._remotePort };
       const local = { address: this._localAddress, port: this._localPort };
-      this._socket = makeSocket(this._httpServer, peer, local, false);
+      this._socket = makeSocket(this._httpServer, peer, local, false, this._facts);
       this._socket.on("error", noop);
       this._socket.destroy();
     }

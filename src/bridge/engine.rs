@@ -24,6 +24,11 @@ use crate::worker::event::{EventBatch, Inbox};
 use crate::worker::recovery::Subject;
 use crate::worker::road::{Road, Terms};
 use crate::worker::{WorkerHandle, LONGEST_WAIT};
+#[cfg(unix)]
+use {
+    super::tls::{TlsSession, TlsTerms},
+    crate::worker::arrivals::Beginning,
+};
 
 /// Words at the head of the array that `drain` fills: the number of words that follow, the number of buffers, and what the
 /// events weigh.
@@ -285,11 +290,14 @@ impl NativeEngine {
         deflate: u32,
         sid: String,
         initial: Option<Either<String, BufferSlice<'_>>>,
+        #[cfg(unix)] session: Option<&mut TlsSession>,
     ) -> Result<()> {
         panic_point!("openWebsocket");
         let connection = ConnectionId::from_word(connection);
         let protocol = Protocol::from_word(revision);
-        let takeover = Some(self.takeover(protocol, stream, fd, response, head, deflate)?);
+        let takeover = self.takeover(protocol, stream, fd, response, head, deflate)?;
+        #[cfg(unix)]
+        let takeover = Takeover { layer: session.and_then(TlsSession::take), ..takeover };
         let handshake = self.handshake(&sid, &[]);
         let initial = initial.map(message_of);
         self.push(
@@ -297,7 +305,7 @@ impl NativeEngine {
             Command::Open(Box::new(Open {
                 connection,
                 protocol,
-                takeover,
+                takeover: Some(takeover),
                 handshake,
                 initial,
                 traveller: None,
@@ -317,32 +325,61 @@ impl NativeEngine {
         response: String,
         head: Option<BufferSlice<'_>>,
         deflate: u32,
+        #[cfg(unix)] session: Option<&mut TlsSession>,
     ) -> Result<()> {
         panic_point!("upgrade");
         let connection = ConnectionId::from_word(connection);
         let takeover = self.takeover(Protocol::from_word(revision), stream, fd, response, head, deflate)?;
+        #[cfg(unix)]
+        let takeover = Takeover { layer: session.and_then(TlsSession::take), ..takeover };
         self.push(connection, Command::Upgrade { connection, takeover })
     }
 
     /// Node has accepted a connection, whose descriptor is to be duplicated. An event tells when it has become clear what
-    /// it begins with. `is_kept`: Node has answered requests of it, and it waits for another. Returns whether that worked.
+    /// it begins with. `is_kept`: Node has answered requests of it, and it waits for another. `terms`: it is to begin with a
+    /// TLS handshake, on these. `session`: that is done. Returns whether it could be had.
     ///
     /// # Errors
     /// When a worker thread cannot be started.
+    #[cfg(unix)]
     #[napi(catch_unwind)]
-    pub fn receive(&mut self, stream: u32, fd: i32, is_kept: bool) -> Result<bool> {
+    pub fn receive(
+        &mut self,
+        stream: u32,
+        fd: i32,
+        is_kept: bool,
+        terms: Option<&TlsTerms>,
+        session: Option<&mut TlsSession>,
+    ) -> Result<bool> {
         panic_point!("receive");
         let stream = StreamId::from_word(stream);
-        #[cfg(unix)]
-        if let Ok(fd) = crate::os::fd::duplicate(fd) {
-            // connections that come in a burst have two each for a while: it must not keep Node from accepting others
-            if !crate::os::fd::is_scarce(&fd) {
-                return self.push(stream, Command::Receive { stream, fd, is_kept }).map(|()| true);
-            }
+        let Ok(fd) = crate::os::fd::duplicate(fd) else { return Ok(false) };
+        // connections that come in a burst have two each for a while: it must not keep Node from accepting others
+        if crate::os::fd::is_scarce(&fd) {
+            return Ok(false);
         }
-        #[cfg(not(unix))]
-        let _ = (stream, fd, is_kept);
+        let beginning = match (terms, session.and_then(TlsSession::take)) {
+            (_, Some(layer)) => Beginning::Secured(layer),
+            (Some(terms), None) => Beginning::Secure(terms.security()),
+            (None, None) if is_kept => Beginning::Kept,
+            (None, None) => Beginning::Fresh,
+        };
+        self.push(stream, Command::Receive { stream, fd, beginning }).map(|()| true)
+    }
+
+    /// The same where there are no descriptors: it cannot be had.
+    #[cfg(not(unix))]
+    #[napi(catch_unwind)]
+    pub fn receive(&mut self, _stream: u32, _fd: i32, _is_kept: bool) -> Result<bool> {
         Ok(false)
+    }
+
+    /// Takes the TLS session over a connection, of which a worker has just been said to have left it.
+    #[cfg(unix)]
+    #[napi(catch_unwind)]
+    pub fn take_session(&self, stream: u32) -> Option<TlsSession> {
+        panic_point!("takeSession");
+        self.inbox.take_layer(StreamId::from_word(stream)).map(TlsSession::new)
     }
 
     /// Opens the road on which workers answer the requests of clients that poll, or closes it.
@@ -598,6 +635,8 @@ impl NativeEngine {
             stream: StreamId::from_word(stream),
             #[cfg(unix)]
             fd: if fd < 0 { None } else { Some(crate::os::fd::duplicate(fd).map_err(io_error)?) },
+            #[cfg(unix)]
+            layer: None,
             response,
             deflate: self.deflate_parameters(deflate),
             head: head.map(|head| head.to_vec()).unwrap_or_default(),

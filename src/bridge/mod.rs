@@ -2,3 +2,5 @@
 
 pub mod codes;
 pub mod engine;
+#[cfg(unix)]
+pub mod tls;

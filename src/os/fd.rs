@@ -94,6 +94,15 @@ pub fn read_all(fd: RawFd) -> io::Result<Vec<u8>> {
     }
 }
 
+/// Hands bytes to a socket that somebody else owns, as far as there is room.
+///
+/// # Errors
+/// `WouldBlock` when there is none, or what the kernel reports.
+pub fn write(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
+    // socket2 sees to it that no signal comes of it
+    with_borrowed(fd, |socket| socket.send_with_flags(bytes, libc::MSG_DONTWAIT))
+}
+
 /// Has connections of a listening TCP socket that somebody else owns wait in the kernel until they have said something,
 /// for about a second, or be accepted at once. Elsewhere than on Linux, they are accepted at once.
 ///
@@ -299,7 +308,11 @@ mod tests {
         assert_eq!(read(server.as_raw_fd(), 1).unwrap_err().kind(), ErrorKind::WouldBlock);
         assert_eq!(peek(server.as_raw_fd(), &mut three).unwrap_err().kind(), ErrorKind::WouldBlock);
         defer_accept(listener.as_raw_fd(), false).unwrap();
-        assert!(peek(-1, &mut three).is_err() && defer_accept(-1, true).is_err());
+        assert_eq!(write(server.as_raw_fd(), b"back").unwrap(), 4);
+        let mut back = [0; 4];
+        client.read_exact(&mut back).unwrap();
+        assert_eq!(&back, b"back");
+        assert!(write(-1, b"x").is_err() && peek(-1, &mut three).is_err() && defer_accept(-1, true).is_err());
     }
 
     #[test]

@@ -13,4 +13,6 @@ pub mod options;
 pub mod polling;
 pub mod session;
 pub mod socket_io;
+#[cfg(unix)]
+pub mod tls;
 pub mod websocket;

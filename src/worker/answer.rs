@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, IoSlice, Result};
 
 use super::work::Work;
-use crate::os::fd::FdStream;
+use super::wire::Wire;
 use crate::protocol::http::coding::Encoder;
 
 /// Bytes from which on no more are compressed before these are written.
@@ -51,7 +51,7 @@ impl Answer {
     }
 
     /// Writes as much as there is room for, and time.
-    pub fn write(&mut self, fd: &FdStream, work: &mut Work) -> Result<Progress> {
+    pub fn write(&mut self, fd: &Wire, work: &mut Work) -> Result<Progress> {
         loop {
             while self.bytes.len() < ENOUGH && !work.is_spent() && self.compress(work) {}
             while self.written < self.bytes.len() {

@@ -25,23 +25,27 @@
 //!
 //! What the application has seen goes on in JavaScript, with the objects that it was shown, if it is not answered here.
 //!
+//! Connections of servers that speak TLS have two stages more before that: see `hello.rs`.
+//!
 //! A connection of which Node has answered requests may come back, to wait for its next one here: Node keeps its socket and
 //! its parser for what is to be Node's after all, and leaves the descriptor alone until then.
 
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::task::AbortHandle;
 
 use super::answer::{Answer, Progress};
 use super::deadlines::Holder;
-use super::event::{Announcement, Kind, Method, Past};
+use super::event::{Announcement, Method, Past, Refusal};
+use super::hello::Security;
 use super::recovery::{take_turn, Subject};
 use super::road::{Form, Terms};
 use super::{Shared, Worker};
-use crate::os::fd::FdStream;
+use super::wire::{Layer, Wire};
 use crate::panics::panic_point;
 use crate::protocol::engine_io::packet::Handshake;
 use crate::protocol::engine_io::Protocol;
@@ -58,12 +62,26 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Bytes that a handshake may have for us to know how it is answered before there is one.
 const LONGEST_HANDSHAKE: usize = 512;
 
+/// How far a connection has come when it is handed over.
+pub enum Beginning {
+    /// Nothing has been read from it.
+    Fresh,
+    /// Node has answered requests of it, and has a socket and a parser for it.
+    Kept,
+    /// Nothing has been read from it, and a TLS handshake is to come.
+    Secure(Arc<Security>),
+    /// There is a TLS session over it.
+    Secured(Box<Layer>),
+}
+
 /// A connection that has been accepted.
 pub(super) struct Arrival {
-    fd: Rc<FdStream>,
+    pub(super) fd: Rc<Wire>,
     /// The task that waits for its bytes, or for room for ours.
     task: Option<AbortHandle>,
-    stage: Stage,
+    /// The task that writes our part of a handshake, if there was no room for it.
+    pub(super) flight: Option<AbortHandle>,
+    pub(super) stage: Stage,
     /// When its client has been silent for too long.
     due: Option<Instant>,
     /// How many requests of it have been answered.
@@ -76,7 +94,11 @@ pub(super) struct Arrival {
     is_announced: bool,
 }
 
-enum Stage {
+pub(super) enum Stage {
+    /// What the client offers for a TLS session is waited for.
+    Hello(Arc<Security>),
+    /// The handshake of one is under way.
+    Shaking,
     /// The next request is waited for.
     Looking,
     /// JavaScript has been told of an upgrade request, which takes so many bytes; and the answer to it, but for its end.
@@ -99,17 +121,17 @@ enum Stage {
 
 /// What the application has to add to an answer, lines with their ends; `None`: it does not see the request, and the
 /// answer has what all those of its session have.
-type Headers = Option<Box<str>>;
+pub(super) type Headers = Option<Box<str>>;
 
 /// How a POST is answered.
-struct Reply {
+pub(super) struct Reply {
     headers: Headers,
     then: Then,
 }
 
 /// A GET, or a POST that is shown, whose bytes have not been taken.
 #[derive(Clone, Copy)]
-struct Get {
+pub(super) struct Get {
     length: usize,
     accepted: Accepted,
     keeps_alive: bool,
@@ -148,18 +170,22 @@ impl Arrival {
 
 impl Drop for Arrival {
     fn drop(&mut self) {
-        if let Some(task) = self.task.take() {
+        for task in [self.task.take(), self.flight.take()].into_iter().flatten() {
             task.abort();
         }
     }
 }
 
 /// The task that waits for the bytes of a connection.
-async fn wait(shared: Shared, id: StreamId, fd: Rc<FdStream>) {
+async fn wait(shared: Shared, id: StreamId, fd: Rc<Wire>) {
     loop {
         let Ok(mut ready) = fd.readable().await else { return };
-        let end = End { is_over: ready.ready().is_read_closed(), is_cut: ready.ready().is_error() };
+        let end = End {
+            is_over: ready.ready().is_read_closed() || fd.is_ended(),
+            is_cut: ready.ready().is_error(),
+        };
         match take_turn(&shared, |worker| worker.look_turn(id, &fd, end)) {
+            Some(Look::Repeat) => {}
             Some(Look::Again) => ready.clear_ready(),
             Some(Look::Later) => {
                 let resume = shared.borrow().signals.resume.clone();
@@ -171,7 +197,7 @@ async fn wait(shared: Shared, id: StreamId, fd: Rc<FdStream>) {
 }
 
 /// The task that writes what there was no room for, or no time.
-async fn write(shared: Shared, id: StreamId, fd: Rc<FdStream>) {
+async fn write(shared: Shared, id: StreamId, fd: Rc<Wire>) {
     loop {
         let Ok(mut ready) = fd.writable().await else { return };
         match take_turn(&shared, |worker| worker.write_on_turn(id, &fd)) {
@@ -193,7 +219,9 @@ struct End {
 
 /// Whether the bytes of a connection are to be looked at again.
 #[derive(Clone, Copy)]
-enum Look {
+pub(super) enum Look {
+    /// At once.
+    Repeat,
     /// When there are more.
     Again,
     /// When JavaScript has caught up.
@@ -203,13 +231,21 @@ enum Look {
 }
 
 impl Worker {
-    /// Node has accepted a connection. `is_kept`: it has answered requests of it since.
-    pub(super) fn receive(&mut self, id: StreamId, fd: OwnedFd, is_kept: bool) {
-        let Ok(fd) = FdStream::register(fd) else { return self.refuse_stream(id) };
+    /// Node has accepted a connection.
+    pub(super) fn receive(&mut self, id: StreamId, fd: OwnedFd, beginning: Beginning) {
+        let is_kept = matches!(beginning, Beginning::Kept);
+        let is_spoilt = matches!(beginning, Beginning::Secured(_));
+        let (stage, layer) = match beginning {
+            Beginning::Fresh | Beginning::Kept => (Stage::Looking, None),
+            Beginning::Secure(security) => (Stage::Hello(security), None),
+            Beginning::Secured(layer) => (Stage::Looking, Some(layer)),
+        };
+        let Ok(fd) = Wire::register(fd, layer) else { return self.refuse_arrival(id, is_spoilt) };
         let arrival = Arrival {
             fd: Rc::new(fd),
             task: None,
-            stage: Stage::Looking,
+            flight: None,
+            stage,
             due: None,
             served: 0,
             is_kept,
@@ -222,7 +258,15 @@ impl Worker {
         self.watch_arrival(id);
     }
 
-    fn await_request(&mut self, id: StreamId, patience: Duration) {
+    /// A session is established over it: requests may come.
+    pub(super) fn begin_looking(&mut self, id: StreamId) {
+        if let Some(arrival) = self.arrivals.get_mut(&id) {
+            arrival.stage = Stage::Looking;
+            self.await_request(id, PATIENCE);
+        }
+    }
+
+    pub(super) fn await_request(&mut self, id: StreamId, patience: Duration) {
         let due = self.now + patience;
         if let Some(arrival) = self.arrivals.get_mut(&id) {
             arrival.due = Some(due);
@@ -242,7 +286,7 @@ impl Worker {
     }
 
     /// There is something to look at.
-    fn look_turn(&mut self, id: StreamId, fd: &FdStream, end: End) -> Look {
+    fn look_turn(&mut self, id: StreamId, fd: &Wire, end: End) -> Look {
         panic_point!("looking");
         self.now = Instant::now();
         let look = self.contained(Subject::Stream(id), |worker| worker.look_at(id, fd, end));
@@ -250,12 +294,18 @@ impl Worker {
         look.unwrap_or(Look::Done)
     }
 
-    fn look_at(&mut self, id: StreamId, fd: &FdStream, End { is_over, is_cut }: End) -> Look {
+    fn look_at(&mut self, id: StreamId, fd: &Wire, End { is_over, is_cut }: End) -> Look {
         panic_point!("look");
         let Some(arrival) = self.arrivals.get_mut(&id) else { return Look::Done };
         arrival.is_cut = is_cut;
         match arrival.stage {
             Stage::Looking | Stage::Receiving { .. } => {}
+            Stage::Hello(_) if is_over => return self.look_elsewhere(id),
+            Stage::Hello(ref security) => {
+                let security = security.clone();
+                return self.look_at_hello(id, fd, &security);
+            }
+            Stage::Shaking => return self.shake_hands(id, fd),
             // it waits, or somebody makes up their mind about it, who is to know when the client hangs up; the bytes of
             // the request are still there, so this may be about nothing new
             Stage::Waiting { get: Get { length, .. }, .. }
@@ -303,13 +353,13 @@ impl Worker {
         look
     }
 
-    fn look_elsewhere(&mut self, id: StreamId) -> Look {
+    pub(super) fn look_elsewhere(&mut self, id: StreamId) -> Look {
         self.release(id);
         Look::Done
     }
 
     /// Waits for the rest of a request, but not for long: a client that is slow is Node's.
-    fn look_again(&mut self, id: StreamId) -> Look {
+    pub(super) fn look_again(&mut self, id: StreamId) -> Look {
         let latest = self.now + PATIENCE;
         if self.arrivals.get(&id).is_some_and(|it| it.due.is_none_or(|due| due > latest)) {
             self.await_request(id, PATIENCE);
@@ -317,7 +367,7 @@ impl Worker {
         Look::Again
     }
 
-    fn look_at_request(&mut self, id: StreamId, fd: &FdStream, buffer: &mut [u8], length: usize) -> Look {
+    fn look_at_request(&mut self, id: StreamId, fd: &Wire, buffer: &mut [u8], length: usize) -> Look {
         let poll = match request::read(&buffer[..length]) {
             Reading::Incomplete => return self.look_again(id),
             Reading::Other => return self.look_elsewhere(id),
@@ -389,7 +439,7 @@ impl Worker {
     }
 
     /// Shows JavaScript an upgrade request.
-    fn on_upgrade_request(&mut self, id: StreamId, fd: &FdStream, request: UpgradeRequest) -> Look {
+    fn on_upgrade_request(&mut self, id: StreamId, fd: &Wire, request: UpgradeRequest) -> Look {
         if self.arrivals.get(&id).is_some_and(|arrival| arrival.is_kept) {
             // Node has a parser to take off its socket
             return self.look_elsewhere(id);
@@ -405,7 +455,8 @@ impl Worker {
             }
         }
         let stage = Stage::Upgrade { length: request.length, response: request.response };
-        let announcement = Announcement { offers_extensions: request.offers_extensions, method: Method::Get };
+        let announcement =
+            Announcement { offers_extensions: request.offers_extensions, ..Announcement::default() };
         self.announce(id, fd, &request.lines, announcement, stage)
     }
 
@@ -413,7 +464,7 @@ impl Worker {
     fn on_opening(
         &mut self,
         id: StreamId,
-        fd: &FdStream,
+        fd: &Wire,
         poll: &PollRequest<'_>,
         get: Get,
         terms: &Terms,
@@ -426,7 +477,7 @@ impl Worker {
 
     /// A browser asks whether it may send a request. What the option `cors` says to that is the answer, whatever the request
     /// is about.
-    fn on_preflight(&mut self, id: StreamId, fd: &FdStream, poll: &PollRequest<'_>, length: usize) -> Look {
+    fn on_preflight(&mut self, id: StreamId, fd: &Wire, poll: &PollRequest<'_>, length: usize) -> Look {
         let terms = self.road.terms();
         let is_ours = terms.is_some_and(|it| it.path == poll.path && it.has_cors && !it.shows);
         if !is_ours || length > poll.head {
@@ -439,7 +490,7 @@ impl Worker {
     fn announce(
         &mut self,
         id: StreamId,
-        fd: &FdStream,
+        fd: &Wire,
         lines: &str,
         announcement: Announcement,
         stage: Stage,
@@ -451,15 +502,22 @@ impl Worker {
         arrival.due = None;
         arrival.task = None;
         arrival.is_announced = true;
+        let announcement = Announcement { facts: fd.facts(), ..announcement };
         self.events.arrived(id, peer, local, lines, announcement);
         Look::Done
     }
 
     /// The session that a request names is another worker's: JavaScript has the connection go there.
     fn move_arrival(&mut self, id: StreamId, owner: ConnectionId) {
-        self.arrivals.remove(&id);
+        if let Some(arrival) = self.take_arrival(id) {
+            self.events.elsewhere(id, owner, arrival.fd.take_layer());
+        }
+    }
+
+    /// Takes an arrival, with its deadline.
+    pub(super) fn take_arrival(&mut self, id: StreamId) -> Option<Arrival> {
         self.deadlines.cancel(Holder::Stream(id));
-        self.events.elsewhere(id, owner);
+        self.arrivals.remove(&id)
     }
 
     /// A GET of a session.
@@ -532,7 +590,7 @@ impl Worker {
     fn on_whole_post(
         &mut self,
         id: StreamId,
-        fd: &FdStream,
+        fd: &Wire,
         owner: ConnectionId,
         buffer: &mut [u8],
         head: usize,
@@ -542,7 +600,7 @@ impl Worker {
             return self.look_elsewhere(id);
         }
         // the same bytes again
-        if !matches!(fd.read(buffer), Ok(length) if length == buffer.len()) {
+        if !matches!(fd.read(buffer), Ok(got) if got.length == buffer.len()) {
             self.hang_up(id);
             return Look::Done;
         }
@@ -631,7 +689,7 @@ impl Worker {
     }
 
     /// There is room again, or time.
-    fn write_on_turn(&mut self, id: StreamId, fd: &FdStream) -> Progress {
+    fn write_on_turn(&mut self, id: StreamId, fd: &Wire) -> Progress {
         self.now = Instant::now();
         self.work.begin();
         let progress = self.contained(Subject::Stream(id), |worker| worker.write_on(id, fd));
@@ -639,7 +697,7 @@ impl Worker {
         progress.unwrap_or(Progress::Done)
     }
 
-    fn write_on(&mut self, id: StreamId, fd: &FdStream) -> Progress {
+    fn write_on(&mut self, id: StreamId, fd: &Wire) -> Progress {
         let Some(Arrival { stage: Stage::Writing { rest, then }, .. }) = self.arrivals.get_mut(&id) else {
             return Progress::Done;
         };
@@ -678,11 +736,10 @@ impl Worker {
 
     /// It is over; JavaScript closes Node's descriptor as well.
     fn hang_up(&mut self, id: StreamId) {
-        if let Some(arrival) = self.arrivals.remove(&id) {
+        if let Some(arrival) = self.take_arrival(id) {
             arrival.fd.finish();
-            self.deadlines.cancel(Holder::Stream(id));
             self.forget_waiter(id, &arrival);
-            self.events.simple(Kind::HungUp, id);
+            self.events.hung_up(id, None);
         }
     }
 
@@ -705,7 +762,15 @@ impl Worker {
     pub(super) fn drop_arrival(&mut self, id: StreamId) -> Option<Past> {
         let arrival = self.arrivals.remove(&id)?;
         self.forget_waiter(id, &arrival);
-        Some(Past { is_unanswered: arrival.is_announced, served: arrival.served, is_cut: arrival.is_cut })
+        let layer = arrival.fd.take_layer();
+        Some(Past {
+            is_unanswered: arrival.is_announced,
+            served: arrival.served,
+            is_cut: arrival.is_cut,
+            // nobody can go on in the middle of a handshake
+            is_spoilt: layer.is_some() && matches!(arrival.stage, Stage::Shaking),
+            layer,
+        })
     }
 
     /// It is to be Node's.
@@ -814,6 +879,9 @@ impl Worker {
             self.deadlines.arm(Holder::Stream(id), due);
             return;
         }
+        if matches!(arrival.stage, Stage::Shaking) {
+            return self.refuse_hello(id, Refusal::TooSlow);
+        }
         let has_begun = matches!(arrival.fd.clone().peek(&mut self.read_buffer[..1]), Ok(1));
         if (arrival.is_served() || arrival.is_kept) && !has_begun {
             self.hang_up(id);
@@ -917,7 +985,7 @@ fn poll_then(terms: &Terms, get: Get) -> Then {
 }
 
 /// Whether a request of so many bytes is all that a client has said.
-fn has_only(fd: &FdStream, length: usize, buffer: &mut [u8]) -> bool {
+fn has_only(fd: &Wire, length: usize, buffer: &mut [u8]) -> bool {
     matches!(fd.peek(&mut buffer[..=length]), Ok(there) if there == length)
 }
 

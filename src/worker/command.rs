@@ -33,6 +33,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::recovery::Subject;
+#[cfg(unix)]
+use super::{arrivals::Beginning, wire::Layer};
 use crate::protocol::engine_io::Protocol;
 use crate::protocol::ids::{ConnectionId, RoomId, StreamId};
 use crate::protocol::polling;
@@ -109,9 +111,9 @@ pub enum Command {
     Batch(Arc<OpBatch>),
     /// A session begins.
     Open(Box<Open>),
-    /// Node has accepted a connection. `is_kept`: it has answered requests of it since.
+    /// Node has accepted a connection.
     #[cfg(unix)]
-    Receive { stream: StreamId, fd: OwnedFd, is_kept: bool },
+    Receive { stream: StreamId, fd: OwnedFd, beginning: Beginning },
     /// A WebSocket wants to take over from polling.
     Upgrade { connection: ConnectionId, takeover: Takeover },
     /// The body of a POST of a client of revision 3, with binary data.
@@ -205,6 +207,9 @@ pub struct Takeover {
     /// Our duplicate of the descriptor, or `None` for a stream that lives in JavaScript.
     #[cfg(unix)]
     pub fd: Option<OwnedFd>,
+    /// The TLS session over that, if there is one.
+    #[cfg(unix)]
+    pub layer: Option<Box<Layer>>,
     /// The answer to the upgrade request.
     pub response: String,
     /// What has been agreed on for permessage-deflate.

@@ -57,6 +57,12 @@ impl Worker {
         self.tell_released(id, Past::default());
     }
 
+    /// The same for one that Node has accepted. `is_spoilt`: Node cannot go on with it.
+    #[cfg(unix)]
+    pub(super) fn refuse_arrival(&mut self, id: StreamId, is_spoilt: bool) {
+        self.tell_released(id, Past { is_spoilt, ..Past::default() });
+    }
+
     /// Takes everything off the books.
     pub(super) fn drop_everything(&mut self) {
         let streams = self.websockets.iter().map(|(id, _)| id);

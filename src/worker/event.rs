@@ -10,9 +10,9 @@
 //! | `TEXT` | kind; connection; text length |
 //! | `BINARY` | kind; connection (takes the next buffer) |
 //! | `CLOSED` | kind; connection; length of the reason; length of the description |
-//! | `RELEASED` | kind, has an unanswered request that was announced << 8, how many of it were answered << 16, it has failed << 24; stream |
-//! | `HUNG_UP` | kind; stream |
-//! | `ELSEWHERE` | kind; stream; connection |
+//! | `RELEASED` | kind, has an unanswered request that was announced << 8, how many of it were answered << 16, it has failed << 24, nobody can go on with it << 25, a TLS session is left << 26; stream |
+//! | `HUNG_UP` | kind, why a TLS handshake failed << 8: see `Refusal`; stream |
+//! | `ELSEWHERE` | kind, a TLS session is left << 8; stream; connection |
 //! | `POLL_ANSWER` | kind, compress << 8; connection; text length |
 //! | `POLL_ANSWER_BINARY` | kind, compress << 8; connection (takes the next buffer) |
 //! | `CONTROL` | kind, packet type << 8, sent << 16; connection; text length |
@@ -21,7 +21,7 @@
 //! | `PIPE_WRITE` | kind; stream (takes the next buffer) |
 //! | `PIPE_END` | kind; stream |
 //! | `SLOW_CONSUMER` | kind; connection; bytes that wait for it |
-//! | `ARRIVED` | kind, offers extensions << 8, is a POST << 9; stream; ports of the peer and of ourselves << 16; lengths of their addresses alike; text length: peer, ourselves, request |
+//! | `ARRIVED` | kind, offers extensions << 8, method << 9; stream; ports of the peer and of ourselves << 16; lengths of their addresses, of ours << 8, of the name of the host over TLS << 16; what else is known of TLS, see `security_word`; text length: peer, ourselves, host, request |
 //! | `DEFECT` | kind; text length |
 
 use std::collections::VecDeque;
@@ -35,6 +35,8 @@ use crate::protocol::engine_io::packet::Type;
 use crate::protocol::error::Ending;
 use crate::protocol::ids::{slot_of, ConnectionId, Id, StreamId};
 use crate::protocol::socket_io;
+#[cfg(unix)]
+use {super::wire::Layer, crate::protocol::tls::session::Facts, std::collections::HashMap};
 
 macro_rules! kinds {
     ($($kind:ident $name:ident = $code:literal,)*) => {
@@ -77,7 +79,7 @@ kinds! {
 }
 
 /// What was done on a stream until it was released.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 pub struct Past {
     /// JavaScript knows of a request over it that nobody has answered.
     pub is_unanswered: bool,
@@ -85,15 +87,62 @@ pub struct Past {
     pub served: u8,
     /// The connection has failed, perhaps with bytes that nobody has read.
     pub is_cut: bool,
+    /// It is in the middle of something, and nobody can go on with it.
+    pub is_spoilt: bool,
+    /// The TLS session over it.
+    #[cfg(unix)]
+    pub layer: Option<Box<Layer>>,
+}
+
+/// Why a TLS handshake was not completed.
+#[cfg(unix)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The client has hung up.
+    HungUp,
+    /// The client has taken too long.
+    TooSlow,
+    /// What it has sent cannot be decrypted.
+    Decrypt,
+    /// It does what it must not.
+    Protocol,
+    /// It says so, with this description (RFC 8446 section 6).
+    Alert(u8),
+}
+
+#[cfg(unix)]
+impl Refusal {
+    /// 1 to 4 in the order above; descriptions from 256 on.
+    fn code(self) -> u32 {
+        match self {
+            Refusal::HungUp => 1,
+            Refusal::TooSlow => 2,
+            Refusal::Decrypt => 3,
+            Refusal::Protocol => 4,
+            Refusal::Alert(description) => 256 + u32::from(description),
+        }
+    }
+}
+
+/// What is known of a TLS session, in a word: the cipher suite; bit 16: there is one; 17: of version 1.3; 18: it goes on
+/// with an earlier one; 19: client and server have agreed on a protocol.
+#[cfg(unix)]
+pub fn security_word(facts: &Facts) -> u32 {
+    let Facts { cipher, is_1_3, is_reused, has_protocol, .. } = facts;
+    let bits = 1 | u32::from(*is_1_3) << 1 | u32::from(*is_reused) << 2 | u32::from(*has_protocol) << 3;
+    u32::from(*cipher) | bits << 16
 }
 
 /// What of a request JavaScript cannot tell by its lines.
-#[derive(Debug, Clone, Copy, Default)]
+#[cfg(unix)]
+#[derive(Debug, Default)]
 pub struct Announcement {
     /// Whether the client offers extensions of the WebSocket protocol.
     pub offers_extensions: bool,
     /// How it asks.
     pub method: Method,
+    /// What is known of the TLS session that it has come by.
+    pub facts: Option<Facts>,
 }
 
 /// The method of a request.
@@ -113,7 +162,7 @@ pub const NO_ID: u32 = u32::MAX;
 pub const MAX_WORDS: usize = 8192;
 
 /// The longest event, in words.
-const LONGEST_EVENT: usize = 5;
+const LONGEST_EVENT: usize = 6;
 
 /// A batch that has this many bytes of text takes no further events.
 const FULL_TEXT: usize = 32 << 10;
@@ -122,7 +171,7 @@ const FULL_TEXT: usize = 32 << 10;
 const FULL_WEIGHT: usize = 256 << 10;
 
 /// Words of events that JavaScript is woken for although more WebSockets wait to be read.
-const WORTHWHILE: usize = 16 * LONGEST_EVENT;
+const WORTHWHILE: usize = 16 * 5;
 
 /// What an event weighs in the backlog beyond its bytes, about what it costs JavaScript.
 const EVENT_WEIGHT: usize = 64;
@@ -202,6 +251,9 @@ pub struct Inbox {
     wake: Box<dyn Fn() + Send + Sync>,
     /// What the workers could not hand to the kernel yet.
     waiting: Waiting,
+    /// TLS sessions that JavaScript is to take over, by their streams.
+    #[cfg(unix)]
+    layers: Mutex<HashMap<u32, Box<Layer>>>,
 }
 
 impl Inbox {
@@ -215,7 +267,15 @@ impl Inbox {
             limit,
             wake,
             waiting: Waiting::default(),
+            #[cfg(unix)]
+            layers: Mutex::default(),
         }
+    }
+
+    /// Takes the TLS session that a worker has left with a stream.
+    #[cfg(unix)]
+    pub fn take_layer(&self, stream: StreamId) -> Option<Box<Layer>> {
+        self.layers.lock().remove(&stream.word())
     }
 
     /// Whether JavaScript has fallen so far behind that nothing more should be read.
@@ -359,32 +419,61 @@ impl EventSink {
     }
 
     /// What a connection asks for concerns a session of another worker.
-    pub fn elsewhere(&mut self, stream: StreamId, session: ConnectionId) {
-        self.push(&[Kind::Elsewhere as u32, stream.word(), session.word()], "");
+    #[cfg(unix)]
+    pub fn elsewhere(&mut self, stream: StreamId, session: ConnectionId, layer: Option<Box<Layer>>) {
+        let first = Kind::Elsewhere as u32 | u32::from(layer.is_some()) << 8;
+        self.leave_layer(stream, layer);
+        self.push(&[first, stream.word(), session.word()], "");
+    }
+
+    /// A connection is over, and Node's descriptor of it is to be closed as well.
+    #[cfg(unix)]
+    pub fn hung_up(&mut self, stream: StreamId, refusal: Option<Refusal>) {
+        let first = Kind::HungUp as u32 | refusal.map_or(0, Refusal::code) << 8;
+        self.push(&[first, stream.word()], "");
+    }
+
+    /// Leaves a TLS session for JavaScript to take when it hears of the stream.
+    #[cfg(unix)]
+    fn leave_layer(&mut self, stream: StreamId, layer: Option<Box<Layer>>) {
+        if let Some(layer) = layer {
+            self.inbox.layers.lock().insert(stream.word(), layer);
+        }
     }
 
     /// A stream is no more.
     pub fn released(&mut self, stream: StreamId, past: Past) {
-        let Past { is_unanswered, served, is_cut } = past;
-        let past = u32::from(is_unanswered) << 8 | u32::from(served) << 16 | u32::from(is_cut) << 24;
-        self.push(&[Kind::Released as u32 | past, stream.word()], "");
+        let mut word = Kind::Released as u32
+            | u32::from(past.is_unanswered) << 8
+            | u32::from(past.served) << 16
+            | u32::from(past.is_cut) << 24
+            | u32::from(past.is_spoilt) << 25;
+        #[cfg(unix)]
+        if let Some(layer) = past.layer.filter(|_| !past.is_spoilt) {
+            word |= 1 << 26;
+            self.leave_layer(stream, Some(layer));
+        }
+        self.push(&[word, stream.word()], "");
     }
 
     /// A connection asks for a session, or for a WebSocket; or something of its session.
+    #[cfg(unix)]
     pub fn arrived(
         &mut self,
         stream: StreamId,
         peer: SocketAddr,
         local: SocketAddr,
         request: &str,
-        Announcement { offers_extensions, method }: Announcement,
+        Announcement { offers_extensions, method, facts }: Announcement,
     ) {
         let first = Kind::Arrived as u32 | u32::from(offers_extensions) << 8 | (method as u32) << 9;
         let ports = u32::from(peer.port()) | u32::from(local.port()) << 16;
         let (peer, local) = (peer.ip().to_string(), local.ip().to_string());
-        let lengths = utf16_length(&peer) | utf16_length(&local) << 16;
-        let text = [&peer, &local, request].concat();
-        self.push(&[first, stream.word(), ports, lengths, utf16_length(&text)], &text);
+        let host = facts.as_ref().and_then(|facts| facts.server_name.as_deref()).unwrap_or_default();
+        let security = facts.as_ref().map_or(0, security_word);
+        let lengths = utf16_length(&peer) | utf16_length(&local) << 8 | utf16_length(host) << 16;
+        let text = [&peer, &local, host, request].concat();
+        self.push(&[first, stream.word(), ports, lengths, security, utf16_length(&text)], &text);
     }
 
     /// An event of a kind that has nothing but a subject.

@@ -22,7 +22,7 @@ use {
     super::recovery::{take_turn, Subject},
     super::stream::Stream,
     super::Shared,
-    crate::os::fd::FdStream,
+    super::wire::{Got, Wire},
     std::future::poll_fn,
     std::io::ErrorKind,
     std::rc::Rc,
@@ -49,7 +49,7 @@ pub(super) enum Read {
 /// The task that reads from a WebSocket for as long as it lives. It is a part of what an idle client costs in memory, so
 /// it keeps little across its awaits.
 #[cfg(unix)]
-pub(super) async fn read(shared: Shared, id: StreamId, fd: Rc<FdStream>) {
+pub(super) async fn read(shared: Shared, id: StreamId, fd: Rc<Wire>) {
     loop {
         match poll_fn(|context| read_when_ready(&shared, id, &fd, context)).await {
             Pause::Moment => tokio::task::yield_now().await,
@@ -72,7 +72,7 @@ enum Pause {
 
 /// Reads whatever a WebSocket has, until it has no more.
 #[cfg(unix)]
-fn read_when_ready(shared: &Shared, id: StreamId, fd: &FdStream, context: &mut Context<'_>) -> Poll<Pause> {
+fn read_when_ready(shared: &Shared, id: StreamId, fd: &Wire, context: &mut Context<'_>) -> Poll<Pause> {
     loop {
         let Ok(mut ready) = ready!(fd.poll_readable(context)) else { return Poll::Ready(Pause::Forever) };
         if shared.borrow().events.is_full() {
@@ -112,15 +112,15 @@ impl Worker {
                 break;
             };
             match fd.read(&mut buffer) {
-                Ok(0) => {
+                Ok(Got { length: 0, .. }) => {
                     self.on_end_of_stream(id);
                     outcome = Read::Gone;
                     break;
                 }
-                Ok(length) => {
+                Ok(Got { length, is_all }) => {
                     self.on_bytes(id, &mut buffer[..length]);
-                    // less than there was room for: the kernel's buffer was empty, and new bytes raise a new edge
-                    if length < buffer.len() {
+                    // the kernel's buffer was empty, and new bytes raise a new edge
+                    if is_all {
                         outcome = Read::Drained;
                         break;
                     }

@@ -23,7 +23,7 @@ use crate::protocol::websocket::deflate::Deflate;
 #[cfg(unix)]
 use {
     super::{input, writes},
-    crate::os::fd::FdStream,
+    super::wire::Wire,
     std::rc::Rc,
 };
 
@@ -66,7 +66,7 @@ impl Worker {
         id: ConnectionId,
         protocol: Protocol,
         stream: StreamId,
-        fd: Rc<FdStream>,
+        fd: Rc<Wire>,
         response: &str,
         handshake: &str,
     ) {
@@ -92,7 +92,7 @@ impl Worker {
         id: ConnectionId,
         protocol: Protocol,
         stream: StreamId,
-        fd: Rc<FdStream>,
+        fd: Rc<Wire>,
         response: &str,
     ) {
         let allowed =
@@ -132,7 +132,7 @@ impl Worker {
     fn adopt(&mut self, owner: ConnectionId, takeover: Takeover) -> Vec<u8> {
         let id = takeover.stream;
         #[cfg(unix)]
-        let (stream, registered) = match takeover.fd.map(FdStream::register) {
+        let (stream, registered) = match takeover.fd.map(|fd| Wire::register(fd, takeover.layer)) {
             None => (Stream::Pipe(Pipe::default()), true),
             Some(Ok(fd)) => (Stream::Fd(Rc::new(fd)), true),
             Some(Err(_)) => (Stream::Pipe(Pipe::default()), false),
@@ -556,7 +556,7 @@ impl Worker {
 
     /// Starts the task that waits for room to write.
     #[cfg(unix)]
-    pub(super) fn start_writing(&mut self, id: StreamId, fd: Rc<FdStream>) {
+    pub(super) fn start_writing(&mut self, id: StreamId, fd: Rc<Wire>) {
         let Some(this) = self.this.upgrade() else { return };
         if let Some(websocket) = self.websocket(id) {
             let task = tokio::task::spawn_local(writes::write(this, id, fd));

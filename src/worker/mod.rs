@@ -8,7 +8,7 @@
 #[cfg(unix)]
 mod answer;
 #[cfg(unix)]
-mod arrivals;
+pub mod arrivals;
 mod broadcast;
 pub mod command;
 pub mod connection;
@@ -17,6 +17,8 @@ mod endings;
 pub mod event;
 #[cfg(unix)]
 mod gathering;
+#[cfg(unix)]
+pub mod hello;
 mod input;
 mod lifecycle;
 mod outbox;
@@ -33,6 +35,8 @@ mod simulation;
 mod stream;
 mod table;
 mod websocket;
+#[cfg(unix)]
+pub mod wire;
 mod work;
 mod writes;
 
@@ -354,7 +358,7 @@ impl Worker {
     /// Bytes that wait for clients.
     fn waiting_bytes(&self) -> usize {
         let polling = self.connections.iter().filter_map(|(_, it)| it.polling.as_ref());
-        let websockets = self.websockets.iter().map(|(_, it)| it.outbox.len());
+        let websockets = self.websockets.iter().map(|(_, it)| it.waiting());
         websockets.chain(polling.map(|it| it.bytes())).sum()
     }
 
@@ -459,7 +463,7 @@ impl Worker {
         match command {
             Command::Open(open) => self.open(*open),
             #[cfg(unix)]
-            Command::Receive { stream, fd, is_kept } => self.receive(stream, fd, is_kept),
+            Command::Receive { stream, fd, beginning } => self.receive(stream, fd, beginning),
             Command::Upgrade { connection, takeover } => self.upgrade(connection, takeover),
             Command::PostBinary { connection, body } => self.on_binary_post(connection, &body),
             Command::PipeData { stream, mut data } => self.on_bytes(stream, &mut data),

@@ -327,6 +327,8 @@ impl Scene {
             stream: StreamId::from_word(stream),
             #[cfg(unix)]
             fd: None,
+            #[cfg(unix)]
+            layer: None,
             response: String::new(),
             deflate: None,
             head: Vec::new(),

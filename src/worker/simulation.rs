@@ -17,7 +17,7 @@ use super::queue::CommandQueue;
 use super::stream::Stream;
 use super::work::Work;
 use super::{After, Shared, Worker, READ_BUFFER};
-use crate::os::fd::FdStream;
+use super::wire::Wire;
 use crate::protocol::engine_io::Protocol;
 use crate::protocol::error::Ending;
 use crate::protocol::ids::{ConnectionId, StreamId};
@@ -60,6 +60,8 @@ impl Simulation {
             protocol: PROTOCOL,
             stream: StreamId::from_word(id),
             fd: Some(server.into()),
+            #[cfg(unix)]
+            layer: None,
             response: String::new(),
             deflate,
             head: Vec::new(),
@@ -108,7 +110,7 @@ impl Simulation {
         self.shared.borrow_mut().work = Work::with(budget);
     }
 
-    pub fn stream(&self, id: u32) -> Rc<FdStream> {
+    pub fn stream(&self, id: u32) -> Rc<Wire> {
         match &self.shared.borrow_mut().websocket(StreamId::from_word(id)).unwrap().stream {
             Stream::Fd(fd) => fd.clone(),
             Stream::Pipe(_) => unreachable!("clients of a simulation have descriptors"),
@@ -228,7 +230,7 @@ fn a_failed_write_is_the_last_and_what_the_client_has_sent_is_delivered() {
     Simulation::run(Options { parse_packets: false, ..Options::default() }, |simulation| async move {
         let mut client = simulation.connect(0);
         client.send("before");
-        simulation.stream(0).failing.set(1);
+        simulation.stream(0).failing().set(1);
         simulation.send(0, "lost");
         client.send("after");
         simulation.send(0, "garbage, for a client that has got half a frame");
@@ -247,7 +249,7 @@ fn a_write_that_fails_later_is_the_last_as_well() {
         let mut client = simulation.connect(0);
         simulation.send(0, &"x".repeat(1 << 20));
         moments(5).await;
-        simulation.stream(0).failing.set(1);
+        simulation.stream(0).failing().set(1);
         client.send("before");
         let first = client.received();
         moments(20).await;

@@ -4,16 +4,27 @@
 use std::rc::Rc;
 
 #[cfg(unix)]
-use crate::os::fd::FdStream;
+use super::wire::Wire;
 
 /// Where the bytes of a WebSocket come from and go to.
 #[derive(Debug)]
 pub enum Stream {
     /// A descriptor of our own.
     #[cfg(unix)]
-    Fd(Rc<FdStream>),
+    Fd(Rc<Wire>),
     /// A stream in JavaScript.
     Pipe(Pipe),
+}
+
+impl Stream {
+    /// Bytes that it has taken, and not written.
+    pub fn unsent(&self) -> usize {
+        match self {
+            #[cfg(unix)]
+            Stream::Fd(fd) => fd.unsent(),
+            Stream::Pipe(_) => 0,
+        }
+    }
 }
 
 /// What the engine knows of a stream in JavaScript (TLS, any `Duplex`): its bytes come as commands and leave as events.

@@ -84,6 +84,11 @@ impl WebSocket {
         }
     }
 
+    /// Bytes that wait to be written.
+    pub fn waiting(&self) -> usize {
+        self.outbox.len() + self.stream.unsent()
+    }
+
     /// Queues our Close frame, without a status, and waits for the client's. Does nothing if that has happened before.
     pub fn close(&mut self, pool: &mut Pool) {
         self.send_close(&[], pool);

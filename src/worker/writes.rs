@@ -13,7 +13,7 @@ use {
     super::input::Read,
     super::recovery::{take_turn, Subject},
     super::Shared,
-    crate::os::fd::FdStream,
+    super::wire::Wire,
     crate::protocol::error::Ending,
     std::io::{ErrorKind, IoSlice},
     std::rc::Rc,
@@ -39,7 +39,7 @@ const TURNS_PER_ROUND: usize = 16;
 
 /// The task that writes to a WebSocket whose buffer was full, until nothing waits.
 #[cfg(unix)]
-pub(super) async fn write(shared: Shared, id: StreamId, fd: Rc<FdStream>) {
+pub(super) async fn write(shared: Shared, id: StreamId, fd: Rc<Wire>) {
     loop {
         let Ok(mut ready) = fd.writable().await else { return };
         match take_turn(&shared, |worker| worker.write_turn(id, &fd)) {
@@ -96,7 +96,7 @@ impl Worker {
             Some(Queued::Backlog { .. }) => self.flush(stream),
             _ => {}
         }
-        self.websocket(stream).is_some_and(|websocket| websocket.outbox.is_empty())
+        self.websocket(stream).is_some_and(|websocket| websocket.waiting() == 0)
     }
 
     /// Writes what the turn produced and publishes its events. What goes to many WebSockets is left to the main task.
@@ -198,7 +198,7 @@ impl Worker {
     /// Lets JavaScript see what could not be written, and that it has been.
     fn note_waiting(&mut self, id: StreamId) {
         let Some(websocket) = self.websockets.get_mut(id) else { return };
-        let waiting = websocket.outbox.len();
+        let waiting = websocket.waiting();
         if waiting > 0 || websocket.is_told {
             websocket.is_told = waiting > 0;
             if let Some(owner) = websocket.owner {
@@ -238,7 +238,7 @@ impl Worker {
 
     /// The WebSocket has room again.
     #[cfg(unix)]
-    fn write_turn(&mut self, id: StreamId, fd: &FdStream) -> Wrote {
+    fn write_turn(&mut self, id: StreamId, fd: &Wire) -> Wrote {
         let wrote = self.contained(Subject::Stream(id), |worker| worker.write_rest(id, fd));
         self.finish_turn();
         wrote.unwrap_or(Wrote::Broken)
@@ -252,7 +252,7 @@ impl Worker {
     }
 
     #[cfg(unix)]
-    fn write_rest(&mut self, id: StreamId, fd: &FdStream) -> Wrote {
+    fn write_rest(&mut self, id: StreamId, fd: &Wire) -> Wrote {
         panic_point!("write");
         let wrote = self.write_stream(id, fd);
         if !matches!(wrote, Wrote::NotAll | Wrote::Enough) {
@@ -293,10 +293,10 @@ impl Worker {
     }
 
     #[cfg(unix)]
-    fn write_stream(&mut self, id: StreamId, fd: &FdStream) -> Wrote {
+    fn write_stream(&mut self, id: StreamId, fd: &Wire) -> Wrote {
         let Some(websocket) = self.websockets.get_mut(id) else { return Wrote::Everything };
         let mut left = WRITE_LIMIT;
-        while !websocket.outbox.is_empty() {
+        while websocket.waiting() > 0 {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let count = websocket.outbox.slices(&mut slices);
             match fd.write(&slices[..count]) {
@@ -417,6 +417,8 @@ mod tests {
                 stream: StreamId::from_word(id),
                 #[cfg(unix)]
                 fd: None,
+                #[cfg(unix)]
+                layer: None,
                 response: String::new(),
                 deflate: None,
                 head: Vec::new(),

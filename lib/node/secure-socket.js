@@ -1,0 +1,268 @@
+"use strict";
+
+/**
+ * Connections whose TLS handshake a worker has done. As far as they are Node's, they are sockets like those of
+ * `tls.TLSSocket`, with the same descriptor beneath as ever: what the kernel has is decrypted on its way to the readable
+ * side, and what is written encrypted on its way to the kernel.
+ */
+
+const net = require("net");
+const tls = require("tls");
+
+const kFacts = Symbol("facts");
+const kSession = Symbol("session");
+const kHeld = Symbol("held");
+const kRead = Symbol("read");
+const kWritten = Symbol("written");
+
+class SecureSocket extends net.Socket {
+  /**
+   * @param {object} options - of `net.Socket`
+   * @param {TlsFacts} facts
+   */
+  constructor(options, facts) {
+    super(options);
+    this[kFacts] = facts;
+    /** The TLS session, while it is this side's. */
+    this[kSession] = undefined;
+    /** What waits for that. */
+    this[kHeld] = undefined;
+    this[kRead] = 0;
+    this[kWritten] = 0;
+    this.encrypted = true;
+    this.authorized = false;
+    this.authorizationError = null;
+    this.secureConnecting = false;
+    this.servername = facts.servername;
+    this.alpnProtocol = facts.alpnProtocol;
+    this._secureEstablished = true;
+    // Node's HTTP parser would have the bytes to itself as they come
+    if (this._handle) this._handle._consumed = true;
+  }
+
+  get ssl() {
+    return this._handle;
+  }
+
+  get bytesRead() {
+    return this[kRead];
+  }
+
+  /** @override */
+  get _bytesDispatched() {
+    return this[kWritten];
+  }
+
+  /** Bytes have come. @override */
+  push(chunk, encoding) {
+    const { [kSession]: session } = this;
+    if (chunk === null || session === undefined) return super.push(chunk, encoding);
+    let plain;
+    try {
+      plain = session.receive(chunk);
+    } catch (error) {
+      this._answer();
+      this.destroy(Object.assign(error, { code: "ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC" }));
+      return false;
+    }
+    this._answer();
+    return this._take(plain);
+  }
+
+  /** Takes what the client has said. */
+  _take(plain) {
+    let wantsMore = true;
+    if (plain.length > 0) {
+      this[kRead] += plain.length;
+      wantsMore = super.push(plain);
+    }
+    if (this[kSession].isEnded) super.push(null);
+    return wantsMore;
+  }
+
+  /** Sends what has to be sent because of what has come. */
+  _answer() {
+    const answer = this[kSession].takeAnswer();
+    if (answer !== null && this._handle !== null) super._write(answer, "buffer", noop);
+  }
+
+  /** @override */
+  _read(size) {
+    if (this[kSession] !== undefined || this._handle === null) super._read(size);
+  }
+
+  /** @override */
+  _write(data, encoding, callback) {
+    const { [kSession]: session, _handle: handle } = this;
+    if (handle === null) {
+      super._write(data, encoding, callback);
+      return;
+    }
+    if (session === undefined) {
+      this[kHeld] = () => this._write(data, encoding, callback);
+      return;
+    }
+    const bytes = typeof data === "string" ? Buffer.from(data, encoding) : data;
+    let rest;
+    try {
+      // the way through Node costs more than all the rest, and is for what the kernel has no room for
+      rest = handle.writeQueueSize === 0 ? session.write(handle.fd, bytes) : session.send(bytes);
+    } catch (error) {
+      callback(error);
+      return;
+    }
+    this[kWritten] += bytes.length;
+    if (rest === null) {
+      this._unrefTimer();
+      callback();
+    } else {
+      super._write(rest, "buffer", callback);
+    }
+  }
+
+  /** @override */
+  _writev(chunks, callback) {
+    const bytes = chunks.map(({ chunk, encoding }) =>
+      typeof chunk === "string" ? Buffer.from(chunk, encoding) : chunk,
+    );
+    this._write(Buffer.concat(bytes), "buffer", callback);
+  }
+
+  /** @override */
+  _final(callback) {
+    const { [kSession]: session, _handle: handle } = this;
+    if (handle === null) {
+      super._final(callback);
+    } else if (session === undefined) {
+      this[kHeld] = () => this._final(callback);
+    } else {
+      const last = session.finish();
+      if (last === null) super._final(callback);
+      else super._write(last, "buffer", () => super._final(callback));
+    }
+  }
+
+  getPeerCertificate() {
+    return this.destroyed ? null : {};
+  }
+
+  getPeerX509Certificate() {
+    return undefined;
+  }
+
+  getCertificate() {
+    return !this.destroyed ? (this.getX509Certificate()?.toLegacyObject() ?? {}) : null;
+  }
+
+  getX509Certificate() {
+    return !this.destroyed ? this[kFacts].certificate : undefined;
+  }
+
+  getCipher() {
+    return !this.destroyed ? this[kFacts].cipher : null;
+  }
+
+  getProtocol() {
+    return !this.destroyed ? this[kFacts].protocol : null;
+  }
+
+  isSessionReused() {
+    return !this.destroyed ? this[kFacts].isReused : null;
+  }
+
+  getSession() {
+    return undefined;
+  }
+
+  getTLSTicket() {
+    return undefined;
+  }
+
+  getFinished() {
+    return undefined;
+  }
+
+  getPeerFinished() {
+    return undefined;
+  }
+
+  getEphemeralKeyInfo() {
+    return null;
+  }
+
+  getSharedSigalgs() {
+    return [];
+  }
+
+  setMaxSendFragment() {
+    return false;
+  }
+
+  disableRenegotiation() {}
+
+  enableTrace() {}
+
+  renegotiate(_options, callback) {
+    const error = new Error("a session that a worker has begun is not negotiated again");
+    if (callback !== undefined) process.nextTick(callback, error);
+    return false;
+  }
+
+  /** @throws {Error} always: what it would take is the worker's */
+  exportKeyingMaterial() {
+    throw new Error("exportKeyingMaterial() is not to be had of native TLS: turn it off by nativeTls: false");
+  }
+}
+
+// who asks what it is may go by the one or the other
+delete SecureSocket.prototype.constructor;
+Object.setPrototypeOf(SecureSocket.prototype, tls.TLSSocket.prototype);
+
+/** Whether a socket is one of these. */
+function isSecure(socket) {
+  return Object.getPrototypeOf(socket) === SecureSocket.prototype;
+}
+
+/** What is known of the TLS session of a socket. */
+function factsOf(socket) {
+  return socket[kFacts];
+}
+
+/** The TLS session of a socket, while it is this side's. */
+function sessionOf(socket) {
+  return socket[kSession];
+}
+
+/**
+ * Goes on with a session that a worker has left.
+ * @param {SecureSocket} socket
+ * @param {TlsSession} session
+ * @param {function(Buffer): Buffer} [cut] - takes away what has been made known already of what has come
+ */
+function attachSession(socket, session, cut) {
+  socket[kSession] = session;
+  const { [kHeld]: held } = socket;
+  socket[kHeld] = undefined;
+  let plain;
+  try {
+    plain = session.receive(Buffer.alloc(0));
+  } catch (error) {
+    socket.destroy(error);
+    return;
+  }
+  if (socket.destroyed) return;
+  socket._answer();
+  socket._take(cut === undefined ? plain : cut(plain));
+  held?.();
+}
+
+/** Takes the session away from a socket, for a worker to go on with. */
+function detachSession(socket) {
+  const { [kSession]: session } = socket;
+  socket[kSession] = undefined;
+  return session;
+}
+
+function noop() {}
+
+module.exports = { SecureSocket, attachSession, detachSession, factsOf, isSecure, sessionOf };

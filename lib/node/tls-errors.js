@@ -1,0 +1,75 @@
+"use strict";
+
+/**
+ * The errors of handshakes that workers have begun, as OpenSSL would call them.
+ */
+
+/** What the descriptions of alerts are called (RFC 8446 section 6). */
+const ALERTS = {
+  10: "sslv3 alert unexpected message",
+  20: "sslv3 alert bad record mac",
+  21: "tlsv1 alert decryption failed",
+  22: "tlsv1 alert record overflow",
+  30: "sslv3 alert decompression failure",
+  40: "sslv3 alert handshake failure",
+  41: "sslv3 alert no certificate",
+  42: "sslv3 alert bad certificate",
+  43: "sslv3 alert unsupported certificate",
+  44: "sslv3 alert certificate revoked",
+  45: "sslv3 alert certificate expired",
+  46: "sslv3 alert certificate unknown",
+  47: "sslv3 alert illegal parameter",
+  48: "tlsv1 alert unknown ca",
+  49: "tlsv1 alert access denied",
+  50: "tlsv1 alert decode error",
+  51: "tlsv1 alert decrypt error",
+  70: "tlsv1 alert protocol version",
+  71: "tlsv1 alert insufficient security",
+  80: "tlsv1 alert internal error",
+  86: "tlsv1 alert inappropriate fallback",
+  90: "tlsv1 alert user cancelled",
+  100: "tlsv1 alert no renegotiation",
+  109: "tlsv13 alert missing extension",
+  110: "tlsv1 unsupported extension",
+  112: "tlsv1 unrecognized name",
+  115: "tlsv1 alert unknown psk identity",
+  116: "tlsv13 alert certificate required",
+  120: "tlsv1 alert no application protocol",
+};
+
+/** OpenSSL's number of an alert that was received is this one, and that of the alert. */
+const RECEIVED = 0x0a0003e8;
+
+/** The first of the codes that stand for alerts: see `Refusal` in src/worker/event.rs. */
+const FIRST_ALERT = 256;
+
+const HUNG_UP = 1;
+const TOO_SLOW = 2;
+const DECRYPT = 3;
+
+/**
+ * @param {number} refusal - why a handshake has failed: see `Refusal` in src/worker/event.rs
+ * @returns {Error} what `tlsClientError` is emitted with
+ */
+function handshakeError(refusal) {
+  if (refusal === HUNG_UP) return Object.assign(new Error("socket hang up"), { code: "ECONNRESET" });
+  if (refusal === TOO_SLOW) {
+    return Object.assign(new Error("TLS handshake timeout"), { code: "ERR_TLS_HANDSHAKE_TIMEOUT" });
+  }
+  if (refusal >= FIRST_ALERT) {
+    const alert = refusal - FIRST_ALERT;
+    return sslError(RECEIVED + alert, ALERTS[alert] ?? `alert number ${alert}`);
+  }
+  return refusal === DECRYPT
+    ? sslError(0x0a000119, "decryption failed or bad record mac")
+    : sslError(0x0a0000f4, "unexpected message");
+}
+
+function sslError(number, reason) {
+  const hex = number.toString(16).toUpperCase().padStart(8, "0");
+  const error = new Error(`error:${hex}:SSL routines::${reason}`);
+  const code = `ERR_SSL_${reason.toUpperCase().replace(/ /g, "_")}`;
+  return Object.assign(error, { library: "SSL routines", reason, code });
+}
+
+module.exports = { handshakeError };

@@ -1,0 +1,6 @@
+//! TLS, for connections whose bytes workers read themselves (RFC 8446, RFC 5246): rustls does it; here is what decides
+//! whether it may, and what feeds it.
+
+pub mod hello;
+pub mod session;
+pub mod terms;

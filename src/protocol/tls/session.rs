@@ -1,0 +1,247 @@
+//! A TLS session with a client, in the role of the server: encrypted bytes go in and out on the one side, plain ones on the
+//! other. rustls keeps nothing that waits; what little does is kept here.
+
+use std::fmt;
+use std::mem;
+
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{ConnectionState, EncodeError, InsufficientSizeError, UnbufferedStatus};
+use rustls::{Error, HandshakeKind, ProtocolVersion};
+
+use super::hello::Hello;
+use super::terms::Terms;
+
+/// Bytes that a record of so many plain ones takes more than these (RFC 8446 section 5.2), or less than that.
+const RECORD: usize = 64;
+
+/// Plain bytes of a record at the most (RFC 8446 section 5.1).
+const LARGEST_RECORD: usize = 16 << 10;
+
+/// Why a session cannot go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// The client says so, with this description (RFC 8446 section 6).
+    Alert(u8),
+    /// What has come cannot be decrypted.
+    Decrypt,
+    /// The client does what it must not.
+    Protocol,
+}
+
+/// What is known of a session that is established.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// The cipher suite.
+    pub cipher: u16,
+    /// Whether it is of version 1.3.
+    pub is_1_3: bool,
+    /// Whether it goes on with what an earlier one has agreed on.
+    pub is_reused: bool,
+    /// Whether client and server have agreed on the protocol inside.
+    pub has_protocol: bool,
+    /// The host that the client wants to reach, if it has said so.
+    pub server_name: Option<Box<str>>,
+}
+
+/// A session.
+pub struct Session {
+    connection: Box<UnbufferedServerConnection>,
+    /// The beginning of a record, or of several that belong together.
+    rest: Vec<u8>,
+    server_name: Option<Box<str>>,
+    /// Whether the client has said that nothing more will come.
+    is_ended: bool,
+    has_failed: bool,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("rest", &self.rest.len()).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// A session with a client that offers this. Its bytes are still to be received.
+    pub fn new(terms: &Terms, hello: Hello) -> Option<Session> {
+        Some(Session {
+            connection: Box::new(UnbufferedServerConnection::new(terms.config()).ok()?),
+            rest: Vec::new(),
+            server_name: hello.server_name.map(String::into_boxed_str),
+            is_ended: false,
+            has_failed: false,
+        })
+    }
+
+    /// Whether plain bytes can go to and fro.
+    pub fn is_established(&self) -> bool {
+        !self.connection.is_handshaking()
+    }
+
+    /// Whether the client has said that nothing more will come.
+    pub fn is_ended(&self) -> bool {
+        self.is_ended
+    }
+
+    /// What is known of it; `None`: it is not established.
+    pub fn facts(&self) -> Option<Facts> {
+        Some(Facts {
+            cipher: self.connection.negotiated_cipher_suite()?.suite().into(),
+            is_1_3: self.connection.protocol_version()? == ProtocolVersion::TLSv1_3,
+            is_reused: self.connection.handshake_kind()? == HandshakeKind::Resumed,
+            has_protocol: self.connection.alpn_protocol().is_some(),
+            server_name: self.server_name.clone(),
+        })
+    }
+
+    /// Bytes have come. Appends what they say to `plain`, and what is to be sent because of them to `out`.
+    ///
+    /// # Errors
+    /// When the session is over because of them; `out` has what the client is to be told.
+    pub fn receive(
+        &mut self,
+        bytes: &mut [u8],
+        plain: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
+        if self.is_ended || self.has_failed {
+            return Ok(());
+        }
+        let mut rest = mem::take(&mut self.rest);
+        let is_whole = rest.is_empty();
+        let incoming = if is_whole {
+            bytes
+        } else {
+            rest.extend_from_slice(bytes);
+            &mut rest[..]
+        };
+        let mut at = 0;
+        loop {
+            let UnbufferedStatus { mut discard, state, .. } =
+                self.connection.process_tls_records(&mut incoming[at..]);
+            let is_idle = match state {
+                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                    while let Some(Ok(record)) = traffic.next_record() {
+                        discard += record.discard;
+                        plain.extend_from_slice(record.payload);
+                    }
+                    false
+                }
+                Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                    append(out, |room| data.encode(room));
+                    false
+                }
+                Ok(ConnectionState::TransmitTlsData(data)) => {
+                    data.done();
+                    false
+                }
+                Ok(ConnectionState::PeerClosed) => {
+                    self.is_ended = true;
+                    true
+                }
+                Ok(_) => true,
+                Err(error) => {
+                    self.has_failed = true;
+                    self.tell(out);
+                    return Err(failure_of(&error));
+                }
+            };
+            at += discard;
+            if is_idle {
+                break;
+            }
+        }
+        if at < incoming.len() && !self.is_ended {
+            if is_whole {
+                self.rest = incoming[at..].to_vec();
+            } else {
+                rest.drain(..at);
+                rest.shrink_to(LARGEST_RECORD);
+                self.rest = rest;
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends what is to be sent to say these bytes.
+    ///
+    /// # Errors
+    /// When nothing can be said any more.
+    pub fn send(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
+        if plain.is_empty() {
+            return Ok(());
+        }
+        let size = plain.len() + (plain.len() / LARGEST_RECORD + 1) * RECORD;
+        self.write(out, |traffic, out| {
+            let at = out.len();
+            out.resize(at + size, 0);
+            let written = traffic.encrypt(plain, &mut out[at..]).ok();
+            out.truncate(at + written.unwrap_or(0));
+            written.is_some()
+        })
+    }
+
+    /// Appends what says that nothing more will be said.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        // who cannot be told will notice
+        let _ = self.write(out, |traffic, out| {
+            let at = out.len();
+            out.resize(at + RECORD, 0);
+            let written = traffic.queue_close_notify(&mut out[at..]).ok();
+            out.truncate(at + written.unwrap_or(0));
+            written.is_some()
+        });
+    }
+
+    fn write(
+        &mut self,
+        out: &mut Vec<u8>,
+        write: impl FnOnce(&mut Traffic<'_>, &mut Vec<u8>) -> bool,
+    ) -> Result<(), Failure> {
+        loop {
+            // what is left of the last time has to be there
+            let UnbufferedStatus { discard, state, .. } = self.connection.process_tls_records(&mut self.rest);
+            match state {
+                Ok(ConnectionState::EncodeTlsData(mut data)) => append(out, |room| data.encode(room)),
+                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
+                Ok(ConnectionState::WriteTraffic(mut traffic)) => {
+                    let is_written = write(&mut traffic, out);
+                    self.rest.drain(..discard);
+                    return if is_written { Ok(()) } else { Err(Failure::Protocol) };
+                }
+                Ok(_) | Err(_) => return Err(Failure::Protocol),
+            }
+            self.rest.drain(..discard);
+        }
+    }
+
+    /// Appends what the client is told of a failure.
+    fn tell(&mut self, out: &mut Vec<u8>) {
+        loop {
+            match self.connection.process_tls_records(&mut []).state {
+                Ok(ConnectionState::EncodeTlsData(mut data)) => append(out, |room| data.encode(room)),
+                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
+                Ok(_) | Err(_) => return,
+            }
+        }
+    }
+}
+
+type Traffic<'a> = rustls::unbuffered::WriteTraffic<'a, rustls::server::ServerConnectionData>;
+
+/// Appends what is encoded, with as much room as that takes.
+fn append(out: &mut Vec<u8>, mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeError>) {
+    let at = out.len();
+    if let Err(EncodeError::InsufficientSize(InsufficientSizeError { required_size })) = encode(&mut []) {
+        out.resize(at + required_size, 0);
+        let written = encode(&mut out[at..]).unwrap_or(0);
+        out.truncate(at + written);
+    }
+}
+
+fn failure_of(error: &Error) -> Failure {
+    match error {
+        Error::AlertReceived(description) => Failure::Alert((*description).into()),
+        Error::DecryptError => Failure::Decrypt,
+        _ => Failure::Protocol,
+    }
+}

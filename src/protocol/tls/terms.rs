@@ -1,0 +1,182 @@
+//! On what terms TLS is terminated here: those on which Node would do it, for clients with whom it comes to the same.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::crypto::ring::{self, sign, Ticketer};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::NoServerSessionStorage;
+use rustls::sign::SigningKey;
+use rustls::version::{TLS12, TLS13};
+use rustls::{
+    CipherSuite, ServerConfig, SignatureAlgorithm, SignatureScheme, SupportedCipherSuite,
+    Tls12CipherSuite,
+};
+
+use super::hello::Hello;
+
+const VERSION_1_2: u16 = 0x0303;
+const VERSION_1_3: u16 = 0x0304;
+
+/// What servers are asked for here (RFC 7301 section 6).
+const HTTP: &[u8] = b"http/1.1";
+
+/// What the application has told its server.
+#[derive(Debug)]
+pub struct Settings<'a> {
+    /// The private key, in PKCS #8.
+    pub key: &'a [u8],
+    /// The certificate, and those of who has issued it, up to one that clients know; X.509.
+    pub chain: Vec<&'a [u8]>,
+    /// Versions of the protocol that it speaks, of 1.2 and 1.3.
+    pub versions: (bool, bool),
+    /// Its cipher suites, best first.
+    pub ciphers: Vec<u16>,
+    /// Groups that it would rather have than any, where a client has sent a key for one.
+    pub favourites: Vec<u16>,
+}
+
+/// The terms of a server.
+pub struct Terms {
+    config: Arc<ServerConfig>,
+    key: Arc<dyn SigningKey>,
+    /// Those suites of each version than which Node would choose no other.
+    ciphers_1_2: Vec<u16>,
+    ciphers_1_3: Vec<u16>,
+    groups: Vec<u16>,
+    favourites: Vec<u16>,
+}
+
+impl fmt::Debug for Terms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Terms")
+            .field("1.2", &self.ciphers_1_2)
+            .field("1.3", &self.ciphers_1_3)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Terms {
+    /// The terms that a server's settings lead to.
+    ///
+    /// # Errors
+    /// What keeps TLS from being terminated here, in words.
+    pub fn new(settings: &Settings<'_>) -> Result<Terms, String> {
+        let words = |error: &dyn fmt::Display| error.to_string();
+        let key = PrivateKeyDer::try_from(settings.key).map_err(|it| words(&it))?;
+        let signing_key = sign::any_supported_type(&key).map_err(|it| words(&it))?;
+        let provider = ring::default_provider();
+        let suite = |number: &u16| {
+            provider.cipher_suites.iter().find(|suite| suite.suite() == CipherSuite::from(*number))
+        };
+        // a suite that is not to be had here ends what is known of Node's choice
+        let of_version = |version| {
+            let candidates = settings.ciphers.iter().filter(move |it| is_of(**it, version));
+            let usable = candidates
+                .map_while(suite)
+                .copied()
+                .filter(|it| it.tls13().is_some() || suits(it, signing_key.algorithm()));
+            usable.collect::<Vec<SupportedCipherSuite>>()
+        };
+        let ciphers_1_2 = if settings.versions.0 { of_version(VERSION_1_2) } else { Vec::new() };
+        let ciphers_1_3 = if settings.versions.1 { of_version(VERSION_1_3) } else { Vec::new() };
+        let numbers =
+            |suites: &[SupportedCipherSuite]| suites.iter().map(|it| u16::from(it.suite())).collect();
+        let versions = match (ciphers_1_2.is_empty(), ciphers_1_3.is_empty()) {
+            (false, false) => vec![&TLS13, &TLS12],
+            (true, false) => vec![&TLS13],
+            (false, true) => vec![&TLS12],
+            (true, true) => return Err("there is no cipher suite for it here".into()),
+        };
+        let (numbers_1_2, numbers_1_3) = (numbers(&ciphers_1_2), numbers(&ciphers_1_3));
+        let groups = provider.kx_groups.iter().map(|it| u16::from(it.name())).collect();
+        let provider = CryptoProvider { cipher_suites: [ciphers_1_3, ciphers_1_2].concat(), ..provider };
+        let chain = settings.chain.iter().map(|it| CertificateDer::from(it.to_vec())).collect();
+        let mut config = ServerConfig::builder_with_provider(provider.into())
+            .with_protocol_versions(&versions)
+            .and_then(|it| it.with_no_client_auth().with_single_cert(chain, key.clone_key()))
+            .map_err(|it| words(&it))?;
+        config.ignore_client_order = true;
+        config.alpn_protocols = vec![HTTP.to_vec()];
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.ticketer = Ticketer::new().map_err(|it| words(&it))?;
+        Ok(Terms {
+            config: Arc::new(config),
+            key: signing_key,
+            ciphers_1_2: numbers_1_2,
+            ciphers_1_3: numbers_1_3,
+            groups,
+            favourites: settings.favourites.clone(),
+        })
+    }
+
+    /// What a session needs of them.
+    pub(super) fn config(&self) -> Arc<ServerConfig> {
+        self.config.clone()
+    }
+
+    /// Whether a client can be spoken to here, and gets what it would get of Node.
+    ///
+    /// # Errors
+    /// Why it is Node's, in words.
+    pub fn admit(&self, hello: &Hello) -> Result<(), &'static str> {
+        let (ciphers, is_1_3) = if hello.versions.contains(&VERSION_1_3) && !self.ciphers_1_3.is_empty() {
+            (&self.ciphers_1_3, true)
+        } else if hello.versions.contains(&VERSION_1_2) && !self.ciphers_1_2.is_empty() {
+            (&self.ciphers_1_2, false)
+        } else {
+            return Err("of the version of its protocol");
+        };
+        if !ciphers.iter().any(|it| hello.ciphers.contains(it)) {
+            return Err("of its cipher suites");
+        }
+        let is_ours = |group: &u16| self.groups.contains(group);
+        // servers take the first of a client's keys that they can
+        let is_shared = hello.shares.first().is_none_or(|it| is_ours(it) || is_filler(*it));
+        let has_favourite = hello.shares.iter().any(|it| self.favourites.contains(it));
+        if !hello.groups.iter().any(is_ours) || (is_1_3 && (!is_shared || has_favourite)) {
+            return Err("of its groups");
+        }
+        let schemes = hello.schemes.iter().filter(|it| !is_1_3 || !is_old(**it));
+        let schemes: Vec<_> = schemes.map(|&it| SignatureScheme::from(it)).collect();
+        if self.key.choose_scheme(&schemes).is_none() {
+            return Err("of its signature schemes");
+        }
+        match &hello.protocols {
+            Some(protocols) if !protocols.iter().any(|it| it == HTTP) => {
+                Err("of the protocol that it wants to speak")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a suite is one of a version of the protocol.
+fn is_of(number: u16, version: u16) -> bool {
+    (number & 0xff00 == 0x1300) == (version == VERSION_1_3)
+}
+
+/// Whether a suite takes keys of a kind.
+fn suits(suite: &SupportedCipherSuite, algorithm: SignatureAlgorithm) -> bool {
+    let SupportedCipherSuite::Tls12(Tls12CipherSuite { sign, .. }) = suite else { return true };
+    sign.iter().any(|scheme| {
+        let kind = match scheme {
+            SignatureScheme::ED25519 => SignatureAlgorithm::ED25519,
+            SignatureScheme::RSA_PSS_SHA256 | SignatureScheme::RSA_PKCS1_SHA256 => SignatureAlgorithm::RSA,
+            SignatureScheme::ECDSA_NISTP256_SHA256 => SignatureAlgorithm::ECDSA,
+            _ => return false,
+        };
+        kind == algorithm
+    })
+}
+
+/// Whether a group is none: clients put them there to see whether servers bear what they do not know (RFC 8701).
+fn is_filler(group: u16) -> bool {
+    group & 0x0f0f == 0x0a0a && group >> 8 == group & 0xff
+}
+
+/// Whether a signature scheme is none of version 1.3 (RFC 8446 section 4.2.3): PKCS #1, SHA-1, DSA.
+fn is_old(scheme: u16) -> bool {
+    matches!(scheme & 0xff, 1 | 2) && scheme >> 8 <= 6 || scheme >> 8 < 4
+}

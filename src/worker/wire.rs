@@ -1,0 +1,444 @@
+//! The bytes of a connection, as its client means them: those of a descriptor, or those of a TLS session over one.
+
+use std::cell::RefCell;
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::task::{Context, Poll};
+
+use socket2::Socket;
+use tokio::io::unix::AsyncFdReadyGuard;
+
+use super::READ_BUFFER;
+use crate::os::fd::FdStream;
+use crate::protocol::tls::hello::Hello;
+use crate::protocol::tls::session::{Facts, Failure, Session};
+use crate::protocol::tls::terms::Terms;
+
+/// Plain bytes that one write encrypts at the most.
+const LARGEST_WRITE: usize = 64 << 10;
+
+/// What a connection's bytes come from and go to.
+#[derive(Debug)]
+pub struct Wire {
+    fd: FdStream,
+    /// What is between the descriptor and who reads and writes, if anything is.
+    layer: RefCell<Option<Box<Layer>>>,
+}
+
+/// A TLS session, and what waits on its way in and out.
+#[derive(Debug)]
+pub struct Layer {
+    session: Session,
+    /// What has been decrypted, and not been read.
+    plain: Vec<u8>,
+    /// What has been encrypted, and not been written.
+    unsent: Vec<u8>,
+    failure: Option<Failure>,
+}
+
+/// What a read has brought.
+#[derive(Debug, Clone, Copy)]
+pub struct Got {
+    /// So many bytes; none: there will be no more.
+    pub length: usize,
+    /// Whether that was all that had come.
+    pub is_all: bool,
+}
+
+/// How far a handshake has come.
+#[derive(Debug)]
+pub enum Handshake {
+    /// It takes more of the client.
+    UnderWay,
+    /// To its end.
+    Established,
+    /// The client has hung up.
+    Ended,
+    /// The client has been told what is wrong.
+    Failed(Failure),
+}
+
+/// Room for what is under way within one call; each thread has one.
+struct Scratch {
+    incoming: Vec<u8>,
+    plain: Vec<u8>,
+    out: Vec<u8>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> =
+        const { RefCell::new(Scratch { incoming: Vec::new(), plain: Vec::new(), out: Vec::new() }) };
+}
+
+fn with_scratch<T>(work: impl FnOnce(&mut Scratch) -> T) -> T {
+    SCRATCH.with_borrow_mut(|scratch| {
+        scratch.incoming.resize(READ_BUFFER, 0);
+        scratch.plain.clear();
+        scratch.out.clear();
+        work(scratch)
+    })
+}
+
+impl Layer {
+    /// A session with a client that offers this, of which nothing has been read.
+    pub fn new(terms: &Terms, hello: Hello) -> Option<Layer> {
+        let session = Session::new(terms, hello)?;
+        Some(Layer { session, plain: Vec::new(), unsent: Vec::new(), failure: None })
+    }
+
+    /// What is known of the session, once it is established.
+    pub fn facts(&self) -> Option<Facts> {
+        self.session.facts()
+    }
+
+    /// Encrypted bytes have come. Returns what they say, with what was there before; `out`: what is to be sent because of
+    /// them. `None`: nothing that comes can be understood any more.
+    pub fn receive(&mut self, bytes: &mut [u8], out: &mut Vec<u8>) -> Option<Vec<u8>> {
+        out.append(&mut self.unsent);
+        if let Err(failure) = self.session.receive(bytes, &mut self.plain, out) {
+            self.failure = Some(failure);
+        }
+        if self.failure.is_some() && self.plain.is_empty() {
+            return None;
+        }
+        Some(std::mem::take(&mut self.plain))
+    }
+
+    /// Whether the client has said that nothing more will come.
+    pub fn is_ended(&self) -> bool {
+        self.session.is_ended()
+    }
+
+    /// Appends to `out` what is to be sent to say these bytes. Returns whether it can be said.
+    pub fn send(&mut self, plain: &[u8], out: &mut Vec<u8>) -> bool {
+        out.append(&mut self.unsent);
+        self.session.send(plain, out).is_ok()
+    }
+
+    /// Appends to `out` what says that nothing more will be said.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        out.append(&mut self.unsent);
+        self.session.finish(out);
+    }
+
+    /// Whether nothing is on its way in or out that somebody else would have to see to.
+    pub fn is_clear(&self) -> bool {
+        self.plain.is_empty() && self.unsent.is_empty() && self.failure.is_none()
+    }
+
+    /// Writes what has been encrypted, as far as there is room.
+    fn push(&mut self, fd: &FdStream) -> io::Result<()> {
+        while !self.unsent.is_empty() {
+            match fd.write(&[IoSlice::new(&self.unsent)]) {
+                Ok(count) => drop(self.unsent.drain(..count)),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.unsent = Vec::new();
+        Ok(())
+    }
+
+    /// Writes what has just been encrypted, and keeps what there is no room for.
+    fn push_or_keep(&mut self, fd: &FdStream, out: &[u8]) -> io::Result<()> {
+        let count = if !self.unsent.is_empty() {
+            0
+        } else {
+            match fd.write(&[IoSlice::new(out)]) {
+                Ok(count) => count,
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => 0,
+                Err(error) => return Err(error),
+            }
+        };
+        self.unsent.extend_from_slice(&out[count..]);
+        Ok(())
+    }
+
+    /// Reads what has come, once. Appends it to `scratch.plain`. Returns what `read` does of the encrypted bytes.
+    fn pull(&mut self, fd: &FdStream, most: usize, scratch: &mut Scratch) -> io::Result<Got> {
+        let room = most.min(scratch.incoming.len());
+        let length = fd.read(&mut scratch.incoming[..room])?;
+        if length > 0 {
+            let result =
+                self.session.receive(&mut scratch.incoming[..length], &mut scratch.plain, &mut scratch.out);
+            // who cannot be written to will be noticed by who writes
+            let _ = self.push_or_keep(fd, &scratch.out);
+            scratch.out.clear();
+            self.failure = self.failure.or(result.err());
+        }
+        Ok(Got { length, is_all: length < room })
+    }
+
+    /// Reads until there is as much as that, or no more.
+    fn fill(&mut self, fd: &FdStream, enough: usize) -> io::Result<()> {
+        with_scratch(|scratch| {
+            std::mem::swap(&mut scratch.plain, &mut self.plain);
+            let mut result = Ok(());
+            while scratch.plain.len() < enough && self.failure.is_none() && !self.session.is_ended() {
+                match self.pull(fd, READ_BUFFER, scratch) {
+                    Ok(Got { length: 0, .. }) => {
+                        result = Err(ErrorKind::UnexpectedEof.into());
+                        break;
+                    }
+                    Ok(Got { is_all: true, .. }) => {
+                        result = Err(ErrorKind::WouldBlock.into());
+                        break;
+                    }
+                    Ok(_) => {}
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) => {
+                        result = Err(error);
+                        break;
+                    }
+                }
+            }
+            std::mem::swap(&mut scratch.plain, &mut self.plain);
+            result
+        })
+    }
+
+    /// What reading comes to when there is nothing to be read; `result`: of the last attempt.
+    fn outcome(&self, result: io::Result<()>) -> io::Result<usize> {
+        if self.failure.is_some() {
+            return Err(ErrorKind::InvalidData.into());
+        }
+        match result {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(0),
+            _ if self.session.is_ended() => Ok(0),
+            Err(error) => Err(error),
+            Ok(()) => Err(ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn read(&mut self, fd: &FdStream, buffer: &mut [u8]) -> io::Result<Got> {
+        if !self.plain.is_empty() {
+            let length = self.plain.len().min(buffer.len());
+            buffer[..length].copy_from_slice(&self.plain[..length]);
+            self.consume(length);
+            return Ok(Got { length, is_all: false });
+        }
+        with_scratch(|scratch| loop {
+            if self.failure.is_some() || self.session.is_ended() {
+                return self.outcome(Ok(())).map(|length| Got { length, is_all: true });
+            }
+            let got = self.pull(fd, buffer.len(), scratch)?;
+            let length = scratch.plain.len().min(buffer.len());
+            if length > 0 {
+                buffer[..length].copy_from_slice(&scratch.plain[..length]);
+                self.plain.extend_from_slice(&scratch.plain[length..]);
+                let is_over = self.failure.is_some() || self.session.is_ended();
+                return Ok(Got { length, is_all: got.is_all && self.plain.is_empty() && !is_over });
+            }
+            if got.length == 0 {
+                return Ok(got);
+            }
+            if got.is_all && self.failure.is_none() && !self.session.is_ended() {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+        })
+    }
+
+    fn peek(&mut self, fd: &FdStream, buffer: &mut [u8]) -> io::Result<usize> {
+        let result = self.fill(fd, buffer.len());
+        if self.plain.is_empty() {
+            return self.outcome(result);
+        }
+        let length = self.plain.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&self.plain[..length]);
+        Ok(length)
+    }
+
+    fn consume(&mut self, length: usize) {
+        if length == self.plain.len() {
+            self.plain = Vec::new();
+        } else {
+            self.plain.drain(..length);
+        }
+    }
+
+    fn write(&mut self, fd: &FdStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.push(fd)?;
+        with_scratch(|scratch| {
+            let plain = match slices {
+                [single] => &single[..single.len().min(LARGEST_WRITE)],
+                several => {
+                    for slice in several {
+                        let room = LARGEST_WRITE - scratch.plain.len();
+                        scratch.plain.extend_from_slice(&slice[..slice.len().min(room)]);
+                    }
+                    &scratch.plain[..]
+                }
+            };
+            if plain.is_empty() {
+                return Ok(0);
+            }
+            if self.session.send(plain, &mut scratch.out).is_err() {
+                return Err(ErrorKind::BrokenPipe.into());
+            }
+            self.push_or_keep(fd, &scratch.out)?;
+            Ok(plain.len())
+        })
+    }
+}
+
+impl Wire {
+    /// The bytes of a descriptor, see `FdStream::register`; `layer`: of the session that is established over it.
+    ///
+    /// # Errors
+    /// As for `FdStream::register`.
+    pub fn register(fd: OwnedFd, layer: Option<Box<Layer>>) -> io::Result<Wire> {
+        Ok(Wire { fd: FdStream::register(fd)?, layer: RefCell::new(layer) })
+    }
+
+    /// Puts a session in between.
+    pub fn secure(&self, layer: Layer) {
+        *self.layer.borrow_mut() = Some(Box::new(layer));
+    }
+
+    /// Takes the session away, for somebody else to go on with.
+    pub fn take_layer(&self) -> Option<Box<Layer>> {
+        self.layer.take()
+    }
+
+    /// What is known of the session in between.
+    pub fn facts(&self) -> Option<Facts> {
+        self.layer.borrow().as_ref()?.facts()
+    }
+
+    /// Goes on with a handshake.
+    pub fn shake(&self) -> Handshake {
+        let mut layer = self.layer.borrow_mut();
+        let Some(layer) = layer.as_mut() else { return Handshake::Established };
+        let result = layer.fill(&self.fd, 1);
+        match (layer.failure, result) {
+            (Some(failure), _) => Handshake::Failed(failure),
+            _ if layer.session.is_established() => Handshake::Established,
+            (None, Err(error)) if error.kind() == ErrorKind::WouldBlock => Handshake::UnderWay,
+            (None, Ok(())) if !layer.session.is_ended() => Handshake::UnderWay,
+            (None, _) => Handshake::Ended,
+        }
+    }
+
+    /// See `FdStream::readable`.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn readable(&self) -> io::Result<AsyncFdReadyGuard<'_, Socket>> {
+        self.fd.readable().await
+    }
+
+    /// See `FdStream::poll_readable`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn poll_readable(
+        &self,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<AsyncFdReadyGuard<'_, Socket>>> {
+        self.fd.poll_readable(context)
+    }
+
+    /// See `FdStream::writable`.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn writable(&self) -> io::Result<AsyncFdReadyGuard<'_, Socket>> {
+        self.fd.writable().await
+    }
+
+    /// Reads what is there.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is nothing, `InvalidData` when it cannot be decrypted, or what the kernel reports.
+    pub fn read(&self, buffer: &mut [u8]) -> io::Result<Got> {
+        if let Some(layer) = self.layer.borrow_mut().as_mut() {
+            return layer.read(&self.fd, buffer);
+        }
+        let length = self.fd.read(buffer)?;
+        Ok(Got { length, is_all: length < buffer.len() })
+    }
+
+    /// Reads what is there and leaves it there; 0 means that the peer has finished.
+    ///
+    /// # Errors
+    /// As for `read`.
+    pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.layer.borrow_mut().as_mut() {
+            Some(layer) => layer.peek(&self.fd, buffer),
+            None => self.fd.peek(buffer),
+        }
+    }
+
+    /// The encrypted bytes alike, whether or not there is a session.
+    ///
+    /// # Errors
+    /// As for `read`.
+    pub fn peek_below(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.fd.peek(buffer)
+    }
+
+    /// Throws away the next `length` bytes, which have been peeked at.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` when there are fewer, or what the kernel reports.
+    pub fn skip(&self, length: usize, buffer: &mut [u8]) -> io::Result<()> {
+        match self.layer.borrow_mut().as_mut() {
+            None => self.fd.skip(length, buffer),
+            Some(layer) if layer.plain.len() < length => Err(ErrorKind::UnexpectedEof.into()),
+            Some(layer) => {
+                layer.consume(length);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the client has said that nothing more will come, though its connection may still be open.
+    pub fn is_ended(&self) -> bool {
+        self.layer.borrow().as_ref().is_some_and(|layer| layer.is_ended() && layer.plain.is_empty())
+    }
+
+    /// See `FdStream::addresses`.
+    pub fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
+        self.fd.addresses()
+    }
+
+    /// See `FdStream::send_without_delay`.
+    pub fn send_without_delay(&self) {
+        self.fd.send_without_delay();
+    }
+
+    /// Writes as much as there is room for; without anything to write, what an earlier call has taken and not written.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is no room, or what the kernel reports.
+    pub fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self.layer.borrow_mut().as_mut() {
+            Some(layer) => layer.write(&self.fd, slices),
+            None => self.fd.write(slices),
+        }
+    }
+
+    /// Bytes that `write` has taken and not written.
+    pub fn unsent(&self) -> usize {
+        self.layer.borrow().as_ref().map_or(0, |layer| layer.unsent.len())
+    }
+
+    /// Says that nothing more will be said; reading goes on.
+    pub fn finish(&self) {
+        if let Some(layer) = self.layer.borrow_mut().as_mut() {
+            with_scratch(|scratch| {
+                layer.session.finish(&mut scratch.out);
+                // who does not read will not miss it
+                let _ = layer.push_or_keep(&self.fd, &scratch.out);
+            });
+        }
+        self.fd.finish();
+    }
+
+    /// See `FdStream::failing`.
+    #[cfg(test)]
+    pub fn failing(&self) -> &std::cell::Cell<u32> {
+        &self.fd.failing
+    }
+}
