@@ -10,7 +10,7 @@ const { isIndifferent, keepAliveOf, openEntrance } = require("../node/entrance")
 const { countIn, countOut, debug: roads, isTlsServer, uncount, whyUnshown } = require("../node/internals");
 const { giveRequest, giveSocket, introduce, isTouched, openSocket } = require("../node/shown");
 const { isBetweenRequests, suspend } = require("../node/kept");
-const { attachSession } = require("../node/secure-socket");
+const { attachSession, expectSession } = require("../node/secure-socket");
 const { Stream } = require("../node/stream");
 const { handshakeError } = require("../node/tls-errors");
 const { TlsFacts, TlsTermsOf } = require("../node/tls-terms");
@@ -543,7 +543,10 @@ class Arrival extends Stream {
     this._handle = undefined;
     this._origin?.end();
     // its TLS session has yet to come, with the request once more
-    if (this._facts !== undefined) this._onSession = goOn.bind(undefined, socket);
+    if (this._facts !== undefined) {
+      expectSession(socket);
+      this._onSession = (session) => attachSession(socket, session, withoutHead);
+    }
     this.bridge.commands.decline(this.id);
     return socket;
   }
@@ -725,12 +728,6 @@ class Kept {
     this._row = 0;
     this._rest = served >= WORTH_IT ? 0 : Math.min(Math.max(2 * this._rest, 1), LONGEST_REST);
   }
-}
-
-/** Goes on with a TLS session whose first request somebody has been given; without it, nobody can. */
-function goOn(socket, session) {
-  if (session === undefined) socket.destroy();
-  else if (!socket.destroyed) attachSession(socket, session, withoutHead);
 }
 
 /** What follows the head of a request. */

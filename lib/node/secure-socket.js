@@ -25,7 +25,7 @@ class SecureSocket extends net.Socket {
     this[kFacts] = facts;
     /** The TLS session, while it is this side's. */
     this[kSession] = undefined;
-    /** What waits for that. */
+    /** While it is on its way: what is to be done then, in order. */
     this[kHeld] = undefined;
     this[kRead] = 0;
     this[kWritten] = 0;
@@ -98,11 +98,13 @@ class SecureSocket extends net.Socket {
       super._write(data, encoding, callback);
       return;
     }
+    const bytes = typeof data === "string" ? Buffer.from(data, encoding) : data;
     if (session === undefined) {
-      this[kHeld] = () => this._write(data, encoding, callback);
+      // as if the kernel had it
+      this._hold(() => this._write(bytes, "buffer", noop));
+      callback();
       return;
     }
-    const bytes = typeof data === "string" ? Buffer.from(data, encoding) : data;
     let rest;
     try {
       // the way through Node costs more than all the rest, and is for what the kernel has no room for
@@ -134,12 +136,24 @@ class SecureSocket extends net.Socket {
     if (handle === null) {
       super._final(callback);
     } else if (session === undefined) {
-      this[kHeld] = () => this._final(callback);
+      this._hold(() => this._final(callback));
     } else {
       const last = session.finish();
       if (last === null) super._final(callback);
       else super._write(last, "buffer", () => super._final(callback));
     }
+  }
+
+  /** @override */
+  _destroy(error, callback) {
+    if (this[kHeld] === undefined) super._destroy(error, callback);
+    else this._hold(() => super._destroy(error, callback));
+  }
+
+  /** Has something be done when the TLS session is there. */
+  _hold(act) {
+    this[kHeld] ??= [];
+    this[kHeld].push(act);
   }
 
   getPeerCertificate() {
@@ -233,27 +247,41 @@ function sessionOf(socket) {
   return socket[kSession];
 }
 
+/** A worker is to leave the session of a socket: what is done with it meanwhile has to wait. */
+function expectSession(socket) {
+  socket[kHeld] ??= [];
+}
+
 /**
  * Goes on with a session that a worker has left.
  * @param {SecureSocket} socket
- * @param {TlsSession} session
+ * @param {TlsSession|undefined} session - undefined: there is none
  * @param {function(Buffer): Buffer} [cut] - takes away what has been made known already of what has come
  */
 function attachSession(socket, session, cut) {
-  socket[kSession] = session;
-  const { [kHeld]: held } = socket;
+  const { [kHeld]: held = [] } = socket;
   socket[kHeld] = undefined;
+  if (session === undefined) {
+    socket.destroy();
+  } else {
+    socket[kSession] = session;
+    goOn(socket, cut);
+  }
+  for (const act of held) act();
+}
+
+/** Reads what a worker has left to be read. */
+function goOn(socket, cut) {
+  if (socket.destroyed) return;
   let plain;
   try {
-    plain = session.receive(Buffer.alloc(0));
+    plain = socket[kSession].receive(Buffer.alloc(0));
   } catch (error) {
     socket.destroy(error);
     return;
   }
-  if (socket.destroyed) return;
   socket._answer();
-  socket._take(cut === undefined ? plain : cut(plain));
-  held?.();
+  if (socket._take(cut === undefined ? plain : cut(plain))) socket._read(0);
 }
 
 /** Takes the session away from a socket, for a worker to go on with. */
@@ -265,4 +293,4 @@ function detachSession(socket) {
 
 function noop() {}
 
-module.exports = { SecureSocket, attachSession, detachSession, factsOf, isSecure, sessionOf };
+module.exports = { SecureSocket, attachSession, detachSession, expectSession, factsOf, isSecure, sessionOf };
