@@ -104,7 +104,7 @@ async function meet(stage) {
     const gone = once(socket, "disconnect");
     client.disconnect();
     await gone;
-    await stage.eventually(() => socket.request.socket.destroyed, "the end of the connection");
+    await stage.eventually(() => socket.request.socket.closed, "the end of the connection");
   }
 }
 

@@ -416,6 +416,7 @@ module.exports = [
   })),
   ...["GET", "POST"].map((method) => ({
     name: `two requests at once: ${method}`,
+    not: { nativeTls: "of two connections, the one or the other is answered first" },
     listener: makeApp,
     async run(stage) {
       share(stage, logsWithPino(stage), helmet(), sessions(stage));
@@ -592,6 +593,7 @@ module.exports = [
   },
   {
     name: "requests to the application and to the engine in one write",
+    not: { nativeTls: "they are read in one go, without a turn for promises in between" },
     listener: makeApp,
     async run(stage) {
       for (const middleware of [helmet(), sessions(stage, { store: new SlowStore() }), count]) {

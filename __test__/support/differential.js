@@ -7,7 +7,8 @@
 //     name,
 //     options?,   of the server, or a function of the stage that returns them
 //     listener?,  for the other requests of the HTTP server: a function of the stage that returns one
-//     not?,       { https?: reason, duplex?: reason }: why it is not played over such streams
+//     not?,       { https?: reason, nativeTls?: reason, duplex?: reason }: why it is not played over such streams; `https`
+//                 is TLS by workers or by Node, `nativeTls` the former
 //     differs?,   { why, logs: { actor: { stock: [line], ours: [line] } }, streams? }: where this package means to differ
 //     run(stage)
 //   }
@@ -298,9 +299,16 @@ function* comparisons(stream) {
   for (const subject of subjects) {
     for (const scenario of require(path.join(FOLDER, subject))) {
       const name = `${path.basename(subject, ".js")}: ${scenario.name}`;
-      yield [name, { skip: scenario.not?.[stream] }, () => compare(scenario, stream)];
+      yield [name, { skip: whyNot(scenario, stream) }, () => compare(scenario, stream)];
     }
   }
+}
+
+/** What a stream is called by scenarios. */
+const kindOf = (stream) => (stream === "node-tls" ? "https" : stream);
+
+function whyNot({ not = {} }, stream) {
+  return not[kindOf(stream)] ?? (stream === "https" ? not.nativeTls : undefined);
 }
 
 async function compare(scenario, stream) {
@@ -308,7 +316,7 @@ async function compare(scenario, stream) {
   const actual = await play(scenario, ours, stream);
   assert.ok(Object.values(expected).flat().length > 0, "something is seen");
   const { differs } = scenario;
-  if (differs !== undefined && (differs.streams ?? [stream]).includes(stream)) {
+  if (differs !== undefined && (differs.streams?.includes(kindOf(stream)) ?? true)) {
     for (const [actor, logs] of Object.entries(differs.logs)) {
       assert.deepStrictEqual({ actor, log: expected[actor] }, { actor, log: logs.stock }, "stock");
       assert.deepStrictEqual({ actor, log: actual[actor] }, { actor, log: logs.ours }, "ours");

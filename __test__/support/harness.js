@@ -76,9 +76,12 @@ function fileScope(test) {
 
 let certificate;
 
+/** Whether connections are encrypted: by the workers where they can, or by Node ("node-tls"). */
+const isTls = (stream) => stream === "https" || stream === "node-tls";
+
 /** An HTTP server of the wanted kind, listening on a free port. */
 async function listen(t, stream, requestListener) {
-  if (stream === "https") {
+  if (isTls(stream)) {
     certificate ??= selfSigned();
     const httpServer = https.createServer(certificate, requestListener);
     httpServer.listen(0, "127.0.0.1");
@@ -116,7 +119,7 @@ class TestServer {
     this.httpServer = httpServer;
     this.port = port;
     this.stream = stream;
-    this.secure = stream === "https";
+    this.secure = isTls(stream);
     this.url = `${this.secure ? "https" : "http"}://127.0.0.1:${port}`;
     this.kept = new Set();
     this.sockets = new Set();
@@ -237,13 +240,15 @@ class TestServer {
  *
  * @param {{ after: Function }} t
  * @param {object} [options] of the Socket.IO server
- * @param {{ stream?: "http" | "observed" | "https" | "duplex", requestListener?: Function, of?: object }} [how] `of` is the package,
+ * @param {{ stream?: "http" | "observed" | "https" | "node-tls" | "duplex", requestListener?: Function, of?: object }} [how] `of` is the package,
  *   if not the one under test
  * @returns {Promise<TestServer>}
  */
 async function serve(t, options = {}, { stream = defaultStream, requestListener, of = sio } = {}) {
   const { httpServer, port } = await listen(t, stream, requestListener);
-  const io = new of.Server(httpServer, { adapter: defaultAdapter, workers: defaultWorkers, ...options });
+  const nativeTls = stream !== "node-tls";
+  const defaults = { adapter: defaultAdapter, workers: defaultWorkers, nativeTls };
+  const io = new of.Server(httpServer, { ...defaults, ...options });
   const server = new TestServer(io, httpServer, port, stream);
   atEnd(t, () => server.close());
   return server;

@@ -84,6 +84,8 @@ function logsWithPino(stage) {
     write(line) {
       const { responseTime, req, ...entry } = JSON.parse(line);
       const { remotePort, ...request } = req;
+      // what of Node's own has called the logger depends on who writes to the socket
+      if (entry.err) entry.err.stack = entry.err.stack.replace(/\n {4}at .*\(?node:.*/g, "");
       // on an upgrade, stock has a part of a response, which has no status, nor is it ever complete
       logLine(stage, typeof responseTime, typeof remotePort, request, request.headers.upgrade ? "" : entry);
     },

@@ -9,6 +9,9 @@
 const net = require("net");
 const tls = require("tls");
 
+// taken before anybody can replace it by a fake timer
+const { setImmediate } = require("timers");
+
 const kFacts = Symbol("facts");
 const kSession = Symbol("session");
 const kHeld = Symbol("held");
@@ -36,6 +39,7 @@ class SecureSocket extends net.Socket {
     this.servername = facts.servername;
     this.alpnProtocol = facts.alpnProtocol;
     this._secureEstablished = true;
+    this.timeout = 0;
     // Node's HTTP parser would have the bytes to itself as they come
     if (this._handle) this._handle._consumed = true;
   }
@@ -98,13 +102,11 @@ class SecureSocket extends net.Socket {
       super._write(data, encoding, callback);
       return;
     }
-    const bytes = typeof data === "string" ? Buffer.from(data, encoding) : data;
     if (session === undefined) {
-      // as if the kernel had it
-      this._hold(() => this._write(bytes, "buffer", noop));
-      callback();
+      this._hold(() => this._write(data, encoding, callback));
       return;
     }
+    const bytes = typeof data === "string" ? Buffer.from(data, encoding) : data;
     let rest;
     try {
       // the way through Node costs more than all the rest, and is for what the kernel has no room for
@@ -116,7 +118,8 @@ class SecureSocket extends net.Socket {
     this[kWritten] += bytes.length;
     if (rest === null) {
       this._unrefTimer();
-      callback();
+      // what is said over TLS has never been written at once
+      setImmediate(callback);
     } else {
       super._write(rest, "buffer", callback);
     }

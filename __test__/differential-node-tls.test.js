@@ -1,0 +1,6 @@
+"use strict";
+
+const test = require("node:test");
+const { comparisons } = require("./support/differential");
+
+for (const comparison of comparisons("node-tls")) test(...comparison);
