@@ -18,6 +18,8 @@ async function answering(stage, actor, answer = `["${actor}"]`) {
   return ws;
 }
 
+function ignore() {}
+
 module.exports = [
   {
     name: "questions on the wire, both ways",
@@ -95,6 +97,64 @@ module.exports = [
       client.emit("in", 1, (answer) => stage.log("client", "ack", answer));
       await stage.until("server", "event in");
       await stage.until("client", "event ev");
+    },
+  },
+  {
+    name: "which callbacks are kept, and until when",
+    async run(stage) {
+      const ws = await stage.join("raw");
+      const [socket] = await stage.io.of("/").sockets.values();
+      const log = (...args) => stage.log("server", ...args, [...socket.acks.keys()], { ...socket.flags });
+      socket.emit("one", () => log("one"));
+      socket.timeout(5000).emit("two", (...args) => log("two", ...args));
+      socket.compress(false).emit("three", 3, (...args) => log("three", ...args));
+      log("asked");
+      const endless = {};
+      endless.itself = endless;
+      const thrower = {
+        toJSON() {
+          log("in between");
+          throw new Error("not this");
+        },
+      };
+      for (const value of [endless, 1n, thrower]) {
+        try {
+          socket.volatile.emit("four", value, ignore);
+        } catch (error) {
+          log("refused", error.name);
+        }
+      }
+      await ws.count(5);
+      for (const packet of ['432["3",true]', "430[]", "431[null]", "430[]"]) ws.text(packet);
+      await stage.until("server", "two");
+      log("answered");
+      socket.emit("five", ignore);
+      socket.disconnect();
+      log("disconnected");
+      socket.emit("six", ignore);
+      log("too late");
+    },
+  },
+  {
+    name: "how packets with callbacks and flags are created, as the connection tells",
+    async run(stage) {
+      for (const transport of ["websocket", "polling"]) {
+        const { client, socket } = await stage.pair(transport, "/", { transports: [transport] });
+        client.on("ask", (answer) => answer());
+        socket.conn.on("packetCreate", ({ data, options }) => stage.log(transport, "created", data, options));
+        for (const flagged of [
+          () => socket,
+          () => socket.volatile,
+          () => socket.compress(false),
+          () => socket.timeout(5000),
+          () => socket.timeout(5000).volatile.compress(true),
+        ]) {
+          await flagged().emitWithAck("ask");
+          flagged().emit("tell", 1);
+          // what is volatile is dropped while another packet waits
+          await socket.emitWithAck("ask");
+        }
+      }
     },
   },
   {

@@ -229,16 +229,24 @@ class Client {
   }
 
   /**
-   * Sends text by the short cut, with the default options. For those who have asked `_canWriteDirectly()` before.
+   * Sends text by the short cut. For those who have asked `_canWriteDirectly()` before.
    *
    * @param {string} text - an encoded packet without attachments
+   * @param {object} [flags] - volatile, compress
    */
-  _send(text) {
-    if (this.conn.readyState === "open") {
-      if (this._isNative) this.conn._write(text, COMPRESS);
-      else this.conn.write(text);
-    } else if (debug.enabled) {
-      debug("not sending %s, the connection is not open", text);
+  _send(text, flags) {
+    const { conn } = this;
+    if (conn.readyState !== "open") {
+      if (debug.enabled) {
+        debug("not sending %s, the connection is not open", text);
+      }
+    } else if (!this._isNative) {
+      if (flags === undefined) conn.write(text);
+      else this.writeToEngine([text], { ...flags, compress: flags.compress !== false });
+    } else if (flags === undefined) {
+      conn._write(text, COMPRESS);
+    } else {
+      conn._writeText(text, flags);
     }
   }
 

@@ -2,7 +2,7 @@
 
 const debug = require("debug")("socket.io:socket");
 const { BroadcastOperator, NO_ROOMS, sendTo } = require("./broadcast-operator");
-const { callApart, enqueue } = require("../native/event-queue");
+const { applyApart, enqueue } = require("../native/event-queue");
 const { runInTurn } = require("./middleware");
 const { PacketType, RESERVED_EVENTS, encodeText, hasBinary } = require("./packet");
 const { generateId } = require("../engine/random-id");
@@ -236,33 +236,25 @@ class Socket extends StrictEventEmitter {
       throw new Error(`"${String(data[0])}" is a reserved event name`);
     }
     const { nsp } = this;
-    const { connectionStateRecovery } = nsp.server.opts;
+    let id;
     const ack = data[data.length - 1];
-    if (
-      typeof ack !== "function" &&
-      this._flags === undefined &&
-      !connectionStateRecovery &&
-      this._canWriteDirectly() &&
-      this._hasNoOutgoingListeners() &&
-      !hasBinary(data)
-    ) {
-      this.client._send(encodeText(PacketType.EVENT, nsp.name, undefined, data));
-      return true;
-    }
-
-    const packet = { type: PacketType.EVENT, data };
     if (typeof ack === "function") {
       data.pop();
-      const id = nsp._ids++;
-      debug("emitting a packet with ack id %d", id);
+      id = nsp._ids++;
+      if (debug.enabled) {
+        debug("emitting a packet with ack id %d", id);
+      }
       this.registerAckCallback(id, ack);
-      packet.id = id;
     }
-    const flags = this._takeFlags();
-    if (connectionStateRecovery) {
+    const flags = this._flags;
+    this._flags = undefined;
+    if (nsp.server.opts.connectionStateRecovery) {
       // only what passes through the adapter is remembered, and sent again upon recovery
-      sendTo(this.adapter, packet, new Set([this.id]), NO_ROOMS, flags);
+      sendTo(this.adapter, eventPacket(data, id), new Set([this.id]), NO_ROOMS, flags ?? {});
+    } else if (this._canWriteDirectly() && this._hasNoOutgoingListeners() && !hasBinary(data)) {
+      this.client._send(encodeText(PacketType.EVENT, nsp.name, id, data), flags);
     } else {
+      const packet = eventPacket(data, id);
       this.notifyOutgoingListeners(packet);
       this.packet(packet, flags);
     }
@@ -283,9 +275,7 @@ class Socket extends StrictEventEmitter {
   emitWithAck(ev, ...args) {
     const canTimeOut = this._flags?.timeout !== undefined;
     return new Promise((resolve, reject) => {
-      args.push(
-        canTimeOut ? (err, answer) => (err ? reject(err) : resolve(answer)) : (answer) => resolve(answer),
-      );
+      args.push(canTimeOut ? (err, answer) => (err ? reject(err) : resolve(answer)) : resolve);
       this.emit(ev, ...args);
     });
   }
@@ -482,8 +472,7 @@ class Socket extends StrictEventEmitter {
     }
     const ack = this._acks?.get(id);
     if (typeof ack === "function") {
-      if (data === undefined) callApart(ack, this);
-      else callApart(ack, this, ...data);
+      applyApart(ack, this, data);
       this._acks.delete(id);
     }
     return true;
@@ -954,6 +943,14 @@ const longWay = { _onpacket, onevent, onack, dispatch, run, packet, notifyOutgoi
 module.exports = { Socket };
 
 function ignore() {}
+
+function eventPacket(data, id) {
+  const packet = { type: PacketType.EVENT, data };
+  if (id !== undefined) {
+    packet.id = id;
+  }
+  return packet;
+}
 
 /** Calls catch-all listeners; those added or removed by one of them do not count. */
 function callAll(listeners, socket, args) {

@@ -254,8 +254,7 @@ class Conn {
    */
   _writePackets(packets, opts) {
     if (this._readyState !== "open") return;
-    let flags = opts.compress === false ? 0 : COMPRESS;
-    if (opts.volatile) flags |= VOLATILE;
+    let flags = flagsOf(opts);
     if (!Array.isArray(packets)) {
       const message = toMessage(packets);
       this._write(typeof message === "string" ? wholeText(message) : message, flags);
@@ -273,6 +272,15 @@ class Conn {
       this.server._bridge.commands.sendShared(this._handle, packets, flags);
     } else {
       this.server._bridge.commands.sendPackets(this._handle, packets, flags);
+    }
+  }
+
+  /** Sends a packet that is one text, as `_writePackets()` does; it does not end with half a character. @private */
+  _writeText(text, opts) {
+    if (this._keepsAccounts || this.server._isWatched()) {
+      this._writePackets([text], opts);
+    } else {
+      this.server._bridge.commands.send(this._handle, text, flagsOf(opts));
     }
   }
 

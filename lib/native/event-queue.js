@@ -123,6 +123,18 @@ function runBatch(work, subject) {
  * @param {...any} args
  */
 function callApart(fn, self, ...args) {
+  applyApart(fn, self, args);
+}
+
+/**
+ * The same with a list of arguments.
+ *
+ * @private
+ * @param {Function} fn
+ * @param {any} self
+ * @param {any[]} [args]
+ */
+function applyApart(fn, self, args = []) {
   if (isApart) {
     fn.apply(self, args);
     return;
@@ -142,7 +154,7 @@ function callApart(fn, self, ...args) {
   }
 }
 
-module.exports = { callApart, enqueue, flush, runBatch };
+module.exports = { applyApart, callApart, enqueue, flush, runBatch };
 
 /** A scope that notices when a context is entered, and can leave it. */
 class RecordedScope extends AsyncResource {
