@@ -306,15 +306,33 @@ for (const [kind, Class] of [
     assert.deepEqual(nsp.emit("c", ["room"]).length, 2);
   });
 
-  test(`${kind}: who leaves the last mirrored room is forgotten`, () => {
+  test(`${kind}: who is in no mirrored room is forgotten when its socket has gone`, () => {
     const nsp = new Namespace(Class);
     const sockets = nsp.crowd(10);
     nsp.emit("a", ["room"]);
     assert.equal(nsp.mirror._members.size, 10);
     nsp.adapter.del(sockets[0].id, "room");
+    nsp.disconnect(sockets[0]);
     assert.equal(nsp.mirror._members.size, 9);
     nsp.disconnect(sockets[1]);
     assert.equal(nsp.mirror._members.size, 8);
+    nsp.join("room", { id: "nobody" });
+    assert.equal(nsp.mirror._members.size, 9);
+    nsp.adapter.del("nobody", "room");
+    assert.equal(nsp.mirror._members.size, 8);
+  });
+
+  test(`${kind}: who comes back into a room is on the connection that it has then`, () => {
+    const nsp = new Namespace(Class);
+    const { adapter, engine } = nsp;
+    const [moves, ends] = nsp.crowd(10);
+    nsp.emit("a", ["room"]);
+    for (const { id } of [moves, ends]) adapter.del(id, "room");
+    const twin = nsp.connect(moves.id);
+    ends.client.conn.readyState = "closed";
+    assert.deepEqual(engine.take(), ["leave 1: 0", "leave 1: 1"]);
+    nsp.join("room", twin, ends);
+    assert.deepEqual(engine.take(), ["join 1: 10"]);
   });
 
   test(`${kind}: after all is forgotten, nothing is said and nothing watched`, () => {

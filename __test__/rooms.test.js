@@ -150,6 +150,31 @@ test("the adapter tells of rooms and their members", async (t) => {
   ]);
 });
 
+test("an adapter whose methods were replaced is asked and tells by these", async (t) => {
+  const server = await serve(t);
+  const { socket } = await server.pair();
+  const { adapter } = server.io.sockets;
+  const calls = [];
+  for (const name of ["emit", "addAll", "del"]) {
+    const method = adapter[name];
+    adapter[name] = function (...args) {
+      calls.push([name, ...args]);
+      return method.apply(this, args);
+    };
+  }
+  const { id } = socket;
+  socket.join("a");
+  socket.leave("a");
+  assert.deepEqual(calls, [
+    ["addAll", id, new Set(["a"])],
+    ["emit", "create-room", "a"],
+    ["emit", "join-room", "a", id],
+    ["del", id, "a"],
+    ["emit", "leave-room", "a", id],
+    ["emit", "delete-room", "a"],
+  ]);
+});
+
 test("room names of any kind", async (t) => {
   const { server, pairs, io, sockets } = await fiveClients(t);
   for (const name of [

@@ -1,6 +1,9 @@
 "use strict";
 
+const { EventEmitter } = require("events");
 const { watch } = require("./watch");
+
+const { emit } = EventEmitter.prototype;
 
 /**
  * Which sockets are in which rooms, as the two Maps that adapters show: `rooms` (room to ids) and `sids` (id to rooms).
@@ -80,8 +83,7 @@ class RoomIndex {
 
   /** The rooms of a socket, as they are and will be. @returns {Set<string>|undefined} */
   roomsOf(id) {
-    this._settle(id);
-    return this._sids.get(id);
+    return this._sids.get(id) ?? (this._isLoner(id) ? this._settle(id) : undefined);
   }
 
   /**
@@ -111,40 +113,32 @@ class RoomIndex {
 
   /** Adds a socket to rooms. */
   add(id, rooms) {
-    if (this._loners !== undefined) {
-      if (this._isLoner(id) && rooms.size === 1 && rooms.has(id)) return;
-      if (this._wouldBeLoner(id, rooms)) {
-        this._loners.add(id);
-        this.added(id);
-        return;
-      }
-      this._settle(id);
-      for (const room of rooms) this._settle(room);
-    }
     let joined = this._sids.get(id);
     if (joined === undefined) {
-      this._sids.set(id, (joined = new Set()));
-      // once others have the Map, it tells itself
-      if (this._loners !== undefined) this.added(id);
+      if (rooms.size === 1 && rooms.has(id) && this._staysLoner(id)) return;
+      joined = this._enter(id);
     }
-    for (const room of rooms) {
-      joined.add(room);
-      let members = this._rooms.get(room);
-      if (members === undefined) {
-        this._rooms.set(room, (members = new Set()));
-        this._adapter.emit("create-room", room);
-      }
-      if (!members.has(id)) {
-        members.add(id);
-        this._adapter.emit("join-room", room, id);
-      }
+    for (const room of rooms) this._addMember(room, id, joined);
+  }
+
+  /** Adds a socket to a room. */
+  addTo(id, room) {
+    let joined = this._sids.get(id);
+    if (joined === undefined) {
+      if (room === id && this._staysLoner(id)) return;
+      joined = this._enter(id);
     }
+    this._addMember(room, id, joined);
   }
 
   /** Removes a socket from a room. */
   remove(id, room) {
-    this._settle(id);
-    this._sids.get(id)?.delete(room);
+    let joined = this._sids.get(id);
+    if (joined === undefined && this._isLoner(id)) {
+      if (room !== id) return;
+      joined = this._settle(id);
+    }
+    joined?.delete(room);
     this._removeMember(room, id);
   }
 
@@ -164,33 +158,62 @@ class RoomIndex {
     if (this._sids.delete(id) && this._loners !== undefined) this.removed(id);
   }
 
+  _addMember(room, id, joined) {
+    joined.add(room);
+    let members = this._rooms.get(room);
+    if (members === undefined) {
+      if (this._isLoner(room)) {
+        this._settle(room);
+        members = this._rooms.get(room);
+      } else {
+        this._rooms.set(room, (members = new Set()));
+        if (!isUnheard(this._adapter)) this._adapter.emit("create-room", room);
+      }
+    }
+    const { size } = members;
+    members.add(id);
+    if (members.size !== size && !isUnheard(this._adapter)) this._adapter.emit("join-room", room, id);
+  }
+
   _removeMember(room, id) {
     const members = this._rooms.get(room);
     if (members === undefined) return;
-    if (members.delete(id)) this._adapter.emit("leave-room", room, id);
-    if (members.size === 0 && this._rooms.delete(room)) this._adapter.emit("delete-room", room);
+    const isHeard = !isUnheard(this._adapter);
+    if (members.delete(id) && isHeard) this._adapter.emit("leave-room", room, id);
+    if (members.size === 0 && this._rooms.delete(room) && isHeard) this._adapter.emit("delete-room", room);
   }
 
   _isLoner(id) {
     return this._loners !== undefined && this._loners.has(id);
   }
 
-  _wouldBeLoner(id, rooms) {
-    return (
-      rooms.size === 1 &&
-      rooms.has(id) &&
-      !this._sids.has(id) &&
-      !this._rooms.has(id) &&
-      isUnheard(this._adapter)
-    );
+  /** Whether an id that is in no Map, and is to be in the room of its own, need not be in one. */
+  _staysLoner(id) {
+    if (this._loners === undefined) return false;
+    if (this._loners.has(id)) return true;
+    if (this._rooms.has(id) || !isUnheard(this._adapter)) return false;
+    this._loners.add(id);
+    this.added(id);
+    return true;
   }
 
-  /** Enters a loner in the Maps. */
+  /** Gives an id that has none a Set of its rooms. */
+  _enter(id) {
+    if (this._isLoner(id)) return this._settle(id);
+    const joined = new Set();
+    this._sids.set(id, joined);
+    // once others have the Map, it tells itself
+    if (this._loners !== undefined) this.added(id);
+    return joined;
+  }
+
+  /** Enters a loner in the Maps. @returns {Set<string>} its rooms */
   _settle(id) {
-    if (!this._isLoner(id)) return;
+    const joined = new Set([id]);
     this._loners.delete(id);
-    this._sids.set(id, new Set([id]));
+    this._sids.set(id, joined);
     this._rooms.set(id, new Set([id]));
+    return joined;
   }
 
   /** Enters all loners in the Maps, in the order in which the sockets have connected. */
@@ -222,7 +245,7 @@ class RoomIndex {
 
 /** Whether nobody listens to what happens to rooms. */
 function isUnheard(adapter) {
-  return adapter._eventsCount === 0;
+  return adapter._eventsCount === 0 && adapter.emit === emit;
 }
 
 module.exports = { RoomIndex };

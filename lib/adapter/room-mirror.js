@@ -34,7 +34,10 @@ class RoomMirror {
     this._engine = undefined;
     /** The mirrored rooms by name. */
     this._rooms = new Map();
-    /** Whoever is in any of them, by id: on which connection, and in how many. */
+    /**
+     * Whoever is in any of them, by id: on which connection, and in how many. Sockets that are in none any more stay here
+     * while they are connected, since many that leave one enter another.
+     */
     this._members = new Map();
     /**
      * Ids of sockets that broadcasts are written to one by one: those on another engine, and those that share their
@@ -182,8 +185,8 @@ class RoomMirror {
   /** Notes that an id is in one more of the rooms. @returns {number} of the connection */
   _count(id) {
     let member = this._members.get(id);
-    if (member === undefined) this._members.set(id, (member = new Member(this._handleOf(id))));
-    member.rooms++;
+    if (member === undefined) this._members.set(id, (member = new Member()));
+    if (member.rooms++ === 0) member.handle = this._handleOf(id);
     return member.handle;
   }
 
@@ -198,8 +201,9 @@ class RoomMirror {
     const member = this._members.get(id);
     // somebody has got it in past the Set's own methods; its size tells
     if (member === undefined) return;
-    if (--member.rooms === 0) this._members.delete(id);
+    member.rooms--;
     if (member.handle !== NOBODY) this._engine._bridge.commands.leave(room.number, member.handle);
+    else if (member.rooms === 0) this._members.delete(id);
   }
 
   /** Another connection, or nobody, is behind an id from now on. The number of the one until now may become another's. */
@@ -214,6 +218,7 @@ class RoomMirror {
       count++;
     }
     member.handle = handle;
+    if (handle === NOBODY && member.rooms === 0) this._members.delete(id);
     // the list of its rooms was changed by hand: it is in others as well
     if (count !== member.rooms) this.clear();
   }
@@ -293,11 +298,11 @@ class MirroredRoom {
   }
 }
 
-/** An id that is in mirrored rooms. */
+/** An id that is, or was, in mirrored rooms. */
 class Member {
-  /** @param {number} handle - the number of the connection behind it, or NOBODY */
-  constructor(handle) {
-    this.handle = handle;
+  constructor() {
+    /** The number of the connection behind it, or NOBODY; as long as it is in any. */
+    this.handle = NOBODY;
     this.rooms = 0;
   }
 }

@@ -2,11 +2,15 @@
 
 const debug = require("debug")("socket.io:socket");
 const { BroadcastOperator, NO_ROOMS, sendTo } = require("./broadcast-operator");
+const { Adapter } = require("../adapter/adapter");
 const { applyApart, enqueue } = require("../native/event-queue");
 const { runInTurn } = require("./middleware");
 const { PacketType, RESERVED_EVENTS, encodeText, hasBinary } = require("./packet");
 const { generateId } = require("../engine/random-id");
 const { StrictEventEmitter } = require("./typed-events");
+
+/** The method that is known to do for each of several rooms what it does for one. */
+const { addAll } = Adapter.prototype;
 
 /** With connection state recovery, the session is kept when it was not the application that ended it. */
 const RECOVERABLE_REASONS = new Set([
@@ -392,7 +396,12 @@ class Socket extends StrictEventEmitter {
     if (debug.enabled) {
       debug("joining %s", rooms);
     }
-    return this.adapter.addAll(this.id, new Set(Array.isArray(rooms) ? rooms : [rooms]));
+    const { adapter } = this;
+    if (adapter.addAll === addAll && !Array.isArray(rooms)) {
+      adapter._addTo(this.id, rooms);
+      return undefined;
+    }
+    return adapter.addAll(this.id, new Set(Array.isArray(rooms) ? rooms : [rooms]));
   }
 
   /**
@@ -403,7 +412,9 @@ class Socket extends StrictEventEmitter {
    * @returns {Promise<void>|void} a promise if the adapter takes its time
    */
   leave(room) {
-    debug("leaving %s", room);
+    if (debug.enabled) {
+      debug("leaving %s", room);
+    }
     return this.adapter.del(this.id, room);
   }
 
