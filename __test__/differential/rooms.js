@@ -250,6 +250,45 @@ module.exports = [
       await stage.until("client", "event end");
     },
   },
+  scenario("whom what is done to many sockets reaches, if it changes their rooms", (stage, { a, b, c }) => {
+    const { io } = stage;
+    const { adapter } = io.of("/");
+    const all = { a, b, c };
+    const visits = (name, rooms, change) => {
+      const visited = [];
+      adapter.apply({ rooms: new Set(rooms) }, (socket) => {
+        visited.push(...names([socket], all));
+        change(socket);
+      });
+      stage.log("server", name, visited);
+    };
+    a.join(["one", "two"]);
+    b.join("one");
+    visits("one puts out the next", ["one"], () => b.leave("one"));
+    visits("one lets in another", ["one"], () => c.join("one"));
+    visits("each leaves and comes back", ["one"], (socket) => {
+      socket.leave("one");
+      socket.join("one");
+    });
+    visits("one moves to the next room", ["one", "two"], () => b.join("two"));
+    visits("everybody is in a room", [], (socket) => socket.join("three"));
+    visits("everybody leaves", ["two", "three", "none"], (socket) => socket.leave("three"));
+  }),
+  {
+    name: "disconnecting a room whose members put out each other",
+    async run(stage) {
+      const { a, b, c } = await three(stage);
+      for (const socket of [a, b]) socket.join("r");
+      a.on("disconnect", () => {
+        c.join("r");
+        b.leave("r");
+      });
+      stage.io.in("r").disconnectSockets();
+      stage.log("server", "left", names(stage.io.of("/").sockets.values(), { a, b, c }));
+      await stage.until("a", "disconnect");
+      await stage.until("c", "disconnect");
+    },
+  },
   {
     name: "serverSideEmit without other servers",
     async run(stage) {

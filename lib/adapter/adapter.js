@@ -82,22 +82,61 @@ class Adapter extends InMemoryAdapter {
     return super.close();
   }
 
-  /** Calls back with every socket that a broadcast would be for. */
+  fetchSockets(opts) {
+    const { rooms, except } = opts;
+    if (rooms.size !== 1 || except?.size > 0 || this.apply !== apply) return super.fetchSockets(opts);
+    // nobody is in a room twice, and nothing of the application runs meanwhile
+    const sockets = [];
+    const [room] = rooms;
+    for (const id of this._index.members(room) ?? []) {
+      const socket = this.nsp.sockets.get(id);
+      if (socket !== undefined) sockets.push(socket);
+    }
+    return Promise.resolve(sockets);
+  }
+
+  /** Calls back with every socket that a broadcast would be for; callbacks may change the rooms. */
   apply(opts, callback) {
+    const { nsp, _index: index } = this;
     const { rooms } = opts;
-    const except = this._idsIn(opts.except ?? []);
-    for (const id of rooms.size === 0 ? this._index.ids() : this._idsIn(rooms)) {
-      const socket = except.has(id) ? undefined : this.nsp.sockets.get(id);
+    const except = this.computeExceptSids(opts.except);
+    if (!rooms.size) {
+      this._applyToAll(except, callback);
+      return;
+    }
+    const ids = new Set();
+    for (const room of rooms) {
+      for (const id of index.members(room) ?? []) {
+        if (ids.has(id) || except.has(id)) continue;
+        const socket = nsp.sockets.get(id);
+        if (socket === undefined) continue;
+        callback(socket);
+        ids.add(id);
+      }
+    }
+  }
+
+  _applyToAll(except, callback) {
+    const { nsp, _index: index } = this;
+    if (index.hasLoners) {
+      for (const [id, socket] of nsp.sockets) if (!except.has(id) && index.has(id)) callback(socket);
+      return;
+    }
+    for (const id of index.ids()) {
+      const socket = except.has(id) ? undefined : nsp.sockets.get(id);
       if (socket !== undefined) callback(socket);
     }
   }
 
-  /** @private */
-  _idsIn(rooms) {
+  computeExceptSids(rooms) {
     const ids = new Set();
-    for (const room of rooms) for (const id of this._index.members(room) ?? []) ids.add(id);
+    if (rooms?.size > 0) {
+      for (const room of rooms) for (const id of this._index.members(room) ?? []) ids.add(id);
+    }
     return ids;
   }
 }
+
+const { apply } = Adapter.prototype;
 
 module.exports = { Adapter };

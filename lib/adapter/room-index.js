@@ -53,7 +53,7 @@ class RoomIndex {
 
   /** Whether a socket is in any room. */
   has(id) {
-    return this._sids.has(id) || this._isLoner(id);
+    return this._isLoner(id) || this._sids.has(id);
   }
 
   /** Whether a broadcast to a room is for a socket. */
@@ -66,9 +66,14 @@ class RoomIndex {
     return this;
   }
 
+  /** Whether there are sockets of which the Maps do not have anything. */
+  get hasLoners() {
+    return this._loners !== undefined && this._loners.size !== 0;
+  }
+
   /** Ids of all sockets. @returns {Iterable<string>} */
   ids() {
-    return this._loners === undefined || this._loners.size === 0 ? this._sids.keys() : this._inOrder();
+    return this.hasLoners ? this._inOrder() : this._sids.keys();
   }
 
   /** Ids of the sockets in a room. @returns {Set<string>|string[]|undefined} */
