@@ -53,6 +53,10 @@ class Engine {
     this.said.push(`leave ${number}: ${connection}`);
   }
 
+  sendPackets(connection, [name], flags) {
+    this.said.push(`${name}${bitsOf(flags)} (alone): ${connection}`);
+  }
+
   broadcast([name], targets, except, flags) {
     const resolve = (list) =>
       new Set(
@@ -65,14 +69,17 @@ class Engine {
     const spared = resolve(except);
     const reached = [...resolve(targets)].filter((handle) => !spared.has(handle)).sort((a, b) => a - b);
     const kind = targets.some((target) => target < TARGET_CONNECTION) ? "room" : "named";
-    const bits = `${flags & VOLATILE ? " volatile" : ""}${flags & COMPRESS ? "" : " plain"}`;
-    this.said.push(`${name}${bits} (${kind}): ${reached}`);
+    this.said.push(`${name}${bitsOf(flags)} (${kind}): ${reached}`);
   }
 
   /** What was said since this was asked last. */
   take() {
     return this.said.splice(0);
   }
+}
+
+function bitsOf(flags) {
+  return `${flags & VOLATILE ? " volatile" : ""}${flags & COMPRESS ? "" : " plain"}`;
 }
 
 /** A namespace with sockets that are nothing but what an adapter looks at. */
@@ -229,7 +236,7 @@ for (const [kind, Class] of [
     const held = nsp.hold("held");
     adapter.addAll("held", new Set(["held", "room"]));
     nsp.admit(held);
-    assert.deepEqual(nsp.emit("d", ["room"]), ["join 1: 11", "d (named): 11"]);
+    assert.deepEqual(nsp.emit("d", ["room"]), ["join 1: 11", "d (alone): 11"]);
     assert.deepEqual([...adapter.rooms.get("last")].sort(), ["id 0", "last"]);
     assert.deepEqual([...adapter.sids.get("held")], ["held", "room"]);
   });
@@ -404,7 +411,7 @@ for (const [kind, Class] of [
     const nsp = new Namespace(Class);
     const sockets = nsp.crowd(10);
     sockets[0].client.conn.readyState = "closed";
-    assert.deepEqual(nsp.emit("a", [sockets[0].id, sockets[1].id]), ["a (named): 1"]);
+    assert.deepEqual(nsp.emit("a", [sockets[0].id, sockets[1].id]), ["a (alone): 1"]);
     assert.deepEqual(nsp.emit("b", ["room"]), ["room 1: 1,2,3,4,5,6,7,8,9", "b (room): 1,2,3,4,5,6,7,8,9"]);
     nsp.disconnect(sockets[0]);
     assert.deepEqual(nsp.engine.take(), []);
@@ -497,7 +504,7 @@ for (const [kind, Class] of [
     const client = nsp.open();
     client.sockets.push({ nsp: new Namespace(Class) });
     nsp.connect("one", client);
-    assert.deepEqual(nsp.emit("a"), ["a (named): 0"]);
+    assert.deepEqual(nsp.emit("a"), ["a (alone): 0"]);
     assert.deepEqual(nsp.written, []);
   });
 
@@ -509,7 +516,7 @@ for (const [kind, Class] of [
     foreign[1].client.conn._handle = undefined;
     nsp.join("room", ...foreign);
     assert.deepEqual(nsp.emit("a", ["room"]), [`room 1: ${first(10)}`, `a (room): ${first(10)}`]);
-    assert.deepEqual(nsp.emit("b", ["foreign", "id 3"]), ["b (named): 3"]);
+    assert.deepEqual(nsp.emit("b", ["foreign", "id 3"]), ["b (alone): 3"]);
     assert.deepEqual(
       nsp.written.splice(0).map(([id, name]) => `${id} ${name}`),
       ["foreign a", "strange a", "foreign b"],
@@ -549,7 +556,7 @@ for (const [kind, Class] of [
     assert.deepEqual(nsp.emit("a"), []);
     assert.equal(nsp.written.splice(0).length, 1);
     nsp.connect("ours");
-    assert.deepEqual(nsp.emit("b"), ["b (named): 0"]);
+    assert.deepEqual(nsp.emit("b"), ["b (alone): 0"]);
     assert.equal(nsp.written.splice(0).length, 1);
   });
 

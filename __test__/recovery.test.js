@@ -255,3 +255,51 @@ test("acknowledgements, volatile packets and those of other types are not rememb
     offsets,
   );
 });
+
+test("a packet is found by its offset among many, whatever the clock does", async (t) => {
+  const { adapter, emit, lose, restore, pass } = adapterWithClock(t, 600_000);
+  lose("pid");
+  const offsets = [];
+  for (let i = 0; i < 300; i++) {
+    offsets.push(emit(i));
+    if (i % 7 === 0) pass(i % 3);
+    if (i === 150) t.mock.timers.setTime(Date.now() - 20);
+  }
+  assert.equal(new Set(offsets).size, 300);
+  for (const [i, offset] of offsets.entries()) {
+    const missed = offsets.slice(i + 1).map((_, j) => i + 1 + j);
+    assert.deepEqual(await restore("pid", offset), missed);
+  }
+  for (const unknown of [
+    "",
+    "0",
+    "~",
+    `${offsets[5]}0`,
+    offsets[5].slice(0, -1),
+    undefined,
+    null,
+    5,
+    [offsets[5]],
+  ]) {
+    assert.equal(await restore("pid", unknown), null);
+  }
+  assert.equal(adapter.packets.length, 300);
+});
+
+test("an adapter that adds to the rooms of an emit changes those of that one", async (t) => {
+  const seen = [];
+  class Adding extends SessionAwareAdapter {
+    broadcast(packet, opts) {
+      if (packet.type === 2) {
+        seen.push([...opts.rooms]);
+        opts.rooms.add("more");
+      }
+      super.broadcast(packet, opts);
+    }
+  }
+  const server = await serve(t, { adapter: Adding, connectionStateRecovery: {} });
+  const { socket } = await join(server);
+  socket.emit("one");
+  socket.emit("two");
+  assert.deepEqual(seen, [[socket.id], [socket.id]]);
+});

@@ -104,7 +104,13 @@ class RoomMirror {
     if (targets.length !== 0) {
       let bits = flags?.compress === false ? 0 : COMPRESS;
       if (flags?.volatile) bits |= VOLATILE;
-      this._engine._bridge.commands.broadcast(packets, targets, except, bits);
+      const { commands } = this._engine._bridge;
+      if (targets.length === 1 && targets[0] >= TARGET_CONNECTION && except.length === 0) {
+        // the other workers need not hear of it
+        commands.sendPackets(targets[0] - TARGET_CONNECTION, packets, bits);
+      } else {
+        commands.broadcast(packets, targets, except, bits);
+      }
     }
     if (this._apart.size !== 0) this._writeApart(packets, opts);
   }

@@ -8,12 +8,26 @@ const EVENT = 2;
 /** Milliseconds between two looks at what has expired. */
 const SWEEP_INTERVAL = 60000;
 
-let lastOffset = 0;
+/** The numbers that have three digits in base 36. */
+const FIRST_NUMBER = 36 ** 2;
+const LAST_NUMBER = 36 ** 3 - 1;
 
-/** An offset that no other packet of this process has. */
+let lastTime = 0;
+let prefix = "";
+let lastNumber = LAST_NUMBER;
+
+/**
+ * An offset that no other packet of this process has: the time, and a number among those of that time. They are all of
+ * one length, so as texts they are in the order in which they were given out.
+ */
 function nextOffset() {
-  lastOffset = Math.max(lastOffset + 1, Date.now() * 1000);
-  return lastOffset.toString(36);
+  const now = Date.now();
+  if (now > lastTime || lastNumber === LAST_NUMBER) {
+    lastTime = Math.max(now, lastTime + 1);
+    prefix = lastTime.toString(36);
+    lastNumber = FIRST_NUMBER - 1;
+  }
+  return prefix + (++lastNumber).toString(36);
 }
 
 /**
@@ -49,10 +63,12 @@ class SessionAwareAdapter extends Adapter {
       this.sessions.delete(pid);
       return null;
     }
-    const last = this.packets.findIndex((packet) => packet.id === offset);
+    const { packets } = this;
+    const last = findOffset(packets, offset);
     if (last === -1) return null;
     const missedPackets = [];
-    for (const { opts, data } of this.packets.slice(last + 1)) {
+    for (let i = last + 1; i < packets.length; i++) {
+      const { opts, data } = packets[i];
       if (isFor(session.rooms, opts)) missedPackets.push(data);
     }
     return Promise.resolve({ ...session, missedPackets });
@@ -74,9 +90,21 @@ class SessionAwareAdapter extends Adapter {
     for (const [pid, session] of this.sessions) {
       if (session.disconnectedAt < threshold) this.sessions.delete(pid);
     }
-    const fresh = this.packets.findIndex((packet) => packet.emittedAt >= threshold);
-    this.packets.splice(0, fresh === -1 ? this.packets.length : fresh);
+    this.packets.splice(0, this.packets.findLastIndex(({ emittedAt }) => emittedAt < threshold) + 1);
   }
+}
+
+/** The place of the packet with an offset, in a list in the order of offsets; -1 without. */
+function findOffset(packets, offset) {
+  if (typeof offset !== "string") return -1;
+  let from = 0;
+  let to = packets.length;
+  while (from < to) {
+    const middle = (from + to) >>> 1;
+    if (packets[middle].id < offset) from = middle + 1;
+    else to = middle;
+  }
+  return packets[from]?.id === offset ? from : -1;
 }
 
 /** Whether a broadcast was meant for a socket in these rooms. */

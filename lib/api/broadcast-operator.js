@@ -310,11 +310,21 @@ class RemoteSocket {
  * @param {object} flags
  */
 function sendTo(adapter, packet, rooms, except, flags) {
-  if (adapter.broadcast !== broadcast && adapter.broadcast !== broadcastAndRemember) {
+  if (mayAddRooms(adapter)) {
     rooms = openTo(rooms);
     except = openTo(except);
   }
   adapter.broadcast(packet, { rooms, except, flags });
+}
+
+/**
+ * Whether an adapter may add to the rooms of what it broadcasts.
+ *
+ * @param {import("../adapter/adapter").Adapter} adapter
+ * @returns {boolean}
+ */
+function mayAddRooms(adapter) {
+  return adapter.broadcast !== broadcast && adapter.broadcast !== broadcastAndRemember;
 }
 
 /**
@@ -335,7 +345,7 @@ function settleWithResponses(resolve, reject) {
   };
 }
 
-module.exports = { BroadcastOperator, RemoteSocket, NO_ROOMS, sendTo, settleWithResponses };
+module.exports = { BroadcastOperator, RemoteSocket, NO_ROOMS, mayAddRooms, sendTo, settleWithResponses };
 
 /** What an adapter's methods take as options. */
 function targets(operator) {

@@ -1,7 +1,7 @@
 "use strict";
 
 const debug = require("debug")("socket.io:socket");
-const { BroadcastOperator, NO_ROOMS, sendTo } = require("./broadcast-operator");
+const { BroadcastOperator, NO_ROOMS, mayAddRooms, sendTo } = require("./broadcast-operator");
 const { Adapter } = require("../adapter/adapter");
 const { applyApart, enqueue } = require("../native/event-queue");
 const { runInTurn } = require("./middleware");
@@ -110,6 +110,7 @@ class Socket extends StrictEventEmitter {
     this._acks = undefined;
     this._fns = undefined;
     this._flags = undefined;
+    this._ownRoom = undefined;
     this._anyListeners = undefined;
     this._anyOutgoingListeners = undefined;
     Object.defineProperty(this, "handshake", HANDSHAKE);
@@ -254,7 +255,7 @@ class Socket extends StrictEventEmitter {
     this._flags = undefined;
     if (nsp.server.opts.connectionStateRecovery) {
       // only what passes through the adapter is remembered, and sent again upon recovery
-      sendTo(this.adapter, eventPacket(data, id), new Set([this.id]), NO_ROOMS, flags ?? {});
+      sendTo(this.adapter, eventPacket(data, id), this._roomOfItsOwn(), NO_ROOMS, flags ?? {});
     } else if (this._canWriteDirectly() && this._hasNoOutgoingListeners() && !hasBinary(data)) {
       this.client._send(encodeText(PacketType.EVENT, nsp.name, id, data), flags);
     } else {
@@ -922,6 +923,17 @@ class Socket extends StrictEventEmitter {
     const flags = this._flags ?? {};
     this._flags = undefined;
     return flags;
+  }
+
+  /** A Set of the id, which many packets that are remembered can share. @private */
+  _roomOfItsOwn() {
+    if (mayAddRooms(this.adapter)) {
+      return new Set([this.id]);
+    }
+    if (this._ownRoom?.has(this.id) !== true) {
+      this._ownRoom = new Set([this.id]);
+    }
+    return this._ownRoom;
   }
 
   /** @private */
