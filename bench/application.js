@@ -5,6 +5,8 @@ module.exports = function application(io) {
   io.on("connection", (socket) => {
     socket.on("echo", (data) => socket.emit("echo", data));
     socket.on("echo-binary", (data) => socket.emit("echo-binary", data));
+    socket.on("store", (data, reply) => reply(data.length));
+    socket.on("fetch", (size, reply) => reply(attachmentOf(size)));
     socket.on("ack", (data, reply) => reply(data));
     socket.on("broadcast", (data) => io.emit("news", data));
     socket.on("broadcast-except", (data) => io.except("muted").emit("news", data));
@@ -19,3 +21,12 @@ module.exports = function application(io) {
     });
   });
 };
+
+let attachment = Buffer.alloc(0);
+
+function attachmentOf(size) {
+  if (attachment.length !== size) {
+    attachment = Buffer.alloc(size, "attachment");
+  }
+  return attachment;
+}

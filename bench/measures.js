@@ -16,6 +16,10 @@ const measures = {
   memoryPerConnection: { label: "memory each", unit: "KiB", moreIsBetter: false },
   cpuPerEcho: { label: "CPU an echo", unit: "µs", moreIsBetter: false },
   cpuPerDelivery: { label: "CPU a delivery", unit: "µs", moreIsBetter: false },
+  rateToServer: { label: "to the server", unit: "MB/s", moreIsBetter: true },
+  rateToClient: { label: "to the client", unit: "MB/s", moreIsBetter: true },
+  cpuToServer: { label: "CPU a MB to it", unit: "µs", moreIsBetter: false },
+  cpuToClient: { label: "CPU a MB from it", unit: "µs", moreIsBetter: false },
 };
 
 function median(values) {

@@ -12,7 +12,7 @@
  * @property {string[]} measures of ./measures.js
  * @property {object} [server] the environment of the server
  * @property {number} [nodes] how many servers there are, joined by Redis
- * @property {"stock-client" | "road-client" | "request-client"} [driver] in place of the load generator
+ * @property {"stock-client" | "road-client" | "request-client" | "attachment-client"} [driver] in place of the load generator
  * @property {number} [leastSecs] what a run, or each stage of one, takes at least, whatever is asked for
  * @property {number} [mostSecs] what it takes at most
  * @property {boolean} [quick] whether --quick has it
@@ -25,6 +25,7 @@ const FRAMES = [...SOCKET_IO, "ws", "floor"];
 const LOAD = ["operationsPerSecond", "cpuPerOperation", "mainThreadPerOperation", "p50", "p99"];
 const COST = ["cpuPerOperation", "mainThreadPerOperation"];
 const MEMORY = ["memoryPerConnection"];
+const RATES = ["rateToServer", "rateToClient", "cpuToServer", "cpuToClient"];
 const ROAD = ["cpuPerConnect", "memoryPerConnection", "cpuPerEcho", "cpuPerDelivery"];
 
 /** @type {Scenario[]} */
@@ -101,6 +102,8 @@ const scenarios = [
     peers: FRAMES,
     measures: LOAD,
   },
+  attachment("attachment of 40 MB over WebSocket", { transports: "websocket" }),
+  attachment("attachment of 40 MB, polling", { transports: "polling" }),
   broadcast("broadcast to 100 × 1", { clients: 100, inflight: 1 }),
   {
     ...broadcast("broadcast to 1,000 × 2", { clients: 1000, inflight: 2 }),
@@ -206,6 +209,18 @@ function echo(name, load) {
     load: { scenario: "echo", ...load },
     peers: FRAMES,
     measures: LOAD,
+  };
+}
+
+/** One stock client, and the peer that can be told to take as much. Over polling, it takes seconds for one. */
+function attachment(name, load) {
+  return {
+    name,
+    driver: "attachment-client",
+    load: { size: 40e6, ...load },
+    server: { MAX_MESSAGE: "100000000" },
+    peers: ["socket.io"],
+    measures: RATES,
   };
 }
 

@@ -3,6 +3,7 @@
 // `node --expose-gc server.js PACKAGE`: the application on stock, or on this package. In its environment:
 //   TLS=1            over TLS
 //   MIDDLEWARE=1     with allowRequest and a middleware on the engine
+//   MAX_MESSAGE=N    bytes that a message of a client may have
 //   REDIS_KEY        servers with the same one are nodes of one cluster
 
 const http = require("node:http");
@@ -11,12 +12,13 @@ const { selfSigned } = require("../__test__/support/certificate");
 const application = require("./application");
 const { Server } = require(process.argv[2]);
 
-const { DEFLATE, MIDDLEWARE, PING_INTERVAL, REDIS_KEY, TLS } = process.env;
+const { DEFLATE, MAX_MESSAGE, MIDDLEWARE, PING_INTERVAL, REDIS_KEY, TLS } = process.env;
 
 const httpServer = TLS ? https.createServer(selfSigned(), onRequest) : http.createServer(onRequest);
 const io = new Server(httpServer, {
   pingInterval: Number(PING_INTERVAL),
   pingTimeout: 60000,
+  maxHttpBufferSize: Number(MAX_MESSAGE) || undefined,
   perMessageDeflate: DEFLATE === "1",
   serveClient: false,
   adapter: REDIS_KEY && redisAdapter(REDIS_KEY),

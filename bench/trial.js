@@ -12,7 +12,7 @@ const START_LIMIT = 20_000;
 const RUN_LIMIT = 120_000;
 
 /** The environment of a server of which a scenario asks for nothing else. */
-const PLAIN = { PING_INTERVAL: "25000", DEFLATE: "", MIDDLEWARE: "", MODE: "", TLS: "" };
+const PLAIN = { PING_INTERVAL: "25000", DEFLATE: "", MAX_MESSAGE: "", MIDDLEWARE: "", MODE: "", TLS: "" };
 
 /** An error of Node is in the first lines of what it says. */
 const MAX_LINES = 10;
