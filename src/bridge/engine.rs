@@ -1,6 +1,5 @@
 //! The class that JavaScript talks to.
 
-use std::collections::HashMap;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,6 +10,7 @@ use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi::{Env, Error, JsString, Result};
 use napi_derive::napi;
 
+use super::copies::Copies;
 use crate::panics::panic_point;
 use crate::protocol::engine_io::packet::{Handshake, Type};
 use crate::protocol::engine_io::Protocol;
@@ -144,6 +144,7 @@ pub struct NativeEngine {
     road: Arc<Road>,
     deflate_level: u8,
     deflate_threshold: u32,
+    copies: Copies,
     /// The batch that is being handed to JavaScript, and whether the workers may read again because of it.
     batch: Option<(EventBatch, bool)>,
     buffers: Vec<Vec<u8>>,
@@ -187,6 +188,7 @@ impl NativeEngine {
             road,
             deflate_level: deflate.level.map_or(DEFLATE_LEVEL, |level| level.min(9) as u8),
             deflate_threshold: deflate.threshold.max(0.0) as u32,
+            copies: Copies::default(),
             batch: None,
             buffers: Vec::new(),
         })
@@ -210,7 +212,7 @@ impl NativeEngine {
     ) -> Result<()> {
         let make = || {
             panic_point!("submit");
-            let buffers = copies(&buffers.unwrap_or_default());
+            let buffers = self.copies.of(&buffers.unwrap_or_default());
             let (words, rest) = words.split_at(words.len().min(count as usize));
             Arc::new(OpBatch::new(words, text, &buffers, &rest[..rest.len().min(places as usize)]))
         };
@@ -681,19 +683,6 @@ impl NativeEngine {
 /// Does something that can be repeated, and once more if it panics.
 fn twice<T>(mut work: impl FnMut() -> T) -> T {
     catch_unwind(AssertUnwindSafe(&mut work)).unwrap_or_else(|_| work())
-}
-
-/// Copies of buffers; those that are the same memory share one.
-fn copies(buffers: &[BufferSlice<'_>]) -> Vec<Bytes> {
-    if let [only] = buffers {
-        return vec![Bytes::copy_from_slice(only)];
-    }
-    let mut known = HashMap::new();
-    let copy = |buffer: &BufferSlice<'_>| {
-        let memory = (buffer.as_ptr(), buffer.len());
-        known.entry(memory).or_insert_with(|| Bytes::copy_from_slice(buffer)).clone()
-    };
-    buffers.iter().map(copy).collect()
 }
 
 /// A message in the form in which it waits for a transport.

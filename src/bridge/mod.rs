@@ -1,6 +1,7 @@
 //! Everything that N-API sees.
 
 pub mod codes;
+mod copies;
 pub mod engine;
 #[cfg(unix)]
 pub mod tls;
