@@ -50,6 +50,14 @@ impl Answer {
         true
     }
 
+    /// Gives back what was written if that is at least half: what is moved is less than that.
+    fn forget_written(&mut self) {
+        if self.written >= self.bytes.len() / 2 {
+            self.bytes.drain(..std::mem::take(&mut self.written));
+            self.bytes.shrink_to(2 * self.bytes.len());
+        }
+    }
+
     /// Writes as much as there is room for, and time.
     pub fn write(&mut self, fd: &Wire, work: &mut Work) -> Result<Progress> {
         loop {
@@ -58,7 +66,7 @@ impl Answer {
                 match fd.write(&[IoSlice::new(&self.bytes[self.written..])]) {
                     Ok(count) => self.written += count,
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                        self.bytes.drain(..std::mem::take(&mut self.written));
+                        self.forget_written();
                         return Ok(Progress::NoRoom);
                     }
                     Err(error) if error.kind() == ErrorKind::Interrupted => {}
