@@ -199,6 +199,20 @@ impl FdStream {
         socket.read(buffer)
     }
 
+    /// Reads what is there onto the end of `buffer`, which has room for `most` bytes; 0 means that the peer has finished.
+    ///
+    /// # Errors
+    /// As for `read`.
+    pub fn read_onto(&self, buffer: &mut Vec<u8>, most: usize) -> io::Result<usize> {
+        let room = buffer.spare_capacity_mut();
+        let end = most.min(room.len());
+        let length = self.io.get_ref().recv(&mut room[..end])?;
+        let end = buffer.len() + length;
+        // SAFETY: the kernel has written this many bytes behind those that there were.
+        unsafe { buffer.set_len(end) };
+        Ok(length)
+    }
+
     /// Reads what is there and leaves it there; 0 means that the peer has finished.
     ///
     /// # Errors
@@ -327,6 +341,32 @@ mod tests {
             assert_eq!(read_all(server.as_raw_fd()).unwrap(), expected);
         }
         assert_eq!(server.read(&mut [0; 1]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    }
+
+    #[tokio::test]
+    async fn what_is_read_onto_a_buffer_stands_behind_what_was_there() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        server.set_nonblocking(true).unwrap();
+        let stream = FdStream::register(server.into()).unwrap();
+        client.write_all(b"hello").unwrap();
+        let mut buffer = Vec::with_capacity(8);
+        buffer.extend_from_slice(b"so ");
+        drop(stream.readable().await.unwrap());
+        assert_eq!(stream.read_onto(&mut buffer, 2).unwrap(), 2);
+        assert_eq!(buffer, b"so he");
+        // no more than there is room for
+        assert_eq!(stream.read_onto(&mut buffer, 1000).unwrap(), 3);
+        assert_eq!(buffer, b"so hello");
+        let mut buffer = Vec::with_capacity(8);
+        assert_eq!(stream.read_onto(&mut buffer, 8).unwrap_err().kind(), ErrorKind::WouldBlock);
+        drop(client);
+        drop(stream.readable().await.unwrap());
+        while matches!(stream.read_onto(&mut buffer, 8), Err(error) if error.kind() == ErrorKind::WouldBlock)
+        {
+        }
+        assert!(buffer.is_empty());
     }
 
     #[test]

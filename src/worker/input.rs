@@ -15,14 +15,16 @@ use crate::protocol::error::{Ending, Violation};
 use crate::protocol::ids::{ConnectionId, StreamId};
 use crate::protocol::polling::Waiter;
 use crate::protocol::session::{ProbeStep, State, Verdict};
-use crate::protocol::websocket::frame::{self, Flow, Incoming};
+use crate::protocol::websocket::frame::{self, Flow, FrameReader, Incoming};
 
 #[cfg(unix)]
 use {
     super::recovery::{take_turn, Subject},
     super::stream::Stream,
+    super::websocket::WebSocket,
     super::Shared,
     super::wire::{Got, Wire},
+    crate::os::memory,
     std::future::poll_fn,
     std::io::ErrorKind,
     std::rc::Rc,
@@ -33,6 +35,10 @@ use {
 /// Reads that one WebSocket may make in a turn.
 #[cfg(unix)]
 const READS_PER_TURN: usize = 4;
+
+/// Bytes that one of them puts into a large message.
+#[cfg(unix)]
+const PLACED_PER_READ: usize = 256 << 10;
 
 /// How a turn of reading ended.
 #[cfg(unix)]
@@ -107,18 +113,29 @@ impl Worker {
             if reads > 0 && self.work.is_spent() {
                 break;
             }
-            let Some(Stream::Fd(fd)) = self.websocket(id).map(|websocket| &websocket.stream) else {
+            let Some(WebSocket { stream: Stream::Fd(fd), reader, .. }) = self.websocket(id) else {
                 outcome = Read::Gone;
                 break;
             };
-            match fd.read(&mut buffer) {
+            let (read, is_placed) = match reader.gap(buffer.len()) {
+                Some((message, missing)) => {
+                    memory::expect_much(message);
+                    (fd.read_onto(message, missing.min(PLACED_PER_READ)), true)
+                }
+                None => (fd.read(&mut buffer), false),
+            };
+            match read {
                 Ok(Got { length: 0, .. }) => {
                     self.on_end_of_stream(id);
                     outcome = Read::Gone;
                     break;
                 }
                 Ok(Got { length, is_all }) => {
-                    self.on_bytes(id, &mut buffer[..length]);
+                    if is_placed {
+                        self.on_placed(id, length);
+                    } else {
+                        self.on_bytes(id, &mut buffer[..length]);
+                    }
                     // the kernel's buffer was empty, and new bytes raise a new edge
                     if is_all {
                         outcome = Read::Drained;
@@ -151,6 +168,21 @@ impl Worker {
         }
         let mut reader = mem::take(&mut websocket.reader);
         let result = reader.feed(bytes, max_payload, |incoming| self.on_incoming(id, incoming));
+        self.after_bytes(id, reader, result);
+    }
+
+    /// Bytes of a WebSocket that are where its reader wanted them.
+    #[cfg(unix)]
+    fn on_placed(&mut self, id: StreamId, length: usize) {
+        panic_point!("bytes");
+        let max_payload = self.options.max_payload;
+        let Some(websocket) = self.websocket(id) else { return };
+        let mut reader = mem::take(&mut websocket.reader);
+        let result = reader.filled(length, max_payload, |incoming| self.on_incoming(id, incoming));
+        self.after_bytes(id, reader, result);
+    }
+
+    fn after_bytes(&mut self, id: StreamId, reader: FrameReader, result: Result<(), Violation>) {
         if let Some(websocket) = self.websocket(id) {
             websocket.reader = reader;
         }

@@ -76,8 +76,8 @@ use table::Table;
 use websocket::WebSocket;
 use work::Work;
 
-/// Bytes that one read takes from a WebSocket at the most.
-pub const READ_BUFFER: usize = 64 << 10;
+/// Bytes that one read takes from a WebSocket at the most: a message of 64 KiB, and what comes with it.
+pub const READ_BUFFER: usize = 80 << 10;
 
 /// Commands that one turn takes from the queue at the most, so that WebSockets get their turn too.
 const COMMANDS_PER_TURN: usize = 64;

@@ -156,9 +156,9 @@ impl Layer {
     }
 
     /// Reads what has come, once. Appends it to `scratch.plain`. Returns what `read` does of the encrypted bytes.
-    fn pull(&mut self, fd: &FdStream, most: usize, scratch: &mut Scratch) -> io::Result<Got> {
-        let room = most.min(scratch.incoming.len());
-        let length = fd.read(&mut scratch.incoming[..room])?;
+    fn pull(&mut self, fd: &FdStream, scratch: &mut Scratch) -> io::Result<Got> {
+        let room = scratch.incoming.len();
+        let length = fd.read(&mut scratch.incoming)?;
         if length > 0 {
             let result =
                 self.session.receive(&mut scratch.incoming[..length], &mut scratch.plain, &mut scratch.out);
@@ -176,7 +176,7 @@ impl Layer {
             std::mem::swap(&mut scratch.plain, &mut self.plain);
             let mut result = Ok(());
             while scratch.plain.len() < enough && self.failure.is_none() && !self.session.is_ended() {
-                match self.pull(fd, READ_BUFFER, scratch) {
+                match self.pull(fd, scratch) {
                     Ok(Got { length: 0, .. }) => {
                         result = Err(ErrorKind::UnexpectedEof.into());
                         break;
@@ -211,10 +211,11 @@ impl Layer {
         }
     }
 
-    fn read(&mut self, fd: &FdStream, buffer: &mut [u8]) -> io::Result<Got> {
+    /// Reads what is there, as far as there is room, and hands it to `put`.
+    fn read(&mut self, fd: &FdStream, room: usize, put: impl FnOnce(&[u8])) -> io::Result<Got> {
         if !self.plain.is_empty() {
-            let length = self.plain.len().min(buffer.len());
-            buffer[..length].copy_from_slice(&self.plain[..length]);
+            let length = self.plain.len().min(room);
+            put(&self.plain[..length]);
             self.consume(length);
             return Ok(Got { length, is_all: false });
         }
@@ -222,10 +223,10 @@ impl Layer {
             if self.failure.is_some() || self.session.is_ended() {
                 return self.outcome(Ok(())).map(|length| Got { length, is_all: true });
             }
-            let got = self.pull(fd, buffer.len(), scratch)?;
-            let length = scratch.plain.len().min(buffer.len());
+            let got = self.pull(fd, scratch)?;
+            let length = scratch.plain.len().min(room);
             if length > 0 {
-                buffer[..length].copy_from_slice(&scratch.plain[..length]);
+                put(&scratch.plain[..length]);
                 self.plain.extend_from_slice(&scratch.plain[length..]);
                 let is_over = self.failure.is_some() || self.session.is_ended();
                 return Ok(Got { length, is_all: got.is_all && self.plain.is_empty() && !is_over });
@@ -353,10 +354,22 @@ impl Wire {
     /// `WouldBlock` when there is nothing, `InvalidData` when it cannot be decrypted, or what the kernel reports.
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<Got> {
         if let Some(layer) = self.layer.borrow_mut().as_mut() {
-            return layer.read(&self.fd, buffer);
+            return layer.read(&self.fd, buffer.len(), |bytes| buffer[..bytes.len()].copy_from_slice(bytes));
         }
         let length = self.fd.read(buffer)?;
         Ok(Got { length, is_all: length < buffer.len() })
+    }
+
+    /// Reads what is there onto the end of `buffer`, `most` bytes at the most.
+    ///
+    /// # Errors
+    /// As for `read`.
+    pub fn read_onto(&self, buffer: &mut Vec<u8>, most: usize) -> io::Result<Got> {
+        if let Some(layer) = self.layer.borrow_mut().as_mut() {
+            return layer.read(&self.fd, most, |bytes| buffer.extend_from_slice(bytes));
+        }
+        let length = self.fd.read_onto(buffer, most)?;
+        Ok(Got { length, is_all: length < most })
     }
 
     /// Reads what is there and leaves it there; 0 means that the peer has finished.

@@ -101,20 +101,34 @@ struct Arriving {
 impl Assembly {
     /// Takes what `input` has of the frame that is arriving, and returns the rest and whether this ends the message.
     fn arrive<'i>(&mut self, input: &'i mut [u8]) -> (&'i mut [u8], bool) {
-        let Some(frame) = self.arriving.as_mut() else { return (input, false) };
-        let length = frame.missing.min(input.len());
-        if self.payload.capacity() - self.payload.len() < length {
-            let room = frame.missing.min(self.payload.len().max(ROOM_AT_FIRST)).max(length);
-            if frame.is_final {
-                self.payload.reserve_exact(room);
-            } else {
-                // exact room for each of many fragments would mean to copy what there is that often
-                self.payload.reserve(room);
-            }
-        }
-        let (bytes, rest) = input.split_at_mut(length);
-        unmask(bytes, frame.mask);
+        let Some(frame) = self.arriving.as_ref() else { return (input, false) };
+        let (bytes, rest) = input.split_at_mut(frame.missing.min(input.len()));
+        self.make_room(bytes.len());
         self.payload.extend_from_slice(bytes);
+        (rest, self.arrived(bytes.len()))
+    }
+
+    /// Makes room for bytes of the frame that is arriving, and for some that have not arrived, but not for more than there
+    /// are.
+    fn make_room(&mut self, length: usize) {
+        let Some(frame) = self.arriving.as_ref() else { return };
+        if self.payload.capacity() - self.payload.len() >= length {
+            return;
+        }
+        let room = frame.missing.min(self.payload.len().max(ROOM_AT_FIRST)).max(length);
+        if frame.is_final {
+            self.payload.reserve_exact(room);
+        } else {
+            // exact room for each of many fragments would mean to copy what there is that often
+            self.payload.reserve(room);
+        }
+    }
+
+    /// The last so many bytes are of the frame that is arriving. Returns whether they end the message.
+    fn arrived(&mut self, length: usize) -> bool {
+        let Some(frame) = self.arriving.as_mut() else { return false };
+        let start = self.payload.len() - length;
+        unmask(&mut self.payload[start..], frame.mask);
         frame.mask.rotate_left(length % 4);
         frame.missing -= length;
         let is_complete = frame.missing == 0;
@@ -122,7 +136,38 @@ impl Assembly {
         if is_complete {
             self.arriving = None;
         }
-        (rest, is_final)
+        is_final
+    }
+}
+
+impl FrameReader {
+    /// Where the client's next bytes belong, and how many of them, if these are at least `least`: those of a large frame. They
+    /// can be put there right away, in place of being fed; `filled` has to be called then.
+    pub fn gap(&mut self, least: usize) -> Option<(&mut Vec<u8>, usize)> {
+        let assembly = self.assembly.as_mut()?;
+        let missing = assembly.arriving.as_ref()?.missing;
+        if missing < least {
+            return None;
+        }
+        assembly.make_room(least);
+        let most = missing.min(assembly.payload.capacity() - assembly.payload.len());
+        Some((&mut assembly.payload, most))
+    }
+
+    /// So many bytes have been put into the gap.
+    ///
+    /// # Errors
+    /// As for `feed`.
+    pub fn filled(
+        &mut self,
+        length: usize,
+        max_payload: usize,
+        mut deliver: impl FnMut(Incoming<'_>) -> Flow,
+    ) -> Result<(), Violation> {
+        if self.assembly.as_mut().is_some_and(|assembly| assembly.arrived(length)) {
+            self.finish(max_payload, &mut deliver)?;
+        }
+        Ok(())
     }
 }
 
@@ -546,6 +591,65 @@ mod tests {
             assert!(seen[0].1);
             assert_eq!(seen[0].0.capacity(), 65_536);
         }
+    }
+
+    /// The same, but for what can be put where it belongs right away.
+    fn read_binary_placed(mut bytes: &[u8], step: usize) -> (Vec<(Vec<u8>, bool)>, FrameReader) {
+        let (mut reader, mut seen, mut placed) = (FrameReader::default(), Vec::new(), 0);
+        while !bytes.is_empty() {
+            let mut deliver = |incoming: Incoming<'_>| {
+                if let Incoming::Binary(data) = incoming {
+                    let is_owned = matches!(data, Cow::Owned(_));
+                    seen.push((data.into_owned(), is_owned));
+                }
+                Flow::Continue
+            };
+            let length = step.min(bytes.len());
+            if let Some((message, missing)) = reader.gap(LARGE_FRAME) {
+                let length = length.min(missing);
+                let capacity = message.capacity();
+                message.extend_from_slice(&bytes[..length]);
+                assert_eq!(message.capacity(), capacity, "there is room for all of the gap");
+                reader.filled(length, usize::MAX >> 1, &mut deliver).unwrap();
+                bytes = &bytes[length..];
+                placed += length;
+            } else {
+                reader.feed(&mut bytes[..length].to_vec(), usize::MAX >> 1, &mut deliver).unwrap();
+                bytes = &bytes[length..];
+            }
+        }
+        assert!(placed > 0);
+        (seen, reader)
+    }
+
+    #[test]
+    fn what_is_put_where_it_belongs_is_the_same_as_what_is_fed() {
+        let payload: Vec<u8> = (0..500_001u32).map(|index| (index % 251) as u8).collect();
+        let mut bytes = client_frame(0x82, &payload);
+        bytes.extend(client_frame(0x82, b"small"));
+        bytes.extend(client_frame(0x02, &payload[..300_000]));
+        bytes.extend(client_frame(0x89, b"ping"));
+        bytes.extend(client_frame(0x80, &payload[300_000..]));
+        bytes.extend(client_frame(0x82, b"last"));
+        for step in [7001, 65_536, 100_003, 300_000] {
+            let (seen, reader) = read_binary_placed(&bytes, step);
+            let expected = [&payload[..], b"small", &payload, b"last"];
+            assert!(seen.iter().map(|(data, _)| &data[..]).eq(expected), "in steps of {step}");
+            assert!(reader.assembly.is_none() && reader.partial.is_empty());
+            // a message that is owned need not be copied
+            assert!(seen[0].1 && seen[2].1);
+        }
+    }
+
+    #[test]
+    fn a_gap_is_as_large_as_what_has_arrived() {
+        let frame = client_frame(0x82, &[1; 10_000_000]);
+        let mut reader = FrameReader::default();
+        assert!(reader.gap(1).is_none());
+        reader.feed(&mut frame[..5000].to_vec(), usize::MAX >> 1, |_| Flow::Continue).unwrap();
+        let (message, missing) = reader.gap(LARGE_FRAME).unwrap();
+        assert!(message.capacity() <= ROOM_AT_FIRST + 5000 && missing <= ROOM_AT_FIRST);
+        assert!(reader.gap(10_000_000).is_none());
     }
 
     #[test]
