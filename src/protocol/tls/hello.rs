@@ -6,6 +6,9 @@ pub const LONGEST: usize = 16 << 10;
 /// Type of the records that carry handshake messages (RFC 8446 section 5.1).
 const HANDSHAKE: u8 = 22;
 
+/// The first byte of the version that records have, whatever is spoken (RFC 8446 section 5.1).
+const MAJOR_VERSION: u8 = 3;
+
 /// Type of the message (RFC 8446 section 4).
 const CLIENT_HELLO: u8 = 1;
 
@@ -110,8 +113,19 @@ pub fn read(bytes: &[u8]) -> Reading {
 /// The body of the handshake message that a connection begins with, which may be spread over several records.
 fn message(bytes: &[u8]) -> Result<Vec<u8>, Reading> {
     let mut message = Vec::new();
-    let mut rest = Reader(bytes);
+    let mut rest = bytes;
     loop {
+        let is_ours = |at: usize, value: u8| rest.get(at).is_none_or(|&it| it == value);
+        if !is_ours(0, HANDSHAKE) || !is_ours(1, MAJOR_VERSION) || bytes.len() > LONGEST {
+            return Err(Reading::Other);
+        }
+        let Some(&[_, _, _, high, low]) = rest.get(..RECORD_HEAD) else { return Err(Reading::Incomplete) };
+        let length = usize::from(high) << 8 | usize::from(low);
+        if length == 0 || length > LONGEST {
+            return Err(Reading::Other);
+        }
+        let record = &rest[RECORD_HEAD..];
+        message.extend_from_slice(&record[..length.min(record.len())]);
         match message[..] {
             [kind, ..] if kind != CLIENT_HELLO => return Err(Reading::Other),
             [_, high, middle, low, ..] => {
@@ -120,34 +134,15 @@ fn message(bytes: &[u8]) -> Result<Vec<u8>, Reading> {
                     return Err(Reading::Other);
                 }
                 if message.len() == length {
-                    // early data, which is ignored, may follow; nothing else may
+                    // early data, which is ignored, may follow
                     message.drain(..4);
                     return Ok(message);
                 }
             }
             _ => {}
         }
-        let head = rest.0.get(..RECORD_HEAD);
-        if rest.0.first().is_some_and(|&kind| kind != HANDSHAKE)
-            || rest.0.get(1).is_some_and(|&major| major != 3)
-            || bytes.len() > LONGEST
-        {
-            return Err(Reading::Other);
-        }
-        let Some(&[_, _, _, high, low]) = head else { return Err(Reading::Incomplete) };
-        let length = usize::from(high) << 8 | usize::from(low);
-        if length == 0 || length > LONGEST {
-            return Err(Reading::Other);
-        }
-        let part = &rest.0[RECORD_HEAD..];
-        message.extend_from_slice(&part[..length.min(part.len())]);
-        if part.len() < length {
-            return match message.first() {
-                Some(&kind) if kind != CLIENT_HELLO => Err(Reading::Other),
-                _ => Err(Reading::Incomplete),
-            };
-        }
-        rest = Reader(&part[length..]);
+        let Some(next) = record.get(length..) else { return Err(Reading::Incomplete) };
+        rest = next;
     }
 }
 
