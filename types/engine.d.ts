@@ -56,6 +56,14 @@ export interface ServerOptions {
   workers?: number;
 
   /**
+   * Whether the native threads speak TLS with the clients of an `https.Server`, where its options and what a client offers
+   * are of the ordinary kind; others are left to Node. `io.engine.tlsRoads()` tells which were, and why.
+   *
+   * @default true
+   */
+  nativeTls?: boolean;
+
+  /**
    * How long a client may take to answer a ping before it counts as gone, in milliseconds.
    *
    * @default 20000
@@ -372,6 +380,9 @@ export declare class Server extends EventEmitter {
    * };
    */
   generateId(req: IncomingMessage): string | PromiseLike<string>;
+
+  /** Who speaks TLS with the clients: how many connections native threads have had, and how many Node, by the reason. */
+  tlsRoads(): { native: number; node: Record<string, number>; obstacle: string | undefined };
 
   /** Handles one HTTP request, for those who route requests themselves. */
   handleRequest(req: IncomingMessage, res: ServerResponse): void;

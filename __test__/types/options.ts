@@ -39,6 +39,7 @@ new Server({
 
   workers: 2,
   maxOutboundBuffer: 16e6,
+  nativeTls: false,
   pingTimeout: 10000,
   pingInterval: 5000,
   upgradeTimeout: 5000,

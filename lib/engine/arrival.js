@@ -46,7 +46,7 @@ const MOST = { bytes: codes.requests.LONGEST_REQUEST, headers: codes.requests.MO
  */
 function watchArrivals(server, httpServer, path) {
   // where TLS is Node's, so are the connections
-  if (isTlsServer(httpServer) && (server.opts.nativeTls === false || TlsTerms === undefined)) return undefined;
+  if (isTlsServer(httpServer) && (!server.opts.nativeTls || TlsTerms === undefined)) return undefined;
   const keeper = new Arrivals(server, httpServer, path);
   const entrance = openEntrance(httpServer, keeper);
   if (entrance === undefined) return undefined;
@@ -182,6 +182,12 @@ class Arrivals {
     roads("TLS with a client is left to Node, because %s", why);
   }
 
+  /** A connection over TLS is a worker's. */
+  onSecured() {
+    this.tlsRoads.native++;
+    roads("TLS with a client is spoken by a worker");
+  }
+
   /**
    * A request has come to the HTTP server. If its connection is one over which clients poll, the next may be a worker's.
    * @param {IncomingMessage} req
@@ -282,7 +288,7 @@ class Arrival extends Stream {
   factsOf(word, host) {
     if (this._facts === undefined) {
       this._facts = new TlsFacts(word, host, this.arrivals.tls.certificate);
-      this.arrivals.tlsRoads.native++;
+      this.arrivals.onSecured();
     }
     return this._facts;
   }

@@ -35,6 +35,7 @@ const DEFAULTS = {
   httpCompression: { threshold: 1024 },
   cors: false,
   allowEIO3: false,
+  nativeTls: true,
 };
 
 const COOKIE_DEFAULTS = { name: "io", path: "/", httpOnly: true, sameSite: "lax" };
@@ -109,6 +110,7 @@ class Server extends EventEmitter {
       if (typeof cors !== "function" && typeof cors.origin !== "function")
         this._plainCors = this.middlewares[0];
     }
+    this.opts.nativeTls ??= DEFAULTS.nativeTls;
     for (const name of NUMBERS) this.opts[name] = numberOf(this.opts, name);
     const { pingInterval, pingTimeout, upgradeTimeout, maxHttpBufferSize } = this.opts;
     const limits = JSON.stringify({ pingInterval, pingTimeout, maxPayload: maxHttpBufferSize });
@@ -190,6 +192,25 @@ class Server extends EventEmitter {
    */
   generateId(_req) {
     return makeId();
+  }
+
+  /**
+   * Who speaks TLS with the clients of the servers that this is attached to.
+   * @returns {{ native: number, node: Object<string, number>, obstacle: string|undefined }} how many connections the workers
+   *   have had so far; how many were left to Node, by what that was because of; and why all of them are now, if they are
+   */
+  tlsRoads() {
+    const keepers = this._road.keepers.filter(({ tls }) => tls !== undefined);
+    const node = {};
+    let native = 0;
+    for (const { tlsRoads } of keepers) {
+      native += tlsRoads.native;
+      for (const why in tlsRoads.node) node[why] = (node[why] ?? 0) + tlsRoads.node[why];
+    }
+    const obstacle = this.opts.nativeTls
+      ? keepers.map(({ tls }) => tls.why()).find((why) => why !== undefined)
+      : "the option nativeTls turns it off";
+    return { native, node, obstacle };
   }
 
   /**

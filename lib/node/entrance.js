@@ -103,9 +103,9 @@ function precede(httpServer, name, act) {
   Object.defineProperty(httpServer, name, {
     configurable: true,
     writable: true,
-    value() {
+    value(...args) {
       act();
-      return method.call(this);
+      return method.apply(this, args);
     },
   });
 }
@@ -151,4 +151,4 @@ function isShort(limit) {
   return limit > 0 && limit < SHORTEST_LIMIT;
 }
 
-module.exports = { isIndifferent, keepAliveOf, openEntrance };
+module.exports = { isIndifferent, keepAliveOf, openEntrance, precede };

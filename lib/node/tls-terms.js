@@ -6,6 +6,7 @@
 
 const { X509Certificate, createPrivateKey, getFips } = require("crypto");
 const tls = require("tls");
+const { precede } = require("./entrance");
 const { symbolOf } = require("./internals");
 
 /** Cipher suites by OpenSSL's names; what is not here is not to be had of the workers. */
@@ -78,11 +79,9 @@ class TlsTermsOf {
     /** Whether the application has asked for the keys of tickets, which workers do not have. */
     this._hasTicketKeys = false;
     this._certificate = undefined;
-  }
-
-  /** The keys of tickets are somebody's business. */
-  onTicketKeys() {
-    this._hasTicketKeys = true;
+    for (const name of ["getTicketKeys", "setTicketKeys"]) {
+      precede(httpServer, name, () => (this._hasTicketKeys = true));
+    }
   }
 
   /**
@@ -145,9 +144,11 @@ class TlsTermsOf {
 function findObstacle(httpServer) {
   const { env, execArgv } = process;
   if (httpServer._sharedCreds === undefined) return "there is no certificate";
-  if (!/^3\./.test(process.versions.openssl)) return "the runtime has another OpenSSL than ours is compared with";
+  if (!/^3\./.test(process.versions.openssl))
+    return "the runtime has another OpenSSL than ours is compared with";
   if (getFips() !== 0) return "the runtime keeps to FIPS 140";
-  if (env.OPENSSL_CONF || execArgv.some((it) => it.startsWith("--openssl"))) return "OpenSSL has a configuration";
+  if (env.OPENSSL_CONF || execArgv.some((it) => it.startsWith("--openssl")))
+    return "OpenSSL has a configuration";
   const option = UNKNOWN.find((name) => Boolean(httpServer[name]));
   if (option !== undefined) return `the server has the option ${option}`;
   for (const name of UNKNOWN_SYMBOLS) {
