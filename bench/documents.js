@@ -33,6 +33,11 @@ const OF_REQUESTS = [
     "requests of the application, a connection each",
   ],
   ["request of the application, keep-alive", "requests of the application, keep-alive"],
+  [
+    "request of the application over TLS, on a connection of its own",
+    "requests of the application over TLS, a connection each",
+  ],
+  ["request of the application over TLS, keep-alive", "requests of the application over TLS, keep-alive"],
   ["round trip of a polling client, keep-alive", "polling, 50 clients"],
   ["connect of a WebSocket client", "connect storm, 3,000 clients"],
 ];

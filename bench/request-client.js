@@ -6,6 +6,7 @@
 const fs = require("node:fs");
 const { once } = require("node:events");
 const http = require("node:http");
+const https = require("node:https");
 const { parseArgs } = require("node:util");
 const { cpuBetween, look } = require("./server-process");
 
@@ -14,10 +15,13 @@ const { values } = parseArgs({
   options: {
     ...Object.fromEntries(FLAGS.map((name) => [name, { type: "string" }])),
     "keep-alive": { type: "boolean", default: false },
+    tls: { type: "boolean", default: false },
   },
 });
 const clients = Number(values.clients);
-const agent = values["keep-alive"] && new http.Agent({ keepAlive: true, maxSockets: clients });
+const { Agent, get } = values.tls ? https : http;
+const agent = values["keep-alive"] && new Agent({ keepAlive: true, maxSockets: clients });
+const url = `${values.tls ? "https" : "http"}://127.0.0.1:${values.port}/hello`;
 
 main().catch((error) => {
   console.error(error.message);
@@ -49,7 +53,7 @@ async function requestFor(seconds) {
 }
 
 async function request() {
-  const [response] = await once(http.get(`http://127.0.0.1:${values.port}/hello`, { agent }), "response");
+  const [response] = await once(get(url, { agent, rejectUnauthorized: false }), "response");
   if (response.statusCode !== 200) {
     throw new Error(`the application answers ${response.statusCode}`);
   }

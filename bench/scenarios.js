@@ -46,6 +46,8 @@ const scenarios = [
   overTls(road("WebSocket only over TLS", { transports: "websocket" })),
   requests("requests of the application, a connection each", {}),
   requests("requests of the application, keep-alive", { "keep-alive": true }),
+  overTls(requests("requests of the application over TLS, a connection each", {})),
+  overTls(requests("requests of the application over TLS, keep-alive", { "keep-alive": true })),
   {
     name: "polling, 50 clients",
     group: "roads",
