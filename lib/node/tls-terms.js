@@ -28,9 +28,6 @@ const UNKNOWN_SUITE = 0xffff;
 /** The suites of version 1.3 that are used whatever else is asked for. */
 const SUITES_1_3 = [0x1302, 0x1303, 0x1301];
 
-/** X25519MLKEM768, which OpenSSL prefers from 3.5 on. */
-const HYBRID_GROUP = 0x11ec;
-
 /** Versions of the protocol, oldest first. */
 const VERSIONS = ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
 
@@ -126,7 +123,8 @@ class TlsTermsOf {
         key: keyOf(httpServer),
         chain: chain.map(({ raw }) => raw),
         ciphers: suitesOf(httpServer),
-        favourites: isNewer(process.versions.openssl, 3, 5) ? [HYBRID_GROUP] : [],
+        // OpenSSL does from 3.5 on
+        prefersHybrid: isNewer(process.versions.openssl, 3, 5),
         handshakeTimeout: timeoutOf(httpServer),
       });
       [this._certificate] = chain;

@@ -29,8 +29,8 @@ pub struct TlsSettings {
     pub has13: bool,
     /// Its cipher suites, best first, by their numbers.
     pub ciphers: Vec<u32>,
-    /// Groups for the exchange of keys that it would rather have than any other, alike.
-    pub favourites: Vec<u32>,
+    /// Whether it prefers X25519MLKEM768 for the exchange of keys.
+    pub prefers_hybrid: bool,
     /// Milliseconds that a handshake may take.
     pub handshake_timeout: f64,
 }
@@ -49,13 +49,12 @@ impl TlsTerms {
     /// What keeps the workers from terminating TLS, in words.
     #[napi(constructor, catch_unwind)]
     pub fn new(settings: TlsSettings) -> Result<TlsTerms> {
-        let numbers = |words: &[u32]| words.iter().filter_map(|&it| u16::try_from(it).ok()).collect();
         let terms = Terms::new(&Settings {
             key: &settings.key,
             chain: settings.chain.iter().map(|it| &it[..]).collect(),
             versions: (settings.has12, settings.has13),
-            ciphers: numbers(&settings.ciphers),
-            favourites: numbers(&settings.favourites),
+            ciphers: settings.ciphers.iter().filter_map(|&it| u16::try_from(it).ok()).collect(),
+            prefers_hybrid: settings.prefers_hybrid,
         })
         .map_err(Error::from_reason)?;
         let patience = Duration::try_from_secs_f64(settings.handshake_timeout / 1000.0)

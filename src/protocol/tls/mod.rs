@@ -2,5 +2,6 @@
 //! whether it may, and what feeds it.
 
 pub mod hello;
+mod hybrid;
 pub mod session;
 pub mod terms;

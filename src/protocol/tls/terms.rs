@@ -15,9 +15,13 @@ use rustls::{
 };
 
 use super::hello::Hello;
+use super::hybrid::X25519_ML_KEM_768;
 
 const VERSION_1_2: u16 = 0x0303;
 const VERSION_1_3: u16 = 0x0304;
+
+/// X25519MLKEM768.
+const HYBRID: u16 = 0x11ec;
 
 /// What servers are asked for here (RFC 7301 section 6).
 const HTTP: &[u8] = b"http/1.1";
@@ -33,8 +37,8 @@ pub struct Settings<'a> {
     pub versions: (bool, bool),
     /// Its cipher suites, best first.
     pub ciphers: Vec<u16>,
-    /// Groups that it would rather have than any, where a client has sent a key for one.
-    pub favourites: Vec<u16>,
+    /// Whether, where a client has sent a key for X25519MLKEM768, it would rather have that than any other.
+    pub prefers_hybrid: bool,
 }
 
 /// The terms of a server.
@@ -45,7 +49,7 @@ pub struct Terms {
     ciphers_1_2: Vec<u16>,
     ciphers_1_3: Vec<u16>,
     groups: Vec<u16>,
-    favourites: Vec<u16>,
+    prefers_hybrid: bool,
 }
 
 impl fmt::Debug for Terms {
@@ -90,8 +94,11 @@ impl Terms {
             (true, true) => return Err("there is no cipher suite for it here".into()),
         };
         let (numbers_1_2, numbers_1_3) = (numbers(&ciphers_1_2), numbers(&ciphers_1_3));
-        let groups = provider.kx_groups.iter().map(|it| u16::from(it.name())).collect();
-        let provider = CryptoProvider { cipher_suites: [ciphers_1_3, ciphers_1_2].concat(), ..provider };
+        let hybrid = settings.prefers_hybrid.then_some(X25519_ML_KEM_768);
+        let kx_groups: Vec<_> = hybrid.into_iter().chain(provider.kx_groups).collect();
+        let groups = kx_groups.iter().map(|it| u16::from(it.name())).collect();
+        let cipher_suites = [ciphers_1_3, ciphers_1_2].concat();
+        let provider = CryptoProvider { cipher_suites, kx_groups, ..provider };
         let chain = settings.chain.iter().map(|it| CertificateDer::from(it.to_vec())).collect();
         let mut config = ServerConfig::builder_with_provider(provider.into())
             .with_protocol_versions(&versions)
@@ -107,7 +114,7 @@ impl Terms {
             ciphers_1_2: numbers_1_2,
             ciphers_1_3: numbers_1_3,
             groups,
-            favourites: settings.favourites.clone(),
+            prefers_hybrid: settings.prefers_hybrid,
         })
     }
 
@@ -131,11 +138,7 @@ impl Terms {
         if !ciphers.iter().any(|it| hello.ciphers.contains(it)) {
             return Err("of its cipher suites");
         }
-        let is_ours = |group: &u16| self.groups.contains(group);
-        // servers take the first of a client's keys that they can
-        let is_shared = hello.shares.first().is_none_or(|it| is_ours(it) || is_filler(*it));
-        let has_favourite = hello.shares.iter().any(|it| self.favourites.contains(it));
-        if !hello.groups.iter().any(is_ours) || (is_1_3 && (!is_shared || has_favourite)) {
+        if !self.agrees_on_group(hello, is_1_3) {
             return Err("of its groups");
         }
         let schemes = hello.schemes.iter().filter(|it| !is_1_3 || !is_old(**it));
@@ -149,6 +152,24 @@ impl Terms {
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl Terms {
+    /// Whether the keys are exchanged as they would be with Node.
+    fn agrees_on_group(&self, hello: &Hello, is_1_3: bool) -> bool {
+        let is_ours = |group: &&u16| self.groups.contains(group) && (is_1_3 || **group != HYBRID);
+        // what is chosen here
+        let Some(choice) = hello.groups.iter().find(is_ours) else { return false };
+        let mut shares = hello.shares.iter().filter(|it| !is_filler(**it));
+        if !is_1_3 || hello.shares.is_empty() {
+            return true;
+        }
+        if self.prefers_hybrid && hello.shares.contains(&HYBRID) {
+            return *choice == HYBRID;
+        }
+        // Node takes the first of a client's keys that it can
+        shares.next() == Some(choice)
     }
 }
 
