@@ -2,8 +2,8 @@
 
 use std::io::{ErrorKind, IoSlice, Result};
 
-use super::work::Work;
 use super::wire::Wire;
+use super::work::Work;
 use crate::protocol::http::coding::Encoder;
 
 /// Bytes from which on no more are compressed before these are written.

@@ -22,8 +22,8 @@ use crate::protocol::websocket::deflate::Deflate;
 
 #[cfg(unix)]
 use {
-    super::{input, writes},
     super::wire::Wire,
+    super::{input, writes},
     std::rc::Rc,
 };
 

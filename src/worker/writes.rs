@@ -12,8 +12,8 @@ use crate::protocol::session::State;
 use {
     super::input::Read,
     super::recovery::{take_turn, Subject},
-    super::Shared,
     super::wire::Wire,
+    super::Shared,
     crate::protocol::error::Ending,
     std::io::{ErrorKind, IoSlice},
     std::rc::Rc,

@@ -10,8 +10,7 @@ use rustls::server::NoServerSessionStorage;
 use rustls::sign::SigningKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{
-    CipherSuite, ServerConfig, SignatureAlgorithm, SignatureScheme, SupportedCipherSuite,
-    Tls12CipherSuite,
+    CipherSuite, ServerConfig, SignatureAlgorithm, SignatureScheme, SupportedCipherSuite, Tls12CipherSuite,
 };
 
 use super::hello::Hello;
