@@ -463,7 +463,7 @@ test(`in "op Decline" of a request that leads to no session: Node goes on with i
   await scene.check("victim");
 });
 
-for (const point of ["postBinary", "command PostBinary"]) {
+for (const point of ["postBody", "command Body"]) {
   test(`in "${point}"`, OURS, async (t) => {
     const scene = await Scene.open(t);
     const client = await RawPolling.open(scene.server, { query: "EIO=3&transport=polling&b64=1" }).catch(

@@ -112,6 +112,29 @@ test("the body of a data request may come in pieces, split inside a character", 
   assert.deepEqual(await got, ["aé語😀z"]);
 });
 
+test("a large body is read as a small one is, in order with others", async (t) => {
+  const server = await serve(t);
+  const { polling, socket } = await server.pollingPair();
+  const got = record(socket, "ev");
+  const text = "aé語😀\u001d".repeat(20_000);
+  const data = Buffer.alloc(100_001, "attachment");
+  // what Node reads as characters that replace others
+  const invalid = Buffer.from([0xe8, 0xaa, 0xf0, 0x9f, 0x98, 0xc3, 0xff, 0xed, 0xa0, 0x80]);
+  const bodies = [
+    Buffer.from(`42["ev",${JSON.stringify(text)}]`),
+    Buffer.from('42["ev","small"]'),
+    Buffer.from(`451-["ev",{"_placeholder":true,"num":0}]${SEPARATOR}b${data.toString("base64")}`),
+    Buffer.concat([Buffer.from(`42["ev","${"x".repeat(70_000)}`), invalid, Buffer.from('"]')]),
+  ];
+  for (const body of bodies) {
+    const { status } = await polling.post(body);
+    assert.equal(status, 200);
+  }
+  await got.until(4);
+  const last = JSON.parse(bodies[3].toString().slice(2))[1];
+  assert.deepEqual(got.list, [[text], ["small"], [data], [last]]);
+});
+
 test("the first of several emits in a tick answers the open poll, the others the next", async (t) => {
   const server = await serve(t);
   const { polling, socket } = await server.pollingPair();

@@ -11,6 +11,7 @@ use napi::{Env, Error, JsString, Result};
 use napi_derive::napi;
 
 use super::copies::Copies;
+use crate::os::memory;
 use crate::panics::panic_point;
 use crate::protocol::engine_io::packet::{Handshake, Type};
 use crate::protocol::engine_io::Protocol;
@@ -501,16 +502,24 @@ impl NativeEngine {
         let _ = (fd, defers);
     }
 
-    /// The body of a POST of a client of revision 3, with binary data.
+    /// The body of a POST, in the pieces in which it arrived: binary, of a client of revision 3, or UTF-8.
     ///
     /// # Errors
     /// When a worker thread cannot be started.
     #[napi(catch_unwind)]
-    pub fn post_binary(&mut self, connection: u32, body: BufferSlice<'_>) -> Result<()> {
+    pub fn post_body(
+        &mut self,
+        connection: u32,
+        pieces: Vec<BufferSlice<'_>>,
+        is_binary: bool,
+    ) -> Result<()> {
         let connection = ConnectionId::from_word(connection);
         self.tell(connection, Subject::Connection(connection), |_| {
-            panic_point!("postBinary");
-            Command::PostBinary { connection, body: body.to_vec() }
+            panic_point!("postBody");
+            let mut body = Vec::with_capacity(pieces.iter().map(|piece| piece.len()).sum());
+            memory::expect_much(&mut body);
+            pieces.iter().for_each(|piece| body.extend_from_slice(piece));
+            Command::Body { connection, body, is_binary }
         })
     }
 

@@ -107,10 +107,11 @@ impl Polling {
 
     /// Takes everything that waits, as one payload, and whether it may be compressed.
     pub fn take_payload(&mut self, protocol: Protocol) -> (Payload, bool) {
+        let (size, _) = self.payload_size();
         let packets = self.take_packets();
         let has_binary = packets.iter().any(|packet| matches!(packet, Packet::Binary(_)));
         let payload = match protocol {
-            Protocol::V4 { .. } => Payload::Text(encode(packets)),
+            Protocol::V4 { .. } => Payload::Text(encode(packets, size)),
             Protocol::V3 { base64: false } if has_binary => Payload::Binary(encode_v3_binary(packets)),
             Protocol::V3 { .. } => Payload::Text(encode_v3(packets)),
         };
@@ -124,8 +125,8 @@ impl Polling {
     }
 }
 
-fn encode(packets: Vec<Packet>) -> String {
-    let mut text = String::new();
+fn encode(packets: Vec<Packet>, size: usize) -> String {
+    let mut text = String::with_capacity(size);
     for (index, packet) in packets.into_iter().enumerate() {
         if index > 0 {
             text.push(SEPARATOR);

@@ -116,8 +116,8 @@ pub enum Command {
     Receive { stream: StreamId, fd: OwnedFd, beginning: Beginning },
     /// A WebSocket wants to take over from polling.
     Upgrade { connection: ConnectionId, takeover: Takeover },
-    /// The body of a POST of a client of revision 3, with binary data.
-    PostBinary { connection: ConnectionId, body: Vec<u8> },
+    /// The body of a POST that is binary, as only clients of revision 3 send it, or large.
+    Body { connection: ConnectionId, body: Vec<u8>, is_binary: bool },
     /// Bytes that a stream in JavaScript received.
     PipeData { stream: StreamId, data: Vec<u8> },
     /// Say whether a GET of a session waits, and what waits for one.
@@ -145,7 +145,7 @@ impl Command {
             }
             #[cfg(unix)]
             Command::Receive { stream, .. } => Subject::Arrival(*stream),
-            Command::PostBinary { connection, .. } | Command::Ask { connection, .. } => {
+            Command::Body { connection, .. } | Command::Ask { connection, .. } => {
                 Subject::Connection(*connection)
             }
             Command::PipeData { stream, .. } => Subject::Stream(*stream),
@@ -158,7 +158,7 @@ impl Command {
     pub fn size(&self) -> usize {
         let held = match self {
             Command::Batch(batch) => batch.size,
-            Command::PostBinary { body: bytes, .. } | Command::PipeData { data: bytes, .. } => bytes.len(),
+            Command::Body { body: bytes, .. } | Command::PipeData { data: bytes, .. } => bytes.len(),
             _ => 0,
         };
         SIZE + held
@@ -173,7 +173,7 @@ impl Command {
             #[cfg(unix)]
             Command::Receive { .. } => "Receive",
             Command::Upgrade { .. } => "Upgrade",
-            Command::PostBinary { .. } => "PostBinary",
+            Command::Body { .. } => "Body",
             Command::PipeData { .. } => "PipeData",
             Command::Ask { .. } => "Ask",
             Command::Resume => "Resume",

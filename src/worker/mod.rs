@@ -465,7 +465,12 @@ impl Worker {
             #[cfg(unix)]
             Command::Receive { stream, fd, beginning } => self.receive(stream, fd, beginning),
             Command::Upgrade { connection, takeover } => self.upgrade(connection, takeover),
-            Command::PostBinary { connection, body } => self.on_binary_post(connection, &body),
+            Command::Body { connection, body, is_binary: true } => self.on_binary_post(connection, &body),
+            Command::Body { connection, body, is_binary: false } => match std::str::from_utf8(&body) {
+                Ok(body) => self.on_post(connection, body),
+                // as Node reads it; that is slow where there is nothing to replace
+                Err(_) => self.on_post(connection, &String::from_utf8_lossy(&body)),
+            },
             Command::PipeData { stream, mut data } => self.on_bytes(stream, &mut data),
             Command::Ask { connection, reply } => {
                 let state = self.polling(connection).map(|it| (it.is_writable(), it.packets().to_vec()));

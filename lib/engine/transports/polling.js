@@ -14,6 +14,9 @@ const { clearTimeout, setTimeout } = require("timers");
 
 const LONGEST_TIMER = 2 ** 31 - 1;
 
+/** Bytes from which on a body costs less if it does not become a string. */
+const LARGE_BODY = 64 * 1024;
+
 const COMPRESSORS = { gzip: zlib.createGzip, deflate: zlib.createDeflate };
 
 /**
@@ -457,9 +460,13 @@ class Post extends Request {
   }
 
   /** Hands the body to the worker. @protected */
-  _handOver(conn, body) {
+  _handOver(conn, chunks, length) {
     const { polling } = this;
-    const text = body.toString();
+    if (length >= LARGE_BODY && polling.callback === undefined && !debug.enabled) {
+      handOverBytes(conn, chunks, false);
+      return;
+    }
+    const text = (chunks.length === 1 ? chunks[0] : Buffer.concat(chunks, length)).toString();
     if (debug.enabled) debug('received "%s"', text);
     const payload = polling.callback === undefined ? text : fromForm(text);
     if (payload === undefined) polling.onPosted();
@@ -494,16 +501,22 @@ class Post extends Request {
     this.detach();
     this.isComplete = true;
     this.chunks = undefined;
-    this._handOver(polling.conn, chunks.length === 1 ? chunks[0] : Buffer.concat(chunks, length));
+    this._handOver(polling.conn, chunks, length);
   }
 }
 
 /** A POST of a client of revision 3, with binary data. */
 class BinaryPost extends Post {
-  _handOver(conn, body) {
-    conn.server._bridge.commands.flush();
-    conn.server._bridge.native.postBinary(conn._handle, body);
+  _handOver(conn, chunks) {
+    handOverBytes(conn, chunks, true);
   }
+}
+
+/** Hands a body to the worker as it has arrived. */
+function handOverBytes(conn, chunks, isBinary) {
+  const { commands, native } = conn.server._bridge;
+  commands.flush();
+  native.postBody(conn._handle, chunks, isBinary);
 }
 
 /** The script that calls a client's function with a payload. Not all of JSON is JavaScript. */
