@@ -95,6 +95,11 @@ class Adapter extends InMemoryAdapter {
     return Promise.resolve(sockets);
   }
 
+  /** Encodes what is sent socket by socket: native threads have no use for the frame that it could be in. @private */
+  _encode(packet, opts) {
+    return this._mirror.isNative ? this.encoder.encode(packet) : super._encode(packet, opts);
+  }
+
   /** Calls back with every socket that a broadcast would be for; callbacks may change the rooms. */
   apply(opts, callback) {
     const { nsp, _index: index } = this;

@@ -77,8 +77,7 @@ class RoomMirror {
    * @returns {{ targets: number[], except: number[] }|undefined} undefined if it has to go socket by socket
    */
   aim(opts) {
-    // nobody is here, or somebody has to see every single message
-    if (this._engine === undefined || this._engine._isWatched()) return undefined;
+    if (!this._reachesWorkers()) return undefined;
     const targets = [];
     const except = [];
     const isCurrent =
@@ -119,6 +118,16 @@ class RoomMirror {
   clear() {
     for (const [name, room] of this._rooms) this._drop(name, room);
     this._members.clear();
+  }
+
+  /** Whether all that is written to sockets is written by workers. */
+  get isNative() {
+    return this._apart.size === 0 && this._reachesWorkers();
+  }
+
+  /** False if nobody is here, or somebody has to see every single message. */
+  _reachesWorkers() {
+    return this._engine !== undefined && !this._engine._isWatched();
   }
 
   /** Adds what rooms are to the workers. @returns {boolean} false if what they know is no longer true */

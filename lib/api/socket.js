@@ -110,7 +110,6 @@ class Socket extends StrictEventEmitter {
     this._acks = undefined;
     this._fns = undefined;
     this._flags = undefined;
-    this._ownRoom = undefined;
     this._anyListeners = undefined;
     this._anyOutgoingListeners = undefined;
     Object.defineProperty(this, "handshake", HANDSHAKE);
@@ -139,6 +138,7 @@ class Socket extends StrictEventEmitter {
     }
     if (nsp.server._opts.connectionStateRecovery) {
       this.pid = generateId();
+      this._ownRoom = undefined;
     }
   }
 
@@ -146,6 +146,7 @@ class Socket extends StrictEventEmitter {
   _resume(session) {
     this.id = session.sid;
     this.pid = session.pid;
+    this._ownRoom = undefined;
     for (const room of session.rooms) {
       this.join(room);
     }
