@@ -168,10 +168,9 @@ impl TlsSession {
     pub fn write(&mut self, descriptor: i32, bytes: BufferSlice<'_>) -> Result<Option<Buffer>> {
         panic_point!("sessionWrite");
         self.encrypt(&bytes)?;
-        match fd::write(descriptor, &self.out) {
-            Ok(count) => drop(self.out.drain(..count)),
-            // what is left goes by Node's way, and so do errors
-            Err(_) => {}
+        // what is left goes by Node's way, and so do errors
+        if let Ok(count) = fd::write(descriptor, &self.out) {
+            self.out.drain(..count);
         }
         Ok(self.take_out())
     }

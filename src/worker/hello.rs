@@ -53,7 +53,7 @@ impl Worker {
             Ok(_) => return self.look_elsewhere(id),
             Err(_) => return Look::Again,
         };
-        let Some(layer) = Layer::new(&security.terms, hello) else { return self.look_elsewhere(id) };
+        let Some(layer) = Layer::new(&security.terms, &hello) else { return self.look_elsewhere(id) };
         fd.secure(layer);
         // flights of handshakes are waited for
         fd.send_without_delay();

@@ -82,7 +82,7 @@ fn with_scratch<T>(work: impl FnOnce(&mut Scratch) -> T) -> T {
 
 impl Layer {
     /// A session with a client that offers this, of which nothing has been read.
-    pub fn new(terms: &Terms, hello: Hello) -> Option<Layer> {
+    pub fn new(terms: &Terms, hello: &Hello) -> Option<Layer> {
         let session = Session::new(terms, hello)?;
         Some(Layer { session, plain: Vec::new(), unsent: Vec::new(), failure: None })
     }

@@ -33,7 +33,7 @@ pub enum Reading {
     /// Nothing that is looked at further.
     Other,
     /// A ClientHello, and nothing behind it that the client could not have sent with it.
-    Hello(Hello),
+    Hello(Box<Hello>),
 }
 
 /// What a client offers, each in the order of its preference.
@@ -105,7 +105,7 @@ pub fn read(bytes: &[u8]) -> Reading {
         Err(reading) => return reading,
     };
     match parse(&message) {
-        Some(hello) => Reading::Hello(hello),
+        Some(hello) => Reading::Hello(Box::new(hello)),
         None => Reading::Other,
     }
 }
@@ -265,7 +265,7 @@ pub(super) mod tests {
     fn a_hello_is_read_however_it_is_cut() {
         for record in [1 << 14, 100, 7, 1] {
             let bytes = bytes(&usual(), record);
-            assert_eq!(read(&bytes), Reading::Hello(usual()), "records of {record} bytes");
+            assert_eq!(read(&bytes), Reading::Hello(Box::new(usual())), "records of {record} bytes");
             for end in 0..bytes.len() {
                 assert_eq!(read(&bytes[..end]), Reading::Incomplete, "{end} bytes of records of {record}");
             }

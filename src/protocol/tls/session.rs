@@ -62,11 +62,11 @@ impl fmt::Debug for Session {
 
 impl Session {
     /// A session with a client that offers this. Its bytes are still to be received.
-    pub fn new(terms: &Terms, hello: Hello) -> Option<Session> {
+    pub fn new(terms: &Terms, hello: &Hello) -> Option<Session> {
         Some(Session {
             connection: Box::new(UnbufferedServerConnection::new(terms.config()).ok()?),
             rest: Vec::new(),
-            server_name: hello.server_name.map(String::into_boxed_str),
+            server_name: hello.server_name.as_deref().map(Into::into),
             is_ended: false,
             has_failed: false,
         })
