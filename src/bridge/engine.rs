@@ -11,6 +11,8 @@ use napi::{Env, Error, JsString, Result};
 use napi_derive::napi;
 
 use super::copies::Copies;
+#[cfg(not(unix))]
+use super::no_tls::{TlsSession, TlsTerms};
 use crate::os::memory;
 use crate::panics::panic_point;
 use crate::protocol::engine_io::packet::{Handshake, Type};
@@ -293,7 +295,7 @@ impl NativeEngine {
         deflate: u32,
         sid: String,
         initial: Option<Either<String, BufferSlice<'_>>>,
-        #[cfg(unix)] session: Option<&mut TlsSession>,
+        session: Option<&mut TlsSession>,
     ) -> Result<()> {
         panic_point!("openWebsocket");
         let connection = ConnectionId::from_word(connection);
@@ -301,6 +303,8 @@ impl NativeEngine {
         let takeover = self.takeover(protocol, stream, fd, response, head, deflate)?;
         #[cfg(unix)]
         let takeover = Takeover { layer: session.and_then(TlsSession::take), ..takeover };
+        #[cfg(not(unix))]
+        let _ = session;
         let handshake = self.handshake(&sid, &[]);
         let initial = initial.map(message_of);
         self.push(
@@ -328,13 +332,15 @@ impl NativeEngine {
         response: String,
         head: Option<BufferSlice<'_>>,
         deflate: u32,
-        #[cfg(unix)] session: Option<&mut TlsSession>,
+        session: Option<&mut TlsSession>,
     ) -> Result<()> {
         panic_point!("upgrade");
         let connection = ConnectionId::from_word(connection);
         let takeover = self.takeover(Protocol::from_word(revision), stream, fd, response, head, deflate)?;
         #[cfg(unix)]
         let takeover = Takeover { layer: session.and_then(TlsSession::take), ..takeover };
+        #[cfg(not(unix))]
+        let _ = session;
         self.push(connection, Command::Upgrade { connection, takeover })
     }
 
@@ -344,7 +350,6 @@ impl NativeEngine {
     ///
     /// # Errors
     /// When a worker thread cannot be started.
-    #[cfg(unix)]
     #[napi(catch_unwind)]
     pub fn receive(
         &mut self,
@@ -356,33 +361,38 @@ impl NativeEngine {
     ) -> Result<bool> {
         panic_point!("receive");
         let stream = StreamId::from_word(stream);
-        let Ok(fd) = crate::os::fd::duplicate(fd) else { return Ok(false) };
-        // connections that come in a burst have two each for a while: it must not keep Node from accepting others
-        if crate::os::fd::is_scarce(&fd) {
-            return Ok(false);
+        #[cfg(unix)]
+        if let Ok(fd) = crate::os::fd::duplicate(fd) {
+            // connections that come in a burst have two each for a while: it must not keep Node from accepting others
+            if !crate::os::fd::is_scarce(&fd) {
+                let beginning = match (terms, session.and_then(TlsSession::take)) {
+                    (_, Some(layer)) => Beginning::Secured(layer),
+                    (Some(terms), None) => Beginning::Secure(terms.security()),
+                    (None, None) if is_kept => Beginning::Kept,
+                    (None, None) => Beginning::Fresh,
+                };
+                return self.push(stream, Command::Receive { stream, fd, beginning }).map(|()| true);
+            }
         }
-        let beginning = match (terms, session.and_then(TlsSession::take)) {
-            (_, Some(layer)) => Beginning::Secured(layer),
-            (Some(terms), None) => Beginning::Secure(terms.security()),
-            (None, None) if is_kept => Beginning::Kept,
-            (None, None) => Beginning::Fresh,
-        };
-        self.push(stream, Command::Receive { stream, fd, beginning }).map(|()| true)
-    }
-
-    /// The same where there are no descriptors: it cannot be had.
-    #[cfg(not(unix))]
-    #[napi(catch_unwind)]
-    pub fn receive(&mut self, _stream: u32, _fd: i32, _is_kept: bool) -> Result<bool> {
+        #[cfg(not(unix))]
+        let _ = (stream, fd, is_kept, terms, session);
         Ok(false)
     }
 
     /// Takes the TLS session over a connection, of which a worker has just been said to have left it.
-    #[cfg(unix)]
     #[napi(catch_unwind)]
     pub fn take_session(&self, stream: u32) -> Option<TlsSession> {
         panic_point!("takeSession");
-        self.inbox.take_layer(StreamId::from_word(stream)).map(TlsSession::new)
+        let stream = StreamId::from_word(stream);
+        #[cfg(unix)]
+        {
+            self.inbox.take_layer(stream).map(TlsSession::new)
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = stream;
+            None
+        }
     }
 
     /// Opens the road on which workers answer the requests of clients that poll, or closes it.

@@ -6,7 +6,7 @@
 
 pub mod engine_io;
 pub mod error;
-#[cfg(unix)]
+#[cfg_attr(not(unix), allow(dead_code, reason = "there are no descriptors to answer on"))]
 pub mod http;
 pub mod ids;
 pub mod options;

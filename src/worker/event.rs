@@ -25,7 +25,6 @@
 //! | `DEFECT` | kind; text length |
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
 
@@ -36,7 +35,9 @@ use crate::protocol::error::Ending;
 use crate::protocol::ids::{slot_of, ConnectionId, Id, StreamId};
 use crate::protocol::socket_io;
 #[cfg(unix)]
-use {super::wire::Layer, crate::protocol::tls::session::Facts, std::collections::HashMap};
+use {
+    super::wire::Layer, crate::protocol::tls::session::Facts, std::collections::HashMap, std::net::SocketAddr,
+};
 
 macro_rules! kinds {
     ($($kind:ident $name:ident = $code:literal,)*) => {

@@ -539,6 +539,7 @@ impl Worker {
             Op::HangUp { stream, flags } => self.close_arrival(stream, flags.if_idle()),
             #[cfg(unix)]
             Op::Pass { stream, headers } => self.pass(stream, headers),
+            #[cfg(unix)]
             Op::Answer { stream, head } => self.answer_preflight(stream, head),
             #[cfg(unix)]
             Op::WatchShown { stream } => self.watch_shown(stream),
