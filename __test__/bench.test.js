@@ -27,6 +27,8 @@ const ROADS = [
   ["WebSocket only over TLS", ROAD],
   ["requests of the application, a connection each", ["cpuPerOperation"]],
   ["requests of the application, keep-alive", ["cpuPerOperation"]],
+  ["requests of the application over TLS, a connection each", ["cpuPerOperation"]],
+  ["requests of the application over TLS, keep-alive", ["cpuPerOperation"]],
   ["polling, 50 clients", ["operationsPerCpuSecond", ...MEASURES]],
   ["connect storm, 3,000 clients", MEASURES],
 ];
@@ -109,7 +111,7 @@ test("every way to a server is measured", { skip, timeout: 8 * MINUTES }, async 
     documents.fill(fs.readFileSync(readme, "utf8"), measured),
   );
   const cells = table.match(/\d+ % \([\d.,]+ : [\d.,]+ (µs|KiB)\)/g);
-  assert.equal(cells.length, 7 * 4 + 2, table);
+  assert.equal(cells.length, 7 * 4 + 4, table);
 });
 
 test("the documents have the results that are kept", () => {

@@ -55,6 +55,10 @@ class DirectConn extends FakeConn {
     this.written.push(text);
   }
 
+  _writeText(text) {
+    this.written.push(text);
+  }
+
   _writePackets(packets) {
     this.written.push(...packets);
   }

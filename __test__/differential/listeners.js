@@ -60,7 +60,7 @@ const LISTENERS = {
       const isUnanswered = socket.writable && socket.bytesWritten <= 0;
       if (isUnanswered) socket.end();
       stage.log("server", "checked", isUnanswered);
-    }, 20);
+    }, 200);
   }),
 };
 
