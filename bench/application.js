@@ -10,6 +10,17 @@ module.exports = function application(io) {
     socket.on("ack", (data, reply) => reply(data));
     socket.on("broadcast", (data) => io.emit("news", data));
     socket.on("broadcast-except", (data) => io.except("muted").emit("news", data));
+    // each answer is the next question
+    socket.on("question", function ask(data) {
+      socket.emit("question", data, ask);
+    });
+    socket.on("join and leave", (room, times, reply) => {
+      for (let time = 0; time < times; time++) {
+        socket.join(room);
+        socket.leave(room);
+      }
+      reply();
+    });
     socket.on("join", (room, reply) => {
       socket.join(room);
       reply();

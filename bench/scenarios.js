@@ -98,6 +98,18 @@ const scenarios = [
     measures: LOAD,
   },
   {
+    ...api("emit with ack", { scenario: "question", clients: 20, inflight: 20 }),
+    operation: "answers",
+  },
+  {
+    ...api("join and leave", { scenario: "rooms", clients: 20, inflight: 1 }),
+    operation: "joins and leaves",
+  },
+  {
+    ...api("join and leave, mirrored room", { scenario: "crowd", clients: 20, inflight: 1 }),
+    operation: "joins and leaves",
+  },
+  {
     name: "binary echo of 64 KiB, 20 clients × 1",
     operation: "echoes",
     load: { scenario: "binary", clients: 20, inflight: 1, size: 65536 },
@@ -224,6 +236,9 @@ function attachment(name, load) {
     peers: ["socket.io"],
     measures: RATES,
   };
+/** What the application does on the JavaScript thread; the clients are slower than the server. */
+function api(name, load) {
+  return { name, driver: "stock-client", load, peers: ["socket.io"], measures: COST };
 }
 
 function broadcast(name, load) {
