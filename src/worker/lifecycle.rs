@@ -140,7 +140,8 @@ impl Worker {
         #[cfg(not(unix))]
         let (stream, registered) = (Stream::Pipe(Pipe::default()), true);
         let mut websocket = WebSocket::new(owner, takeover.protocol, stream);
-        websocket.reader.deflate = takeover.deflate.map(|parameters| Box::new(Deflate::new(parameters)));
+        let deflate = |parameters| Box::new(Deflate::new(parameters, self.spares.clone()));
+        websocket.reader.deflate = takeover.deflate.map(deflate);
         if !registered {
             self.websockets.insert(id, websocket);
             self.on_end_of_stream(id);

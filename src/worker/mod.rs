@@ -59,6 +59,7 @@ use crate::protocol::ids::{ConnectionId, StreamId};
 use crate::protocol::options::Options;
 use crate::protocol::polling::{Polling, Waiter};
 use crate::protocol::session::{Session, Turn};
+use crate::protocol::websocket::deflate::Spares;
 #[cfg(unix)]
 use arrivals::{Arrival, Orphan};
 use broadcast::Broadcast;
@@ -188,6 +189,8 @@ struct Worker {
     events: EventSink,
     outgoing: Outgoing,
     read_buffer: Vec<u8>,
+    /// Windows for connections that keep none.
+    spares: Rc<RefCell<Spares>>,
     /// The number of the last broadcast, to tell marks of connections apart.
     broadcasts: u64,
     /// The broadcast that an earlier turn has not handed out to everybody.
@@ -344,6 +347,7 @@ impl Worker {
             events,
             outgoing: Outgoing::default(),
             read_buffer: vec![0; READ_BUFFER],
+            spares: Rc::default(),
             broadcasts: 0,
             interrupted: None,
             left: None,

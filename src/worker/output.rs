@@ -25,18 +25,11 @@ pub(super) const GATHERED: usize = 64 << 10;
 #[derive(Default)]
 pub(super) struct Encoded {
     compress: bool,
-    frames: [Option<Frames>; Protocol::FORMS],
+    /// Large buffers are pieces of their own, so that they are not copied.
+    frames: [Option<Vec<Bytes>>; Protocol::FORMS],
     /// The frames compressed on their own, for each set of parameters that came up.
-    compressed: Vec<(Parameters, Protocol, Bytes)>,
+    compressed: Vec<(Parameters, Protocol, [Bytes; 1])>,
     packets: Vec<polling::Packet>,
-}
-
-/// Frames that go to several clients.
-enum Frames {
-    /// To be copied: it is not worth sharing so few bytes.
-    Copied(Vec<u8>),
-    /// To be queued by reference. Large buffers are pieces of their own, so that they are not copied here either.
-    Shared(Vec<Bytes>),
 }
 
 impl Encoded {
@@ -45,15 +38,31 @@ impl Encoded {
         Encoded { compress: flags.compress(), ..Encoded::default() }
     }
 
-    /// The message as WebSocket frames.
-    fn frames(&mut self, parcel: &Parcel<'_>, protocol: Protocol) -> &Frames {
+    /// The message as WebSocket frames, in pieces. `None`: they are compressed for each client anew.
+    fn frames(
+        &mut self,
+        parcel: &Parcel<'_>,
+        protocol: Protocol,
+        deflate: Option<&Deflate>,
+        work: &mut Work,
+    ) -> Option<&[Bytes]> {
+        match deflate.filter(|_| self.compress) {
+            Some(deflate) if deflate.parameters.server_no_context_takeover => {
+                Some(self.compressed_frames(parcel, protocol, deflate, work))
+            }
+            Some(_) => None,
+            None => Some(self.plain_frames(parcel, protocol)),
+        }
+    }
+
+    fn plain_frames(&mut self, parcel: &Parcel<'_>, protocol: Protocol) -> &[Bytes] {
         self.frames[protocol.form()].get_or_insert_with(|| {
             let (mut outbox, mut pool) = (Outbox::default(), Pool::default());
             queue_frames(parcel, protocol, &mut outbox, &mut pool);
             if outbox.len() < SHARE_FROM {
-                Frames::Copied(outbox.take(&mut pool))
+                vec![Bytes::from(outbox.take(&mut pool))]
             } else {
-                Frames::Shared(outbox.into_pieces())
+                outbox.into_pieces()
             }
         })
     }
@@ -63,19 +72,19 @@ impl Encoded {
         &mut self,
         parcel: &Parcel<'_>,
         protocol: Protocol,
-        parameters: Parameters,
+        deflate: &Deflate,
         work: &mut Work,
-    ) -> Bytes {
-        let known = self.compressed.iter().find(|entry| entry.0 == parameters && entry.1 == protocol);
-        if let Some((_, _, frames)) = known {
-            return frames.clone();
-        }
-        work.compress(parcel.len());
-        let mut frames = Vec::new();
-        write_compressed(parcel, protocol, &mut Deflate::new(parameters), &mut frames);
-        let frames = Bytes::from(frames);
-        self.compressed.push((parameters, protocol, frames.clone()));
-        frames
+    ) -> &[Bytes] {
+        let parameters = deflate.parameters;
+        let known = self.compressed.iter().position(|entry| entry.0 == parameters && entry.1 == protocol);
+        let place = known.unwrap_or_else(|| {
+            work.compress(parcel.len());
+            let mut frames = Vec::new();
+            write_compressed(parcel, protocol, &mut deflate.apart(), &mut frames);
+            self.compressed.push((parameters, protocol, [Bytes::from(frames)]));
+            self.compressed.len() - 1
+        });
+        &self.compressed[place].2
     }
 
     /// The message as packets of a polling payload.
@@ -110,6 +119,14 @@ fn queue_frames(parcel: &Parcel<'_>, protocol: Protocol, outbox: &mut Outbox, po
             }
             _ => outbox.append(pool, |out| write_buffer(buffer, protocol, out)),
         }
+    }
+}
+
+/// Queues frames that others get as well: by reference, unless they are so short that it is not worth it.
+fn queue_pieces(pieces: &[Bytes], outbox: &mut Outbox, pool: &mut Pool) {
+    match pieces {
+        [only] if only.len() < SHARE_FROM => outbox.append(pool, |out| out.extend_from_slice(only)),
+        several => several.iter().for_each(|piece| outbox.append_shared(piece.clone())),
     }
 }
 
@@ -267,28 +284,19 @@ impl Worker {
             let Some(websocket) = self.websockets.get_mut(stream) else { return };
             let (pool, work) = (&mut self.outgoing.pool, &mut self.work);
             let before = websocket.outbox.len();
-            if let Some(deflate) = websocket.reader.deflate.as_mut().filter(|_| flags.compress()) {
-                if deflate.parameters.server_no_context_takeover {
-                    let frames = encoded.compressed_frames(parcel, protocol, deflate.parameters, work);
-                    websocket.outbox.append_shared(frames);
-                } else {
+            match encoded.frames(parcel, protocol, websocket.reader.deflate.as_deref(), work) {
+                Some(pieces) => queue_pieces(pieces, &mut websocket.outbox, pool),
+                None => {
                     work.compress(parcel.len());
-                    websocket.outbox.append(pool, |out| write_compressed(parcel, protocol, deflate, out));
-                }
-            } else {
-                match encoded.frames(parcel, protocol) {
-                    Frames::Copied(bytes) => {
-                        websocket.outbox.append(pool, |out| out.extend_from_slice(bytes))
-                    }
-                    Frames::Shared(pieces) => {
-                        pieces.iter().for_each(|piece| websocket.outbox.append_shared(piece.clone()));
+                    if let Some(deflate) = websocket.reader.deflate.as_mut() {
+                        websocket.outbox.append(pool, |out| write_compressed(parcel, protocol, deflate, out));
                     }
                 }
             }
-            work.queue(websocket.outbox.len() - before);
-            let exceeds = websocket.outbox.len() > limit;
+            let waiting = self.waiting_for(stream);
+            self.work.queue(waiting - before);
             self.mark_dirty(stream);
-            if exceeds {
+            if waiting > limit {
                 self.on_much_waiting(id, stream);
             }
         } else if let Some(polling) = connection.polling.as_mut() {
@@ -430,10 +438,7 @@ mod tests {
         for protocol in PROTOCOLS {
             let parcel = Parcel { text: Some(&text), buffers: &buffers };
             let mut encoded = Encoded::default();
-            let mut pieces = || match encoded.frames(&parcel, protocol) {
-                Frames::Shared(pieces) => pieces.clone(),
-                Frames::Copied(_) => panic!("they are too long to be copied for each"),
-            };
+            let mut pieces = || encoded.plain_frames(&parcel, protocol).to_vec();
             let first = pieces();
             let starts = |pieces: &[Bytes]| pieces.iter().map(|piece| piece.as_ptr()).collect::<Vec<_>>();
             assert_eq!(starts(&first), starts(&pieces()));
@@ -449,7 +454,7 @@ mod tests {
         let buffers = vec![buffer.clone(); 70_000];
         let parcel = Parcel { text: Some("5"), buffers: &buffers };
         let mut encoded = Encoded::default();
-        let Frames::Shared(pieces) = encoded.frames(&parcel, PROTOCOLS[0]) else { panic!("copied") };
+        let pieces = encoded.plain_frames(&parcel, PROTOCOLS[0]);
         let copied: usize =
             pieces.iter().filter(|it| it.as_ptr() != buffer.as_ptr()).map(|it| it.len()).sum();
         assert!(copied < 10 * buffers.len() && pieces.len() == 2 * buffers.len());

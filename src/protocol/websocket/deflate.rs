@@ -1,5 +1,8 @@
 //! permessage-deflate (RFC 7692): the compression of whole messages.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 use crate::protocol::error::Violation;
@@ -27,18 +30,35 @@ pub struct Parameters {
     pub threshold: u32,
 }
 
+/// The logarithm of the size of the largest window.
+const LARGEST_WINDOW: u8 = 15;
+
+/// Windows that belong to no connection: without context takeover, one serves all connections of a worker in turn. To make
+/// one for a message takes longer than to compress a short message.
+#[derive(Debug, Default)]
+pub struct Spares {
+    compressor: Option<(Parameters, Box<Compress>)>,
+    decompressor: Option<Box<Decompress>>,
+}
+
 /// The state of the extension for one connection. The windows are made when they are first needed.
 #[derive(Debug)]
 pub struct Deflate {
     pub parameters: Parameters,
     compressor: Option<Box<Compress>>,
     decompressor: Option<Box<Decompress>>,
+    spares: Rc<RefCell<Spares>>,
 }
 
 impl Deflate {
     /// The state for a connection with these parameters.
-    pub fn new(parameters: Parameters) -> Deflate {
-        Deflate { parameters, compressor: None, decompressor: None }
+    pub fn new(parameters: Parameters, spares: Rc<RefCell<Spares>>) -> Deflate {
+        Deflate { parameters, compressor: None, decompressor: None, spares }
+    }
+
+    /// A state of its own with the same parameters.
+    pub fn apart(&self) -> Deflate {
+        Deflate::new(self.parameters, self.spares.clone())
     }
 
     /// Whether a message of this length is sent compressed.
@@ -49,13 +69,29 @@ impl Deflate {
 
     /// Compresses a message, given in pieces.
     pub fn compress(&mut self, pieces: [&[u8]; 2]) -> Vec<u8> {
-        let parameters = self.parameters;
-        let compressor = self.compressor.get_or_insert_with(|| Box::new(compressor(parameters)));
-        let compressed = compress(compressor, pieces);
-        if parameters.server_no_context_takeover {
-            self.compressor = None;
+        let mut compressor = self.compressor.take().unwrap_or_else(|| self.spare_compressor());
+        let compressed = compress(&mut compressor, pieces);
+        if self.parameters.server_no_context_takeover {
+            self.spares.borrow_mut().compressor = Some((self.parameters, compressor));
+        } else {
+            self.compressor = Some(compressor);
         }
         compressed
+    }
+
+    /// A compressor with an empty window.
+    fn spare_compressor(&self) -> Box<Compress> {
+        let Parameters { level, server_max_window_bits, .. } = self.parameters;
+        let spares = &mut *self.spares.borrow_mut();
+        let fits = |(of, _): &mut (Parameters, _)| {
+            (of.level, of.server_max_window_bits) == (level, server_max_window_bits)
+        };
+        if let Some((_, mut compressor)) = spares.compressor.take_if(fits) {
+            compressor.reset();
+            return compressor;
+        }
+        let level = Compression::new(u32::from(level));
+        Box::new(Compress::new_with_window_bits(level, false, server_max_window_bits))
     }
 
     /// Decompresses a message of the client. `max_payload`: bytes that it may have.
@@ -64,22 +100,28 @@ impl Deflate {
     /// [`Violation::TooLarge`] as soon as there is more than that, [`Violation::Compression`] for bytes that do not
     /// inflate.
     pub fn decompress(&mut self, message: &[u8], max_payload: usize) -> Result<Vec<u8>, Violation> {
-        let bits = self.parameters.client_max_window_bits;
-        let decompressor =
-            self.decompressor.get_or_insert_with(|| Box::new(Decompress::new_with_window_bits(false, bits)));
+        let mut decompressor = self.decompressor.take().unwrap_or_else(|| self.spare_decompressor());
         let mut out = Vec::new();
-        inflate(decompressor, message, max_payload, &mut out)?;
-        inflate(decompressor, &TAIL, max_payload, &mut out)?;
-        if self.parameters.client_no_context_takeover {
-            self.decompressor = None;
+        inflate(&mut decompressor, message, max_payload, &mut out)?;
+        inflate(&mut decompressor, &TAIL, max_payload, &mut out)?;
+        if !self.parameters.client_no_context_takeover {
+            self.decompressor = Some(decompressor);
+        } else if self.parameters.client_max_window_bits == LARGEST_WINDOW {
+            self.spares.borrow_mut().decompressor = Some(decompressor);
         }
         Ok(out)
     }
-}
 
-fn compressor(parameters: Parameters) -> Compress {
-    let level = Compression::new(u32::from(parameters.level));
-    Compress::new_with_window_bits(level, false, parameters.server_max_window_bits)
+    /// A decompressor with an empty window. Only those with the largest can be used again: resetting makes it that.
+    fn spare_decompressor(&self) -> Box<Decompress> {
+        let bits = self.parameters.client_max_window_bits;
+        let spare = &mut self.spares.borrow_mut().decompressor;
+        if let Some(mut decompressor) = spare.take_if(|_| bits == LARGEST_WINDOW) {
+            decompressor.reset(false);
+            return decompressor;
+        }
+        Box::new(Decompress::new_with_window_bits(false, bits))
+    }
 }
 
 fn compress(compressor: &mut Compress, pieces: [&[u8]; 2]) -> Vec<u8> {
@@ -152,10 +194,45 @@ mod tests {
         }
     }
 
+    fn new(parameters: Parameters) -> Deflate {
+        Deflate::new(parameters, Rc::default())
+    }
+
+    #[test]
+    fn a_window_that_served_others_is_as_good_as_a_new_one() {
+        let spares = Rc::<RefCell<Spares>>::default();
+        let texts: Vec<Vec<u8>> = [1, 30, 2000, 70_000, 5, 40_000]
+            .iter()
+            .map(|&length| (0..length).map(|index| (index * 31 % 97 + length) as u8).collect())
+            .collect();
+        for round in 0..3 {
+            for (index, text) in texts.iter().enumerate() {
+                let bits = if (index + round) % 3 == 0 { 11 } else { 15 };
+                let level = if index == 4 { 9 } else { 6 };
+                let parameters = Parameters {
+                    server_max_window_bits: bits,
+                    client_max_window_bits: bits,
+                    level,
+                    ..parameters(true)
+                };
+                let mut deflate = Deflate::new(parameters, spares.clone());
+                let compressed = deflate.compress([b"4", text]);
+                assert_eq!(compressed, new(parameters).compress([b"4", text]));
+                let expected = [b"4".as_slice(), text].concat();
+                assert_eq!(deflate.decompress(&compressed, MAX).unwrap(), expected);
+                assert!(deflate.compressor.is_none() && deflate.decompressor.is_none());
+                // what is left of a message that is refused is in nobody's window
+                assert!(deflate.decompress(&compressed, text.len()).is_err());
+                assert!(deflate.decompress(&[0xff; 20], MAX).is_err());
+            }
+        }
+        assert!(spares.borrow().compressor.is_some());
+    }
+
     #[test]
     fn reads_the_examples_of_the_rfc() {
         // RFC 7692 section 7.2.3: "Hello", then again with the window of the first
-        let mut deflate = Deflate::new(parameters(false));
+        let mut deflate = new(parameters(false));
         let first = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
         assert_eq!(deflate.decompress(&first, MAX).unwrap(), b"Hello");
         assert_eq!(deflate.decompress(&[0xf2, 0x00, 0x11, 0x00, 0x00], MAX).unwrap(), b"Hello");
@@ -164,7 +241,7 @@ mod tests {
     #[test]
     fn reads_a_final_block() {
         // RFC 7692 section 7.2.3.4
-        let mut deflate = Deflate::new(parameters(false));
+        let mut deflate = new(parameters(false));
         let message = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00];
         assert_eq!(deflate.decompress(&message, MAX).unwrap(), b"Hello");
         assert_eq!(deflate.decompress(&message, MAX).unwrap(), b"Hello");
@@ -173,8 +250,8 @@ mod tests {
     #[test]
     fn messages_round_trip_with_and_without_context() {
         for no_context in [false, true] {
-            let mut server = Deflate::new(parameters(no_context));
-            let mut client = Deflate::new(parameters(no_context));
+            let mut server = new(parameters(no_context));
+            let mut client = new(parameters(no_context));
             for length in [1, 10, 1000, 70_000, 5] {
                 let text: Vec<u8> = (0..length).map(|index| (index * 31 % 97) as u8).collect();
                 let compressed = server.compress([b"4", &text]);
@@ -186,23 +263,23 @@ mod tests {
 
     #[test]
     fn a_bomb_is_refused_before_it_unfolds() {
-        let bomb = Deflate::new(parameters(true)).compress([&[], &vec![0; 50_000_000]]);
-        let mut deflate = Deflate::new(parameters(true));
+        let bomb = new(parameters(true)).compress([&[], &vec![0; 50_000_000]]);
+        let mut deflate = new(parameters(true));
         assert_eq!(deflate.decompress(&bomb, MAX), Err(Violation::TooLarge));
-        let exact = Deflate::new(parameters(true)).compress([&[], &vec![0; MAX]]);
-        assert_eq!(Deflate::new(parameters(true)).decompress(&exact, MAX).unwrap().len(), MAX);
+        let exact = new(parameters(true)).compress([&[], &vec![0; MAX]]);
+        assert_eq!(new(parameters(true)).decompress(&exact, MAX).unwrap().len(), MAX);
     }
 
     #[test]
     fn garbage_is_refused() {
-        let mut deflate = Deflate::new(parameters(true));
+        let mut deflate = new(parameters(true));
         assert_eq!(deflate.decompress(&[0xff; 20], MAX), Err(Violation::Compression));
     }
 
     #[test]
     fn short_messages_are_left_alone_without_context() {
-        assert!(!Deflate::new(parameters(true)).applies_to(1023));
-        assert!(Deflate::new(parameters(true)).applies_to(1024));
-        assert!(Deflate::new(parameters(false)).applies_to(1));
+        assert!(!new(parameters(true)).applies_to(1023));
+        assert!(new(parameters(true)).applies_to(1024));
+        assert!(new(parameters(false)).applies_to(1));
     }
 }
