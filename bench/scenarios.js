@@ -236,6 +236,8 @@ function attachment(name, load) {
     peers: ["socket.io"],
     measures: RATES,
   };
+}
+
 /** What the application does on the JavaScript thread; the clients are slower than the server. */
 function api(name, load) {
   return { name, driver: "stock-client", load, peers: ["socket.io"], measures: COST };
