@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use super::command::{Flags, Op, OpBatch, Parcel, Place, Target};
 use super::output::Encoded;
+use super::writes::WRITES_PER_TURN;
 use super::Worker;
 use crate::panics::panic_point;
 use crate::protocol::ids::ConnectionId;
@@ -47,6 +48,7 @@ impl Worker {
             return;
         }
         self.broadcasts += 1;
+        self.outgoing.gather(WRITES_PER_TURN);
         self.hand_out(Broadcast {
             batch: batch.clone(),
             place,

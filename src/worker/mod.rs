@@ -205,6 +205,8 @@ struct Worker {
     signals: Signals,
     /// Whether the worker has fallen behind JavaScript: volatile messages are dropped.
     is_behind: bool,
+    /// Whether nothing else is to be executed: no other message could leave with this one.
+    is_last: bool,
 }
 
 /// How turns wake tasks that wait for something.
@@ -356,6 +358,7 @@ impl Worker {
             now: Instant::now(),
             signals: Signals::default(),
             is_behind: false,
+            is_last: false,
         }
     }
 
@@ -375,6 +378,7 @@ impl Worker {
     fn serve_commands(&mut self, queue: &CommandQueue) -> After {
         let mut after = After::More;
         self.work.begin();
+        self.is_last = self.left.is_none() && queue.len() == 0;
         self.contained(Subject::Worker, Worker::go_on);
         self.work.begin();
         for _ in 0..COMMANDS_PER_TURN {
@@ -405,6 +409,7 @@ impl Worker {
                     return After::Shutdown;
                 }
                 Command::Batch(batch) => {
+                    self.is_last = queue.len() == 0;
                     if let Some(place) = self.execute_batch(&batch, place) {
                         self.left = Some((Command::Batch(batch), place));
                         break;
@@ -420,6 +425,7 @@ impl Worker {
                 }
             }
         }
+        self.is_last = false;
         self.work.begin();
         self.write_backlog();
         self.finish_turn();
@@ -436,6 +442,7 @@ impl Worker {
     /// Executes the operations of a batch from a place on, also those behind one that panics. Returns where to go on in
     /// another turn, if the budget is spent or if a message has to be handed out to everybody before.
     fn execute_batch(&mut self, batch: &Arc<OpBatch>, place: Place) -> Option<Place> {
+        let is_last = self.is_last;
         let mut ops = batch.iter_from(place);
         loop {
             let result = catch_unwind(AssertUnwindSafe(|| {
@@ -448,6 +455,7 @@ impl Worker {
                             self.catch_up(id);
                         }
                     }
+                    self.is_last = is_last && ops.next_place().is_none();
                     self.execute_op(op, batch, ops.last_place());
                     if self.work.is_spent() {
                         return ops.next_place();

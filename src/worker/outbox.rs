@@ -79,6 +79,11 @@ impl Outbox {
         self.queued == 0
     }
 
+    /// Whether nothing waits and something may: what is next can as well be written past the queue.
+    pub fn can_be_passed(&self) -> bool {
+        self.queued == 0 && !self.sealed
+    }
+
     /// Bytes that wait.
     pub fn len(&self) -> usize {
         self.queued

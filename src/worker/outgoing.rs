@@ -18,11 +18,28 @@ pub struct Outgoing {
     dirty: Vec<StreamId>,
     /// Those that earlier turns have left to be written.
     backlog: VecDeque<StreamId>,
+    /// How many more messages for many are queued although they could be written at once: others have left with such ones.
+    gathering: u8,
     /// The number of this turn, to tell what it has queued for a WebSocket from what had waited before.
     turn: u32,
 }
 
+/// Messages for many that are queued since one of them has met another.
+const GATHERING: u8 = 16;
+
 impl Outgoing {
+    /// There is a message for many. `few`: how many WebSockets of this turn are none that wait.
+    pub fn gather(&mut self, few: usize) {
+        let meets_others = self.has_backlog() || self.dirty.len() > few;
+        self.gathering = if meets_others { GATHERING } else { self.gathering.saturating_sub(1) };
+    }
+
+    /// Whether messages for many are likely to meet others before they are written.
+    #[cfg(unix)]
+    pub fn is_gathering(&self) -> bool {
+        self.gathering > 0
+    }
+
     /// Something has been queued for a WebSocket.
     pub fn mark(&mut self, id: StreamId, queued: &mut Queued) {
         match queued {

@@ -123,7 +123,7 @@ fn queue_frames(parcel: &Parcel<'_>, protocol: Protocol, outbox: &mut Outbox, po
 }
 
 /// Queues frames that others get as well: by reference, unless they are so short that it is not worth it.
-fn queue_pieces(pieces: &[Bytes], outbox: &mut Outbox, pool: &mut Pool) {
+pub(super) fn queue_pieces(pieces: &[Bytes], outbox: &mut Outbox, pool: &mut Pool) {
     match pieces {
         [only] if only.len() < SHARE_FROM => outbox.append(pool, |out| out.extend_from_slice(only)),
         several => several.iter().for_each(|piece| outbox.append_shared(piece.clone())),
@@ -281,10 +281,18 @@ impl Worker {
             if flags.volatile() && !self.is_writable(stream) {
                 return;
             }
+            #[cfg(unix)]
+            let is_alone = self.is_last && !self.outgoing.is_gathering();
             let Some(websocket) = self.websockets.get_mut(stream) else { return };
             let (pool, work) = (&mut self.outgoing.pool, &mut self.work);
             let before = websocket.outbox.len();
             match encoded.frames(parcel, protocol, websocket.reader.deflate.as_deref(), work) {
+                #[cfg(unix)]
+                Some(pieces) if is_alone && websocket.is_at_rest() => {
+                    if self.write_past(stream, pieces) {
+                        return;
+                    }
+                }
                 Some(pieces) => queue_pieces(pieces, &mut websocket.outbox, pool),
                 None => {
                     work.compress(parcel.len());

@@ -23,6 +23,7 @@ use crate::protocol::error::Ending;
 use crate::protocol::ids::{ConnectionId, StreamId};
 use crate::protocol::options::Options;
 use crate::protocol::websocket::deflate::Parameters;
+use crate::protocol::websocket::frame;
 
 const PROTOCOL: Protocol = Protocol::V4 { base64: false };
 
@@ -589,5 +590,75 @@ fn looking_for_one_client_in_a_long_list_of_recipients_is_counted() {
         let late = (CROWD - 20..CROWD).filter(|&id| waiting(id) > 0).count();
         assert_eq!(late, 1, "of the second batch");
         while simulation.command_turn() {}
+    });
+}
+
+/// Says the same to clients, as one operation of a batch of its own.
+fn say_to_all(simulation: &Simulation, clients: &[u32], text: &str) {
+    let head = [MULTICAST, text.len() as u32, clients.len() as u32];
+    simulation.push(&[&head, clients].concat(), text);
+}
+
+fn text_frame(text: &str) -> Vec<u8> {
+    let mut frame = Vec::new();
+    frame::write_text(b"4", text.as_bytes(), &mut frame);
+    frame
+}
+
+#[test]
+fn a_message_for_many_for_which_there_is_no_room_follows_as_it_is_read() {
+    Simulation::run(Options::default(), |simulation| async move {
+        let mut clients = [simulation.connect(0), simulation.connect(1)];
+        let texts = ["x".repeat(3_000_000), "y".repeat(100), "z".repeat(20_000)];
+        let expected: Vec<u8> = texts.iter().flat_map(|text| text_frame(text)).collect();
+        for text in &texts {
+            say_to_all(&simulation, &[0, 1], text);
+            while simulation.command_turn() {}
+        }
+        assert!(simulation.shared.borrow().waiting_bytes() > 0);
+        for client in &mut clients {
+            let mut got = Vec::new();
+            while got.len() < expected.len() {
+                got.append(&mut client.received());
+                moments(5).await;
+                simulation.command_turn();
+            }
+            assert!(got == expected, "{} bytes of {}", got.len(), expected.len());
+        }
+        assert_eq!(simulation.shared.borrow().waiting_bytes(), 0);
+    });
+}
+
+#[test]
+fn a_message_for_many_that_one_cannot_be_written_ends_that_one_only() {
+    Simulation::run(Options::default(), |simulation| async move {
+        let mut clients = [simulation.connect(0), simulation.connect(1)];
+        simulation.stream(1).failing().set(1);
+        say_to_all(&simulation, &[0, 1], "first");
+        while simulation.command_turn() {}
+        say_to_all(&simulation, &[0, 1], "second");
+        while simulation.command_turn() {}
+        moments(20).await;
+        let (kinds, texts) = simulation.events();
+        assert_eq!(kinds, [Kind::Released, Kind::Closed].map(|kind| kind as u32));
+        assert_eq!(texts, "transport close");
+        assert_eq!(clients[0].received(), [text_frame("first"), text_frame("second")].concat());
+        assert_eq!(clients[1].received(), b"");
+    });
+}
+
+#[test]
+fn a_message_for_many_counts_for_what_may_wait_for_one() {
+    let options = Options { max_outbound: 100_000, ..Options::default() };
+    Simulation::run(options, |simulation| async move {
+        let mut client = simulation.connect(0);
+        say_to_all(&simulation, &[0], &"x".repeat(50_000));
+        while simulation.command_turn() {}
+        assert_eq!(client.received().len(), text_frame(&"x".repeat(50_000)).len());
+        say_to_all(&simulation, &[0], &"x".repeat(3_000_000));
+        while simulation.command_turn() {}
+        let (kinds, _) = simulation.events();
+        assert_eq!(kinds.first(), Some(&(Kind::SlowConsumer as u32)));
+        assert!(simulation.shared.borrow_mut().connection(ConnectionId::from_word(0)).is_none());
     });
 }

@@ -89,6 +89,15 @@ impl WebSocket {
         self.outbox.len() + self.stream.unsent()
     }
 
+    /// Whether nothing waits, in whatever way: what is next can as well be written past the outbox.
+    #[cfg(unix)]
+    pub fn is_at_rest(&self) -> bool {
+        self.queued == Queued::No
+            && self.write_task.is_none()
+            && self.outbox.can_be_passed()
+            && self.stream.unsent() == 0
+    }
+
     /// Queues our Close frame, without a status, and waits for the client's. Does nothing if that has happened before.
     pub fn close(&mut self, pool: &mut Pool) {
         self.send_close(&[], pool);

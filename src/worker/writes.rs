@@ -1,6 +1,8 @@
 //! The writes: at the end of a turn, or from the backlog, and when a WebSocket has room again.
 
 use super::event::Kind;
+#[cfg(unix)]
+use super::output::queue_pieces;
 use super::stream::Stream;
 use super::websocket::{Phase, Queued, WebSocket};
 use super::Worker;
@@ -15,6 +17,7 @@ use {
     super::wire::Wire,
     super::Shared,
     crate::protocol::error::Ending,
+    bytes::Bytes,
     std::io::{ErrorKind, IoSlice},
     std::rc::Rc,
 };
@@ -31,7 +34,7 @@ pub(super) const MUCH: usize = 4 << 20;
 const WRITE_LIMIT: usize = 256 << 10;
 
 /// WebSockets that one turn writes to, as a rule. More of them wait in the backlog, where messages gather.
-const WRITES_PER_TURN: usize = 64;
+pub(super) const WRITES_PER_TURN: usize = 64;
 
 /// Turns after which every WebSocket of the backlog has been written. With so many of them that this takes more writes,
 /// a turn makes them: what one waits for must not grow with the crowd, since each of these turns executes commands.
@@ -282,6 +285,43 @@ impl Worker {
                     Some(tokio::task::spawn_local(end_after_reading(this, id)).abort_handle());
             }
         }
+    }
+
+    /// Writes frames that others get as well to a WebSocket for which nothing waits, from where they are. What there is no
+    /// room for is queued. Returns whether that was nothing.
+    #[cfg(unix)]
+    pub(super) fn write_past(&mut self, id: StreamId, pieces: &[Bytes]) -> bool {
+        let Some(websocket) = self.websockets.get_mut(id) else { return true };
+        let mut taken = 0;
+        if let Stream::Fd(fd) = &websocket.stream {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let mut count = 0;
+            for (slice, piece) in slices.iter_mut().zip(pieces) {
+                *slice = IoSlice::new(piece);
+                count += 1;
+            }
+            match fd.write(&slices[..count]) {
+                Ok(length) => taken = length,
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+                Err(_) => {
+                    self.on_broken_pipe(id);
+                    return true;
+                }
+            }
+            self.work.write(taken);
+        }
+        let rest = pieces.iter().filter_map(|piece| {
+            let gone = taken.min(piece.len());
+            taken -= gone;
+            (gone < piece.len()).then(|| piece.slice(gone..))
+        });
+        let rest: Vec<Bytes> = rest.collect();
+        queue_pieces(&rest, &mut websocket.outbox, &mut self.outgoing.pool);
+        let is_written = websocket.waiting() == 0;
+        if !is_written {
+            self.mark_dirty(id);
+        }
+        is_written
     }
 
     #[cfg(unix)]
