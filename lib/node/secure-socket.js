@@ -75,12 +75,14 @@ class SecureSocket extends net.Socket {
 
   /** Takes what the client has said. */
   _take(plain) {
+    const { [kSession]: session } = this;
     let wantsMore = true;
     if (plain.length > 0) {
       this[kRead] += plain.length;
       wantsMore = super.push(plain);
     }
-    if (this[kSession].isEnded) super.push(null);
+    // what has been read may have a worker go on with the session
+    if (this[kSession] === session && session.isEnded) super.push(null);
     return wantsMore;
   }
 
