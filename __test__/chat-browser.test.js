@@ -5,26 +5,45 @@ const test = require("node:test");
 const { createChat } = require("../examples/chat/app");
 const { atEnd, once, sio, within } = require("./support/harness");
 const { NO_BROWSER, ChatPage, findBrowser, launchBrowser } = require("./support/chat-browser");
+const { selfSigned } = require("./support/certificate");
 const { testImage } = require("./support/chat-image");
+const { requireStock } = require("./support/stock");
 
 const PASSWORD = "salmon";
 const MESSAGES = "#messages .bubble:not(.picture)";
 
-/** A chat on a free port, and two browser windows in it that share nothing. */
-async function twoInTheChat(t) {
-  const { io, httpServer } = createChat({ Server: sio.Server, password: PASSWORD, maxImageBytes: 50_000 });
+/** A chat on a free port, over TLS if there is a key, and two browser windows in it that share nothing. */
+async function twoInTheChat(t, tls) {
+  const { io, httpServer } = createChat({
+    Server: sio.Server,
+    password: PASSWORD,
+    maxImageBytes: 50_000,
+    tls,
+  });
   atEnd(t, () => within(io.close(), "io.close()"));
   httpServer.listen(0, "127.0.0.1");
   await once(httpServer, "listening");
-  const url = `http://127.0.0.1:${httpServer.address().port}`;
+  const url = `${tls ? "https" : "http"}://127.0.0.1:${httpServer.address().port}`;
   const browser = await launchBrowser(t);
-  const ann = await ChatPage.open(browser, url);
-  const bob = await ChatPage.open(browser, url);
+  const ann = await ChatPage.open(browser, url, { ignoreHTTPSErrors: true });
+  const bob = await ChatPage.open(browser, url, { ignoreHTTPSErrors: true });
   return { io, ann, bob };
 }
 
-test("two people chat in Chromium", { skip: !findBrowser() && NO_BROWSER, timeout: 180_000 }, async (t) => {
-  const { io, ann, bob } = await twoInTheChat(t);
+const options = { skip: !findBrowser() && NO_BROWSER, timeout: 180_000 };
+
+test("two people chat in Chromium", options, (t) => chat(t));
+
+test("two people chat in Chromium over HTTPS", options, async (t) => {
+  const io = await chat(t, selfSigned());
+  if (sio.Server !== requireStock("socket.io").Server) {
+    const { native, node } = io.engine.tlsRoads();
+    assert.ok(native > 0 && Object.keys(node).length === 0, JSON.stringify({ native, node }));
+  }
+});
+
+async function chat(t, tls) {
+  const { io, ann, bob } = await twoInTheChat(t, tls);
 
   await t.test("a bad login is answered in the page", async () => {
     await ann.login("Ann", "trout");
@@ -131,4 +150,5 @@ test("two people chat in Chromium", { skip: !findBrowser() && NO_BROWSER, timeou
 
   assert.deepEqual(ann.complaints, []);
   assert.deepEqual(bob.complaints, []);
-});
+  return io;
+}

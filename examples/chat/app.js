@@ -1,6 +1,7 @@
 "use strict";
 
 const http = require("node:http");
+const https = require("node:https");
 const path = require("node:path");
 const express = require("express");
 const { Refusal } = require("./refusal");
@@ -22,6 +23,7 @@ const MAX_TEXT_LENGTH = 2000;
  * @param {string} [options.node] a name for this process, if there are several
  * @param {(change: object) => void} [options.onChange] is told of what other processes have to `apply` to theirs
  * @param {object} [options.serverOptions] more options of the Socket.IO server
+ * @param {object} [options.tls] `key` and `cert`, to serve it over HTTPS
  */
 function createChat({
   Server,
@@ -32,9 +34,10 @@ function createChat({
   node,
   onChange = () => {},
   serverOptions = {},
+  tls,
 }) {
   const app = express();
-  const httpServer = http.createServer(app);
+  const httpServer = tls ? https.createServer(tls, app) : http.createServer(app);
   const io = new Server(httpServer, {
     // an image a little over the limit gets an answer; only what is far over it loses the connection
     maxHttpBufferSize: 2 * maxImageBytes,
