@@ -22,6 +22,10 @@ const VERSION_1_3: u16 = 0x0304;
 /// X25519MLKEM768.
 const HYBRID: u16 = 0x11ec;
 
+/// The groups that OpenSSL takes unless it is told otherwise, of all versions: X25519, P-256, X448, P-521, P-384, and those
+/// of finite fields.
+const OF_OPENSSL: [u16; 10] = [29, 23, 30, 25, 24, 256, 257, 258, 259, 260];
+
 /// What servers are asked for here (RFC 7301 section 6).
 const HTTP: &[u8] = b"http/1.1";
 
@@ -160,15 +164,14 @@ impl Terms {
         let is_ours = |group: &&u16| self.groups.contains(group) && (is_1_3 || **group != HYBRID);
         // what is chosen here
         let Some(choice) = hello.groups.iter().find(is_ours) else { return false };
-        let mut shares = hello.shares.iter().filter(|it| !is_filler(**it));
         if !is_1_3 || hello.shares.is_empty() {
             return true;
         }
         if self.prefers_hybrid && hello.shares.contains(&HYBRID) {
             return *choice == HYBRID;
         }
-        // Node takes the first of a client's keys that it can
-        shares.next() == Some(choice)
+        // Node takes the first of a client's keys that it knows
+        hello.shares.iter().find(|it| OF_OPENSSL.contains(it)) == Some(choice)
     }
 }
 
@@ -189,11 +192,6 @@ fn suits(suite: &SupportedCipherSuite, algorithm: SignatureAlgorithm) -> bool {
         };
         kind == algorithm
     })
-}
-
-/// Whether a group is none: clients put them there to see whether servers bear what they do not know (RFC 8701).
-fn is_filler(group: u16) -> bool {
-    group & 0x0f0f == 0x0a0a && group >> 8 == group & 0xff
 }
 
 /// Whether a signature scheme is none of version 1.3 (RFC 8446 section 4.2.3): PKCS #1, SHA-1, DSA.
