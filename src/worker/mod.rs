@@ -206,6 +206,7 @@ struct Worker {
     /// Whether the worker has fallen behind JavaScript: volatile messages are dropped.
     is_behind: bool,
     /// Whether nothing else is to be executed: no other message could leave with this one.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "what is written to are descriptors"))]
     is_last: bool,
 }
 

@@ -80,6 +80,7 @@ impl Outbox {
     }
 
     /// Whether nothing waits and something may: what is next can as well be written past the queue.
+    #[cfg(unix)]
     pub fn can_be_passed(&self) -> bool {
         self.queued == 0 && !self.sealed
     }
