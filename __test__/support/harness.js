@@ -125,7 +125,7 @@ class TestServer {
     this.sockets = new Set();
     if ((stream === "http" || stream === "https") && !isStock) return;
     httpServer.on("connection", (socket) => {
-      // whoever listens for more than the end of a connection has Node's HTTP server get it: see lib/engine/arrival.js
+      // whoever listens for more than the end of a connection has Node's HTTP server get it: see lib/engine/arrivals.js
       if (stream === "observed") socket.on("timeout", () => {});
       this.sockets.add(socket);
       socket.on("close", () => this.sockets.delete(socket));

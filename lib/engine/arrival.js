@@ -4,241 +4,21 @@ const createDebug = require("debug");
 const { Admission, Announcement, PollingAdmission } = require("./admission");
 const { preflightAnswer } = require("./cors");
 const { openWithId, protocolOf } = require("./handshake");
-const { TlsTerms } = require("../native/binding");
-const codes = require("../native/codes");
-const { isIndifferent, keepAliveOf, openEntrance } = require("../node/entrance");
-const { countIn, countOut, debug: roads, isTlsServer, uncount, whyUnshown } = require("../node/internals");
+const { ShownRequest, ShownUpgrade } = require("./shown");
+const { countOut, uncount } = require("../node/internals");
 const { giveRequest, giveSocket, introduce, isTouched, openSocket } = require("../node/shown");
-const { isBetweenRequests, suspend } = require("../node/kept");
 const { attachSession, expectSession } = require("../node/secure-socket");
 const { Stream } = require("../node/stream");
 const { handshakeError } = require("../node/tls-errors");
-const { TlsFacts, TlsTermsOf } = require("../node/tls-terms");
+const { TlsFacts } = require("../node/tls-terms");
 const { warnOnce } = require("../node/warning");
-const { areConnectionsSeen, areUpgradesSeen, isShowable, isUnanswered } = require("./observers");
-const { ShownRequest, ShownUpgrade } = require("./shown");
-
-// taken before anybody can replace it by a fake timer
-const { setImmediate } = require("timers");
 
 const debug = createDebug("engine");
-
-// What clients begin with is looked at before Node's HTTP server comes to it. An ordinary request for one becomes a
-// session without any of Node's objects for connections and requests, which cost more to make than all the rest; they
-// are made if somebody asks for them. That is done only where the application cannot tell the difference; every other
-// connection is handed to Node as it was accepted, with all its bytes unread.
-
-/** What a connection begins with; else, the number of the session that its request names. */
-const { FOREIGN, POLL, UNKNOWN, WEBSOCKET } = codes.beginnings;
-
-/** The level of compression that zlib takes by itself. */
-const DEFAULT_LEVEL = 6;
-
-/** Of a request that the native engine looks at. */
-const MOST = { bytes: codes.requests.LONGEST_REQUEST, headers: codes.requests.MOST_HEADERS };
-
-/**
- * Looks at the connections of an HTTP server before it does, as far as that is possible.
- * @param {Server} server
- * @param {http.Server} httpServer
- * @param {string} path - what the requests that concern us begin with
- * @returns {Entrance|undefined} nothing if it is not possible
- */
-function watchArrivals(server, httpServer, path) {
-  // where TLS is Node's, so are the connections
-  if (isTlsServer(httpServer) && (!server.opts.nativeTls || TlsTerms === undefined)) return undefined;
-  const keeper = new Arrivals(server, httpServer, path);
-  const entrance = openEntrance(httpServer, keeper);
-  if (entrance === undefined) return undefined;
-  keeper.entrance = entrance;
-  server._road.keepers.push(keeper);
-  return entrance;
-}
-
-/** Who looks at the connections of an HTTP server. */
-class Arrivals {
-  constructor(server, httpServer, path) {
-    this.server = server;
-    this.httpServer = httpServer;
-    this.path = path;
-    /** On what terms workers speak TLS to them; undefined if they do not come by it. */
-    this.tls = isTlsServer(httpServer) ? new TlsTermsOf(httpServer, TlsTerms) : undefined;
-    /** How many there were over TLS that workers had, and why the others were left to Node. */
-    this.tlsRoads = { native: 0, node: {} };
-    /** By which they come. */
-    this.entrance = undefined;
-    /** Requests about which the application has not made up its mind at once. */
-    this._pending = [];
-  }
-
-  /** Whether the application could not tell if a connection never came to Node's HTTP server. */
-  isOpen() {
-    const { server, httpServer } = this;
-    return (
-      !server._isClosed &&
-      !server.ws._isClosed &&
-      !server._handsUpgradesOver() &&
-      isShowable(server, httpServer) &&
-      ((!this.showsUpgrades() && !areConnectionsSeen(httpServer)) || whyUnshown() === undefined) &&
-      !server.opts.initialPacket &&
-      server.opts.transports.includes("websocket") &&
-      isIndifferent(httpServer, MOST) &&
-      (this.tls === undefined || this.tls.current !== undefined)
-    );
-  }
-
-  /** Whether the application gets to see upgrade requests. */
-  showsUpgrades() {
-    return this.server._showsRequests() || areUpgradesSeen(this.httpServer);
-  }
-
-  /**
-   * On what terms clients may poll past the HTTP server.
-   * @returns {object|undefined} see `RoadTerms` in src/bridge/engine.rs; undefined: the application could tell the
-   *   difference
-   */
-  terms() {
-    const { server, httpServer, path } = this;
-    const { opts } = server;
-    const keepAlive = keepAliveOf(httpServer);
-    if (
-      !this.isOpen() ||
-      keepAlive === undefined ||
-      !opts.transports.includes("polling") ||
-      server._isWatched() ||
-      server._showsAnswers() ||
-      !isUnanswered(server, httpServer)
-    ) {
-      return undefined;
-    }
-    const { httpCompression, maxHttpBufferSize } = opts;
-    return {
-      path,
-      ...keepAlive,
-      compressFrom: httpCompression ? (httpCompression.threshold ?? 0) : Infinity,
-      level: httpCompression ? levelOf(httpCompression) : undefined,
-      maxBody: maxHttpBufferSize,
-      hasCors: server._plainCors !== undefined,
-      shows: server._showsAllRequests(),
-    };
-  }
-
-  /** Somebody begins to listen for what an HTTP server tells of connections and requests. */
-  onListeners() {
-    this.server._road.close();
-  }
-
-  /** Has connections wait until they have said something, or not. */
-  defer(listening, defers) {
-    this.server._bridge.native.deferAccept(listening.fd, defers);
-  }
-
-  /**
-   * Has the native engine look at a connection.
-   * @param {TCP} handle - Node's handle for it
-   * @param {Entrance} entrance - by which it has come
-   * @returns {boolean} whether it does
-   */
-  receive(handle, entrance) {
-    const { httpServer } = this;
-    const beginning = this.tls === undefined ? this._lookAt(handle) : this._lookAtHello(handle);
-    if (beginning === FOREIGN) return false;
-    const arrival = new Arrival(this, handle, entrance);
-    countIn(httpServer);
-    try {
-      if (areConnectionsSeen(httpServer)) arrival.introduce();
-    } finally {
-      if (!arrival.begin(beginning >= 0 ? beginning : undefined)) arrival._giveToNode(false);
-    }
-    return true;
-  }
-
-  /** What a connection begins with, if it may be a worker's. */
-  _lookAt(handle) {
-    const { _bridge, _road: road } = this.server;
-    let beginning = FOREIGN;
-    try {
-      beginning = _bridge.native.lookAt(handle.fd, this.path);
-    } catch (error) {
-      onFailure(error);
-    }
-    if (beginning === WEBSOCKET || beginning === FOREIGN) return beginning;
-    road.check();
-    return !road.isOpen && (beginning === POLL || beginning >= 0) ? FOREIGN : beginning;
-  }
-
-  /** The same for one over TLS. */
-  _lookAtHello(handle) {
-    const why = this.tls.current?.lookAt(handle.fd) ?? null;
-    if (why === null) return UNKNOWN;
-    this.onLeft(why);
-    return FOREIGN;
-  }
-
-  /** A connection over TLS is left to Node. */
-  onLeft(why) {
-    const { node } = this.tlsRoads;
-    node[why] = (node[why] ?? 0) + 1;
-    roads("TLS with a client is left to Node, because %s", why);
-  }
-
-  /** A connection over TLS is a worker's. */
-  onSecured() {
-    this.tlsRoads.native++;
-    roads("TLS with a client is spoken by a worker");
-  }
-
-  /**
-   * A request has come to the HTTP server. If its connection is one over which clients poll, the next may be a worker's.
-   * @param {IncomingMessage} req
-   * @param {ServerResponse} res
-   * @param {boolean} isOurs - whether it is for the path
-   */
-  onServed(req, res, isOurs) {
-    if (this.tls !== undefined) return;
-    const { socket } = req;
-    let kept = socket[kKept];
-    if (kept === undefined) {
-      if (!isOurs || !this.server._road.isOpen) return;
-      kept = new Kept(this, socket);
-    }
-    if (res.shouldKeepAlive) kept.onRequest(req, res, isOurs);
-  }
-
-  /** Has a worker tell of the end of a connection if the application takes its time over a request of it. */
-  watchShown(attempt) {
-    if (this._pending.push(attempt) === 1) setImmediate(watchPending, this);
-  }
-
-  /** Closes the connections that Node does not have. */
-  closeAll() {
-    for (const arrival of this._all()) arrival.close();
-  }
-
-  /** Closes those of them between whose requests nothing is under way. */
-  closeIdle() {
-    const { commands } = this.server._bridge;
-    for (const arrival of this._all()) commands.hangUp(arrival.id, true);
-  }
-
-  _all() {
-    const { items } = this.server._bridge.streams;
-    return items.filter((stream) => stream instanceof Arrival && stream.arrivals === this);
-  }
-}
 
 /** A connection is left to Node that need not be. */
 function onFailure(error) {
   debug("an accepted connection is left to Node: %s", error);
   warnOnce("SOCKEYE_ARRIVALS", "accepted connections are left to Node's HTTP server", error);
-}
-
-function watchPending(arrivals) {
-  const pending = arrivals._pending;
-  arrivals._pending = [];
-  for (const { arrival, isPending } of pending) {
-    if (isPending && !arrival.isGone) arrival.bridge.commands.watchShown(arrival.id);
-  }
 }
 
 /** An accepted connection of which it is not known yet what it begins with. */
@@ -460,7 +240,7 @@ class Arrival extends Stream {
     } else if (isSpoilt) {
       this._drop();
     } else {
-      if (served > 0 && this.arrivals.tls === undefined) this._keep(served);
+      if (served > 0 && this.arrivals.tls === undefined) this.arrivals.keep(this, served);
       if (isUnanswered && this._shown !== undefined) {
         this._shown.onUnserved();
         this._onSession?.(session);
@@ -468,13 +248,6 @@ class Arrival extends Stream {
         this._giveToNode(isCut, session);
       }
     }
-  }
-
-  /** Node need not have it for ever. */
-  _keep(served) {
-    const kept = new Kept(this.arrivals, this.socket);
-    kept.arrival = this;
-    kept.onReturned(this, served);
   }
 
   /**
@@ -616,126 +389,6 @@ class Arrival extends Stream {
   }
 }
 
-/**
- * A connection that Node's HTTP server has answered requests of, and whose next one is waited for. Node goes on with its
- * socket and its parser if that is not a worker's.
- */
-class KeptArrival extends Arrival {
-  /** @param {Kept} kept - the connection */
-  constructor(kept) {
-    const { arrivals, socket } = kept;
-    super(arrivals, socket._handle, arrivals.entrance);
-    this._socket = socket;
-    this._kept = kept;
-    this._resume = undefined;
-  }
-
-  /** @override */
-  get socket() {
-    return this._socket;
-  }
-
-  /** @override */
-  originOf(announcement) {
-    const origin = super.originOf(announcement);
-    // it outlives this, with all that has been seen of it
-    void origin.socket;
-    return origin;
-  }
-
-  /** @override */
-  hand() {
-    this._resume ??= suspend(this._socket);
-    return this.bridge.native.receive(this.id, this._handle.fd, true, undefined, undefined);
-  }
-
-  /** @override */
-  onReleased(past) {
-    this._kept.onReturned(this, past.served);
-    super.onReleased({ ...past, served: 0 });
-  }
-
-  /** @override */
-  _give(_httpServer, socket, bytes) {
-    this._resume();
-    if (bytes !== undefined) socket.emit("data", bytes);
-  }
-
-  /** @override */
-  _endWithSocket() {
-    this._kept.onReturned(this, 0);
-    return super._endWithSocket();
-  }
-}
-
-/** Of a `net.Socket`: its `Kept`. */
-const kKept = Symbol("kept");
-
-/**
- * Requests that a worker has to answer while it has a connection, so that it was worth it: to hand it over and back costs
- * as much as is saved with two.
- */
-const WORTH_IT = 3;
-
-/** Requests in a row for which a connection that was not worth it is left to Node at the most. */
-const LONGEST_REST = 64;
-
-/** A connection of Node's HTTP server over which requests of an engine have come: see `Arrivals.onServed`. */
-class Kept {
-  constructor(arrivals, socket) {
-    this.arrivals = arrivals;
-    this.socket = socket;
-    /** While a worker waits for its next request. */
-    this.arrival = undefined;
-    /** How many requests of the engine have come to Node since the last one that was none. */
-    this._row = 0;
-    /** How many of them it takes until a worker waits for the next request. */
-    this._rest = 1;
-    socket[kKept] = this;
-    socket.on("close", () => this.arrival?._onSocketClose());
-  }
-
-  /** A request has come to the HTTP server. */
-  onRequest(req, res, isOurs) {
-    this._row = isOurs ? this._row + 1 : 0;
-    if (this._row >= this._rest) res.on("close", () => this._onAnswered(req, isOurs));
-  }
-
-  /** It is answered. */
-  _onAnswered(req, isOurs) {
-    const { arrivals, socket } = this;
-    const { server, httpServer } = arrivals;
-    if (this.arrival !== undefined || !isBetweenRequests(httpServer, socket)) return;
-    server._road.check();
-    if (!server._road.isOpen || server._road.isPointless) return;
-    const conn = isOurs ? server.clients[req._query.sid] : undefined;
-    // there is nothing in it for the workers if its session is not on their road
-    if (conn === undefined ? isOurs && !server._road.admits(req) : !conn._polling?.isTravelling) return;
-    const arrival = new KeptArrival(this);
-    arrival.register(conn?._handle);
-    let isReceived = false;
-    try {
-      isReceived = arrival.hand();
-    } catch (error) {
-      debug("a connection stays with Node: %s", error);
-    }
-    if (isReceived) {
-      this.arrival = arrival;
-    } else {
-      server._bridge.releaseStream(arrival.id);
-      arrival._giveToNode(false);
-    }
-  }
-
-  /** Node has it again. `served`: how many requests a worker has answered meanwhile. */
-  onReturned(arrival, served) {
-    if (this.arrival !== arrival) return;
-    this.arrival = undefined;
-    this._row = 0;
-    this._rest = served >= WORTH_IT ? 0 : Math.min(Math.max(2 * this._rest, 1), LONGEST_REST);
-  }
-}
-
 /** What follows the head of a request. */
 function withoutHead(bytes) {
   return bytes.subarray(bytes.indexOf(END_OF_HEAD) + END_OF_HEAD.length);
@@ -743,14 +396,6 @@ function withoutHead(bytes) {
 
 const END_OF_HEAD = "\r\n\r\n";
 
-/** The level of compression that the option `httpCompression` asks for; undefined: it takes Node's zlib to do what it says. */
-function levelOf(options) {
-  for (const name in options) if (name !== "threshold" && name !== "level") return undefined;
-  const { level = -1 } = options;
-  if (!Number.isInteger(level) || level < -1 || level > 9) return undefined;
-  return level === -1 ? DEFAULT_LEVEL : level;
-}
-
 function noop() {}
 
-module.exports = { watchArrivals };
+module.exports = { Arrival, onFailure };
