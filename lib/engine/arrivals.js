@@ -158,9 +158,13 @@ class Arrivals {
 
   /** The same for one over TLS. */
   _lookAtHello(handle) {
-    const why = this.tls.current?.lookAt(handle.fd) ?? null;
-    if (why === null) return UNKNOWN;
-    this.onLeft(why);
+    try {
+      const why = this.tls.current?.lookAt(handle.fd) ?? null;
+      if (why === null) return UNKNOWN;
+      this.onLeft(why);
+    } catch (error) {
+      onFailure(error);
+    }
     return FOREIGN;
   }
 

@@ -143,7 +143,7 @@ class SecureSocket extends net.Socket {
     } else if (session === undefined) {
       this._hold(() => this._final(callback));
     } else {
-      const last = session.finish();
+      const last = endOf(session);
       if (last === null) super._final(callback);
       else super._write(last, "buffer", () => super._final(callback));
     }
@@ -294,6 +294,15 @@ function detachSession(socket) {
   const { [kSession]: session } = socket;
   socket[kSession] = undefined;
   return session;
+}
+
+/** What says that nothing more will be said, if it can be said. */
+function endOf(session) {
+  try {
+    return session.finish();
+  } catch {
+    return null;
+  }
 }
 
 function noop() {}

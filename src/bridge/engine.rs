@@ -382,17 +382,15 @@ impl NativeEngine {
     /// Takes the TLS session over a connection, of which a worker has just been said to have left it.
     #[napi(catch_unwind)]
     pub fn take_session(&self, stream: u32) -> Option<TlsSession> {
-        panic_point!("takeSession");
-        let stream = StreamId::from_word(stream);
-        #[cfg(unix)]
-        {
-            self.inbox.take_layer(stream).map(TlsSession::new)
-        }
-        #[cfg(not(unix))]
-        {
-            let _ = stream;
-            None
-        }
+        let take = || {
+            panic_point!("takeSession");
+            let stream = StreamId::from_word(stream);
+            #[cfg(unix)]
+            return self.inbox.take_layer(stream).map(TlsSession::new);
+            #[cfg(not(unix))]
+            return (stream.word() == u32::MAX).then_some(TlsSession {});
+        };
+        twice(take)
     }
 
     /// Opens the road on which workers answer the requests of clients that poll, or closes it.
