@@ -4,6 +4,7 @@
 
 const { spawn, spawnSync } = require("node:child_process");
 const https = require("node:https");
+const net = require("node:net");
 const tls = require("node:tls");
 const { adopt, atEnd, connected, deferred, once, selfSigned, sio, within } = require("./harness");
 const { requireStock } = require("./stock");
@@ -99,6 +100,28 @@ async function ask(server, tlsOptions, path = "/application") {
   return { ...terms, status: answer.slice(9, 12), body: answer.slice(answer.indexOf("\r\n\r\n") + 4) };
 }
 
+/** How many connections an HTTP server has. */
+function connectionsOf({ httpServer }) {
+  return new Promise((resolve, reject) => {
+    httpServer.getConnections((error, count) => (error ? reject(error) : resolve(count)));
+  });
+}
+
+/** The first bytes that a client of Node sends. */
+async function helloOf(options) {
+  const server = net.createServer();
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const client = tls.connect({ port: server.address().port, host: "127.0.0.1", ...options });
+  client.on("error", () => {});
+  const [socket] = await once(server, "connection");
+  const [bytes] = await once(socket, "data");
+  client.destroy();
+  socket.destroy();
+  server.close();
+  return bytes;
+}
+
 /** A client of Socket.IO is served. */
 async function isServed(server, options) {
   const client = await connected(server.client("/", options));
@@ -148,8 +171,10 @@ function runProgram(t, program, args, { input, until, env, keepsInput = false } 
 
 module.exports = {
   ask,
+  connectionsOf,
   dial,
   has,
+  helloOf,
   isServed,
   onBoth,
   ownCertificate,

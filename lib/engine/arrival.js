@@ -9,7 +9,7 @@ const { countOut, uncount } = require("../node/internals");
 const { giveRequest, giveSocket, introduce, isTouched, openSocket } = require("../node/shown");
 const { attachSession, expectSession } = require("../node/secure-socket");
 const { Stream } = require("../node/stream");
-const { handshakeError } = require("../node/tls-errors");
+const { RefusedFacts, handshakeError, isRemembered, isTooSlow } = require("../node/tls-errors");
 const { TlsFacts } = require("../node/tls-terms");
 const { warnOnce } = require("../node/warning");
 
@@ -349,10 +349,20 @@ class Arrival extends Stream {
       this._drop();
     } else {
       const { httpServer } = this.arrivals;
-      this._facts = new TlsFacts(0, "", undefined);
+      this._facts = new RefusedFacts(refusal);
       const { socket } = this;
-      this._drop();
-      this._entrance.run(httpServer.emit, httpServer, "tlsClientError", handshakeError(refusal), socket);
+      const tell = () =>
+        this._entrance.run(httpServer.emit, httpServer, "tlsClientError", handshakeError(refusal), socket);
+      if (isTooSlow(refusal)) {
+        this._handle = undefined;
+        tell();
+        attachSession(socket, undefined);
+      } else {
+        // the application may ask who that was
+        if (isRemembered(refusal)) void [socket.remoteAddress, socket.localAddress];
+        this._drop();
+        tell();
+      }
     }
   }
 

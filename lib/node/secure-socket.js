@@ -182,7 +182,8 @@ class SecureSocket extends net.Socket {
   }
 
   getProtocol() {
-    return !this.destroyed ? this[kFacts].protocol : null;
+    // which is there to be asked when a handshake has failed
+    return !this.destroyed || this[kFacts].cipher === undefined ? this[kFacts].protocol : null;
   }
 
   isSessionReused() {

@@ -4,6 +4,8 @@
  * The errors of handshakes that workers have begun, as OpenSSL would call them.
  */
 
+const { constants } = require("os");
+
 /** What the descriptions of alerts are called (RFC 8446 section 6). */
 const ALERTS = {
   10: "sslv3 alert unexpected message",
@@ -43,33 +45,72 @@ const RECEIVED = 0x0a0003e8;
 /** The first of the codes that stand for alerts: see `Refusal` in src/worker/event.rs. */
 const FIRST_ALERT = 256;
 
-const HUNG_UP = 1;
-const TOO_SLOW = 2;
-const DECRYPT = 3;
+const TOO_SLOW = 3;
+
+/** What a code is in the lowest bits of; above them is which version was agreed on. */
+const CODE = 0xfff;
+
+/** Other codes, by what the error is like. */
+const FAILURES = {
+  1: () => Object.assign(new Error("socket hang up"), { code: "ECONNRESET" }),
+  2: () =>
+    Object.assign(new Error("read ECONNRESET"), {
+      errno: -constants.errno.ECONNRESET,
+      code: "ECONNRESET",
+      syscall: "read",
+    }),
+  [TOO_SLOW]: () => Object.assign(new Error("TLS handshake timeout"), { code: "ERR_TLS_HANDSHAKE_TIMEOUT" }),
+  4: () => sslError(0x0a000119, "decryption failed or bad record mac"),
+  5: () => sslError(0x0a0000f4, "unexpected message"),
+  6: () => sslError(0x0a00010b, "wrong version number"),
+  7: () => sslError(0x0a0001bb, "bad record type"),
+  8: () => sslError(0x1c8000a4, "failed during derivation", "Provider routines"),
+};
 
 /**
  * @param {number} refusal - why a handshake has failed: see `Refusal` in src/worker/event.rs
  * @returns {Error} what `tlsClientError` is emitted with
  */
 function handshakeError(refusal) {
-  if (refusal === HUNG_UP) return Object.assign(new Error("socket hang up"), { code: "ECONNRESET" });
-  if (refusal === TOO_SLOW) {
-    return Object.assign(new Error("TLS handshake timeout"), { code: "ERR_TLS_HANDSHAKE_TIMEOUT" });
-  }
-  if (refusal >= FIRST_ALERT) {
-    const alert = refusal - FIRST_ALERT;
-    return sslError(RECEIVED + alert, ALERTS[alert] ?? `alert number ${alert}`);
-  }
-  return refusal === DECRYPT
-    ? sslError(0x0a000119, "decryption failed or bad record mac")
-    : sslError(0x0a0000f4, "unexpected message");
+  const code = refusal & CODE;
+  if (code < FIRST_ALERT) return FAILURES[code]();
+  const alert = code - FIRST_ALERT;
+  return sslError(RECEIVED + alert, ALERTS[alert] ?? `alert number ${alert}`);
 }
 
-function sslError(number, reason) {
+/** Whether a handshake was given up because nothing came of it. */
+function isTooSlow(refusal) {
+  return (refusal & CODE) === TOO_SLOW;
+}
+
+/** Whether it is still known who the client was whose handshake has failed. */
+function isRemembered(refusal) {
+  return (refusal & CODE) > TOO_SLOW;
+}
+
+function sslError(number, reason, library = "SSL routines") {
   const hex = number.toString(16).toUpperCase().padStart(8, "0");
-  const error = new Error(`error:${hex}:SSL routines::${reason}`);
+  const error = new Error(`error:${hex}:${library}::${reason}`);
   const code = `ERR_SSL_${reason.toUpperCase().replace(/ /g, "_")}`;
-  return Object.assign(error, { library: "SSL routines", reason, code });
+  return Object.assign(error, { library, reason, code });
 }
 
-module.exports = { handshakeError };
+/** What is known of a TLS session of which nothing has come. */
+class RefusedFacts {
+  /** @param {number} refusal */
+  constructor(refusal) {
+    this._version = refusal >> 12;
+    this.servername = null;
+    this.alpnProtocol = null;
+    this.certificate = undefined;
+    this.isReused = false;
+    this.cipher = undefined;
+  }
+
+  /** Which version of the protocol was agreed on, if any was. */
+  get protocol() {
+    return [null, "TLSv1.2", "TLSv1.3"][this._version];
+  }
+}
+
+module.exports = { RefusedFacts, handshakeError, isRemembered, isTooSlow };

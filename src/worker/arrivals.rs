@@ -880,7 +880,7 @@ impl Worker {
             return;
         }
         if matches!(arrival.stage, Stage::Shaking) {
-            return self.refuse_hello(id, Refusal::TooSlow);
+            return self.refuse_hello(id, Refusal::TooSlow(arrival.fd.is_1_3()));
         }
         let has_begun = matches!(arrival.fd.clone().peek(&mut self.read_buffer[..1]), Ok(1));
         if (arrival.is_served() || arrival.is_kept) && !has_begun {

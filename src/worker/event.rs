@@ -36,7 +36,10 @@ use crate::protocol::ids::{slot_of, ConnectionId, Id, StreamId};
 use crate::protocol::socket_io;
 #[cfg(unix)]
 use {
-    super::wire::Layer, crate::protocol::tls::session::Facts, std::collections::HashMap, std::net::SocketAddr,
+    super::wire::Layer,
+    crate::protocol::tls::session::{Facts, Failure},
+    std::collections::HashMap,
+    std::net::SocketAddr,
 };
 
 macro_rules! kinds {
@@ -101,27 +104,30 @@ pub struct Past {
 pub enum Refusal {
     /// The client has hung up.
     HungUp,
-    /// The client has taken too long.
-    TooSlow,
-    /// What it has sent cannot be decrypted.
-    Decrypt,
-    /// It does what it must not.
-    Protocol,
-    /// It says so, with this description (RFC 8446 section 6).
-    Alert(u8),
+    /// The connection has been reset.
+    Reset,
+    /// The client has taken too long. Whether version 1.3 was agreed on, or none yet.
+    TooSlow(Option<bool>),
+    /// The client has been told what is wrong. As above.
+    Failed(Failure, Option<bool>),
 }
 
 #[cfg(unix)]
 impl Refusal {
-    /// 1 to 4 in the order above; descriptions from 256 on.
+    /// 1 to 8; descriptions of alerts from 256 on. From bit 12 on: 1 for version 1.2, 2 for 1.3.
     fn code(self) -> u32 {
-        match self {
-            Refusal::HungUp => 1,
-            Refusal::TooSlow => 2,
-            Refusal::Decrypt => 3,
-            Refusal::Protocol => 4,
-            Refusal::Alert(description) => 256 + u32::from(description),
-        }
+        let (code, is_1_3) = match self {
+            Refusal::HungUp => (1, None),
+            Refusal::Reset => (2, None),
+            Refusal::TooSlow(is_1_3) => (3, is_1_3),
+            Refusal::Failed(Failure::Decrypt, is_1_3) => (4, is_1_3),
+            Refusal::Failed(Failure::Protocol, is_1_3) => (5, is_1_3),
+            Refusal::Failed(Failure::Version, is_1_3) => (6, is_1_3),
+            Refusal::Failed(Failure::Kind, is_1_3) => (7, is_1_3),
+            Refusal::Failed(Failure::Exchange, is_1_3) => (8, is_1_3),
+            Refusal::Failed(Failure::Alert(description), is_1_3) => (256 + u32::from(description), is_1_3),
+        };
+        code | is_1_3.map_or(0, |it| 1 + u32::from(it)) << 12
     }
 }
 

@@ -18,7 +18,6 @@ use super::Worker;
 use crate::panics::panic_point;
 use crate::protocol::ids::StreamId;
 use crate::protocol::tls::hello::{self, Reading};
-use crate::protocol::tls::session::Failure;
 use crate::protocol::tls::terms::Terms;
 
 /// How TLS is terminated for the connections of a server.
@@ -75,9 +74,8 @@ impl Worker {
                 return Look::Repeat;
             }
             Handshake::Ended => Refusal::HungUp,
-            Handshake::Failed(Failure::Alert(description)) => Refusal::Alert(description),
-            Handshake::Failed(Failure::Decrypt) => Refusal::Decrypt,
-            Handshake::Failed(Failure::Protocol) => Refusal::Protocol,
+            Handshake::Reset => Refusal::Reset,
+            Handshake::Failed(failure) => Refusal::Failed(failure, fd.is_1_3()),
         };
         self.refuse_hello(id, refusal);
         Look::Done
@@ -96,8 +94,8 @@ impl Worker {
 
     /// A handshake has failed: JavaScript hears why.
     pub(super) fn refuse_hello(&mut self, id: StreamId, refusal: Refusal) {
-        if let Some(arrival) = self.take_arrival(id) {
-            arrival.fd.finish();
+        // who it was can be asked of the connection as long as nobody has finished it, which is left to JavaScript
+        if self.take_arrival(id).is_some() {
             self.events.hung_up(id, Some(refusal));
         }
     }

@@ -55,6 +55,8 @@ pub enum Handshake {
     Established,
     /// The client has hung up.
     Ended,
+    /// The connection has failed.
+    Reset,
     /// The client has been told what is wrong.
     Failed(Failure),
 }
@@ -307,6 +309,11 @@ impl Wire {
         self.layer.borrow().as_ref()?.facts()
     }
 
+    /// Whether the session in between is of version 1.3, as soon as that is agreed on.
+    pub fn is_1_3(&self) -> Option<bool> {
+        self.layer.borrow().as_ref()?.session.is_1_3()
+    }
+
     /// Goes on with a handshake.
     pub fn shake(&self) -> Handshake {
         let mut layer = self.layer.borrow_mut();
@@ -317,6 +324,7 @@ impl Wire {
             _ if layer.session.is_established() => Handshake::Established,
             (None, Err(error)) if error.kind() == ErrorKind::WouldBlock => Handshake::UnderWay,
             (None, Ok(())) if !layer.session.is_ended() => Handshake::UnderWay,
+            (None, Err(error)) if error.kind() != ErrorKind::UnexpectedEof => Handshake::Reset,
             (None, _) => Handshake::Ended,
         }
     }

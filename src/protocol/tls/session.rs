@@ -6,7 +6,7 @@ use std::mem;
 
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, InsufficientSizeError, UnbufferedStatus};
-use rustls::{Error, HandshakeKind, ProtocolVersion};
+use rustls::{Error, HandshakeKind, PeerMisbehaved, ProtocolVersion};
 
 use super::hello::Hello;
 use super::terms::Terms;
@@ -17,6 +17,15 @@ const RECORD: usize = 64;
 /// Plain bytes of a record at the most (RFC 8446 section 5.1).
 const LARGEST_RECORD: usize = 16 << 10;
 
+/// The head of a record: type, version, length.
+const RECORD_HEAD: usize = 5;
+
+/// The version that records have, once one is agreed on (RFC 8446 section 5.1).
+const RECORD_VERSION: [u8; 2] = [3, 3];
+
+/// Type of the records that carry handshake messages (RFC 8446 section 5.1).
+const HANDSHAKE: u8 = 22;
+
 /// Why a session cannot go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
@@ -26,6 +35,12 @@ pub enum Failure {
     Decrypt,
     /// The client does what it must not.
     Protocol,
+    /// A record is of another version of the protocol, or none.
+    Version,
+    /// A record is of a kind that it cannot be of.
+    Kind,
+    /// Nothing comes of the client's key.
+    Exchange,
 }
 
 /// What is known of a session that is established.
@@ -82,11 +97,16 @@ impl Session {
         self.is_ended
     }
 
+    /// Whether it is of version 1.3, as soon as that is agreed on.
+    pub fn is_1_3(&self) -> Option<bool> {
+        self.connection.protocol_version().map(|it| it == ProtocolVersion::TLSv1_3)
+    }
+
     /// What is known of it; `None`: it is not established.
     pub fn facts(&self) -> Option<Facts> {
         Some(Facts {
             cipher: self.connection.negotiated_cipher_suite()?.suite().into(),
-            is_1_3: self.connection.protocol_version()? == ProtocolVersion::TLSv1_3,
+            is_1_3: self.is_1_3()?,
             is_reused: self.connection.handshake_kind()? == HandshakeKind::Resumed,
             has_protocol: self.connection.alpn_protocol().is_some(),
             server_name: self.server_name.clone(),
@@ -140,9 +160,10 @@ impl Session {
                 }
                 Ok(_) => true,
                 Err(error) => {
+                    let failure = self.failure_of(&error, &incoming[at..]);
                     self.has_failed = true;
                     self.tell(out);
-                    return Err(failure_of(&error));
+                    return Err(failure);
                 }
             };
             at += discard;
@@ -214,6 +235,29 @@ impl Session {
         }
     }
 
+    /// What an error is called; `incoming`: the records among which it is.
+    fn failure_of(&self, error: &Error, incoming: &[u8]) -> Failure {
+        let failure = match error {
+            Error::AlertReceived(description) => return Failure::Alert((*description).into()),
+            Error::PeerMisbehaved(PeerMisbehaved::InvalidKeyShare) => return Failure::Exchange,
+            Error::DecryptError => Failure::Decrypt,
+            _ => Failure::Protocol,
+        };
+        let Some(is_1_3) = self.is_1_3() else { return failure };
+        let mut rest = incoming;
+        while let Some(&[kind, major, minor, high, low]) = rest.first_chunk::<RECORD_HEAD>() {
+            if is_1_3 && kind == HANDSHAKE && failure == Failure::Decrypt {
+                return Failure::Kind;
+            }
+            if [major, minor] != RECORD_VERSION {
+                return Failure::Version;
+            }
+            let length = usize::from(high) << 8 | usize::from(low);
+            rest = rest.get(RECORD_HEAD + length..).unwrap_or_default();
+        }
+        failure
+    }
+
     /// Appends what the client is told of a failure.
     fn tell(&mut self, out: &mut Vec<u8>) {
         loop {
@@ -235,13 +279,5 @@ fn append(out: &mut Vec<u8>, mut encode: impl FnMut(&mut [u8]) -> Result<usize, 
         out.resize(at + required_size, 0);
         let written = encode(&mut out[at..]).unwrap_or(0);
         out.truncate(at + written);
-    }
-}
-
-fn failure_of(error: &Error) -> Failure {
-    match error {
-        Error::AlertReceived(description) => Failure::Alert((*description).into()),
-        Error::DecryptError => Failure::Decrypt,
-        _ => Failure::Protocol,
     }
 }
