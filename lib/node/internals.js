@@ -267,6 +267,12 @@ function serveConnection(httpServer, socket) {
   onHttpConnection.call(httpServer, socket);
 }
 
+/** Whether the OpenSSL of this Node is at least of this version. */
+function isOpenSslNewer(major, minor) {
+  const [itsMajor, itsMinor] = process.versions.openssl.split(".").map(Number);
+  return itsMajor > major || (itsMajor === major && itsMinor >= minor);
+}
+
 /** Node keeps options of an HTTP server under symbols. */
 function symbolOf(httpServer, name) {
   return Object.getOwnPropertySymbols(httpServer).find(({ description }) => description === name);
@@ -428,6 +434,7 @@ module.exports = {
   giveHeaders,
   hasOrdinaryAnswers,
   hasOrdinaryListener,
+  isOpenSslNewer,
   isOrdinaryServer,
   isTlsServer,
   listeningHandle,

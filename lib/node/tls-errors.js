@@ -5,6 +5,7 @@
  */
 
 const { constants } = require("os");
+const { isOpenSslNewer } = require("./internals");
 
 /** What the descriptions of alerts are called (RFC 8446 section 6). */
 const ALERTS = {
@@ -46,6 +47,8 @@ const RECEIVED = 0x0a0003e8;
 const FIRST_ALERT = 256;
 
 const TOO_SLOW = 3;
+const WRONG_VERSION = 6;
+const BAD_TYPE = 7;
 
 /** What a code is in the lowest bits of; above them is which version was agreed on. */
 const CODE = 0xfff;
@@ -62,8 +65,8 @@ const FAILURES = {
   [TOO_SLOW]: () => Object.assign(new Error("TLS handshake timeout"), { code: "ERR_TLS_HANDSHAKE_TIMEOUT" }),
   4: () => sslError(0x0a000119, "decryption failed or bad record mac"),
   5: () => sslError(0x0a0000f4, "unexpected message"),
-  6: () => sslError(0x0a00010b, "wrong version number"),
-  7: () => sslError(0x0a0001bb, "bad record type"),
+  [WRONG_VERSION]: () => sslError(0x0a00010b, "wrong version number"),
+  [BAD_TYPE]: () => sslError(0x0a0001bb, "bad record type"),
   8: () => sslError(0x1c8000a4, "failed during derivation", "Provider routines"),
 };
 
@@ -73,10 +76,18 @@ const FAILURES = {
  */
 function handshakeError(refusal) {
   const code = refusal & CODE;
+  if (IS_NEW && code === WRONG_VERSION && refusal >> 12 === OF_1_3) return FAILURES[BAD_TYPE]();
   if (code < FIRST_ALERT) return FAILURES[code]();
   const alert = code - FIRST_ALERT;
-  return sslError(RECEIVED + alert, ALERTS[alert] ?? `alert number ${alert}`);
+  const name = ALERTS[alert] ?? `alert number ${alert}`;
+  return sslError(RECEIVED + alert, IS_NEW ? name.replace("sslv3", "ssl/tls") : name);
 }
+
+/** Of a refusal, above its code: TLS 1.3 was agreed on. */
+const OF_1_3 = 2;
+
+/** Whether this OpenSSL has the names of 3.5, which looks at the type of a record of TLS 1.3 before its version. */
+const IS_NEW = isOpenSslNewer(3, 5);
 
 /** Whether a handshake was given up because nothing came of it. */
 function isTooSlow(refusal) {

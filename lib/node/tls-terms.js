@@ -7,7 +7,7 @@
 const { X509Certificate, createPrivateKey, getFips } = require("crypto");
 const tls = require("tls");
 const { precede } = require("./entrance");
-const { symbolOf } = require("./internals");
+const { isOpenSslNewer, symbolOf } = require("./internals");
 
 /** Cipher suites by OpenSSL's names; what is not here is not to be had of the workers. */
 const SUITES = {
@@ -124,7 +124,7 @@ class TlsTermsOf {
         chain: chain.map(({ raw }) => raw),
         ciphers: suitesOf(httpServer),
         // OpenSSL does from 3.5 on
-        prefersHybrid: isNewer(process.versions.openssl, 3, 5),
+        prefersHybrid: isOpenSslNewer(3, 5),
         handshakeTimeout: timeoutOf(httpServer),
       });
       [this._certificate] = chain;
@@ -228,12 +228,6 @@ function suitesOf({ ciphers = tls.DEFAULT_CIPHERS }) {
     if (number === undefined) break;
   }
   return names.some((name) => name.startsWith("TLS_")) ? numbers : [...SUITES_1_3, ...numbers];
-}
-
-/** Whether a version of OpenSSL is at least this one. */
-function isNewer(version, major, minor) {
-  const [itsMajor, itsMinor] = version.split(".").map(Number);
-  return itsMajor > major || (itsMajor === major && itsMinor >= minor);
 }
 
 /** Cipher suites by their numbers, as `getCipher()` tells of them. */
