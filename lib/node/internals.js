@@ -269,7 +269,7 @@ function serveConnection(httpServer, socket) {
 
 /** Whether the OpenSSL of this Node is at least of this version. */
 function isOpenSslNewer(major, minor) {
-  const [itsMajor, itsMinor] = process.versions.openssl.split(".").map(Number);
+  const [itsMajor, itsMinor] = (process.versions.openssl ?? "").split(".").map(Number);
   return itsMajor > major || (itsMajor === major && itsMinor >= minor);
 }
 
