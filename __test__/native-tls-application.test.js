@@ -8,7 +8,7 @@ const test = require("node:test");
 const tls = require("node:tls");
 const { connected, eventually, isStock, once, record, within } = require("./support/harness");
 const { RawPolling, RawWebSocket } = require("./support/harness");
-const { connectionsOf, dial, isServed, onBoth, roadsOf } = require("./support/tls");
+const { connectionsOf, dial, isServed, onBoth, roadsOf, serveTls } = require("./support/tls");
 
 const OURS = { skip: isStock && "stock has Node's TLS only" };
 
@@ -284,3 +284,18 @@ for (const [name, act, idle, busy] of [
     assert.deepEqual(actual, expected);
   });
 }
+
+test("a session that is on another worker is found at once", OURS, async (t) => {
+  const server = await serveTls(t, {}, { options: { workers: 4 } });
+  const begun = process.hrtime.bigint();
+  for (let i = 0; i < 6; i++) {
+    const client = server.client("/", { transports: ["polling"] });
+    await connected(client);
+    assert.equal(await client.emitWithAck("echo", i), i);
+    client.disconnect();
+  }
+  const milliseconds = Number(process.hrtime.bigint() - begun) / 1e6;
+  // a connection of which nothing is heard is given up after a second: that is not what they wait for
+  assert.ok(milliseconds < 5000, `${milliseconds} ms`);
+  assert.deepEqual(server.io.engine.tlsRoads().node, {});
+});

@@ -178,6 +178,16 @@ impl Drop for Arrival {
 
 /// The task that waits for the bytes of a connection.
 async fn wait(shared: Shared, id: StreamId, fd: Rc<Wire>) {
+    // whoever had the connection before may have read ahead
+    while fd.has_unread() {
+        let end = End { is_over: false, is_cut: false };
+        match take_turn(&shared, |worker| worker.look_turn(id, &fd, end)) {
+            Some(Look::Repeat) => {}
+            Some(Look::Again) => break,
+            Some(Look::Later) => wait_for_javascript(&shared).await,
+            Some(Look::Done) | None => return,
+        }
+    }
     loop {
         let Ok(mut ready) = fd.readable().await else { return };
         let end = End {
@@ -187,13 +197,16 @@ async fn wait(shared: Shared, id: StreamId, fd: Rc<Wire>) {
         match take_turn(&shared, |worker| worker.look_turn(id, &fd, end)) {
             Some(Look::Repeat) => {}
             Some(Look::Again) => ready.clear_ready(),
-            Some(Look::Later) => {
-                let resume = shared.borrow().signals.resume.clone();
-                resume.notified().await;
-            }
+            Some(Look::Later) => wait_for_javascript(&shared).await,
             Some(Look::Done) | None => return,
         }
     }
+}
+
+/// Waits until JavaScript has caught up.
+async fn wait_for_javascript(shared: &Shared) {
+    let resume = shared.borrow().signals.resume.clone();
+    resume.notified().await;
 }
 
 /// The task that writes what there was no room for, or no time.

@@ -80,12 +80,22 @@ enum Pause {
 #[cfg(unix)]
 fn read_when_ready(shared: &Shared, id: StreamId, fd: &Wire, context: &mut Context<'_>) -> Poll<Pause> {
     loop {
-        let Ok(mut ready) = ready!(fd.poll_readable(context)) else { return Poll::Ready(Pause::Forever) };
+        // whoever had the connection before may have read ahead
+        let ready = if fd.has_unread() {
+            None
+        } else {
+            let Ok(ready) = ready!(fd.poll_readable(context)) else { return Poll::Ready(Pause::Forever) };
+            Some(ready)
+        };
         if shared.borrow().events.is_full() {
             return Poll::Ready(Pause::UntilResumed);
         }
         match take_turn(shared, |worker| worker.read_turn(id)) {
-            Some(Read::Drained) => ready.clear_ready(),
+            Some(Read::Drained) => {
+                if let Some(mut ready) = ready {
+                    ready.clear_ready();
+                }
+            }
             Some(Read::More) => return Poll::Ready(Pause::Moment),
             Some(Read::Gone) | None => return Poll::Ready(Pause::Forever),
         }

@@ -414,6 +414,11 @@ impl Wire {
         }
     }
 
+    /// Whether there is something to be read of which the descriptor does not tell: it has been decrypted.
+    pub fn has_unread(&self) -> bool {
+        self.layer.borrow().as_ref().is_some_and(|layer| !layer.plain.is_empty())
+    }
+
     /// Whether the client has said that nothing more will come, though its connection may still be open.
     pub fn is_ended(&self) -> bool {
         self.layer.borrow().as_ref().is_some_and(|layer| layer.is_ended() && layer.plain.is_empty())
