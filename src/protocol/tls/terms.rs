@@ -7,7 +7,7 @@ use rustls::crypto::ring::{self, sign, Ticketer};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::NoServerSessionStorage;
-use rustls::sign::SigningKey;
+use rustls::sign::{CertifiedKey, Signer, SigningKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use rustls::{
     CipherSuite, ServerConfig, SignatureAlgorithm, SignatureScheme, SupportedCipherSuite, Tls12CipherSuite,
@@ -22,12 +22,40 @@ const VERSION_1_3: u16 = 0x0304;
 /// X25519MLKEM768.
 const HYBRID: u16 = 0x11ec;
 
-/// The groups that OpenSSL takes unless it is told otherwise, of all versions: X25519, P-256, X448, P-521, P-384, and those
-/// of finite fields.
+/// The groups that OpenSSL takes unless it is told otherwise, best first: X25519, P-256, X448, P-521, P-384, and those of
+/// finite fields.
 const OF_OPENSSL: [u16; 10] = [29, 23, 30, 25, 24, 256, 257, 258, 259, 260];
 
 /// What servers are asked for here (RFC 7301 section 6).
 const HTTP: &[u8] = b"http/1.1";
+
+/// Signature schemes of RSA in the order of OpenSSL's preference.
+const RSA_SCHEMES: [SignatureScheme; 6] = [
+    SignatureScheme::RSA_PSS_SHA256,
+    SignatureScheme::RSA_PSS_SHA384,
+    SignatureScheme::RSA_PSS_SHA512,
+    SignatureScheme::RSA_PKCS1_SHA256,
+    SignatureScheme::RSA_PKCS1_SHA384,
+    SignatureScheme::RSA_PKCS1_SHA512,
+];
+
+/// A key that signs by the scheme which OpenSSL would choose; other kinds than RSA have one only.
+#[derive(Debug)]
+struct Key(Arc<dyn SigningKey>);
+
+impl SigningKey for Key {
+    fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        if self.algorithm() != SignatureAlgorithm::RSA {
+            return self.0.choose_scheme(offered);
+        }
+        let scheme = RSA_SCHEMES.into_iter().find(|it| offered.contains(it))?;
+        self.0.choose_scheme(&[scheme])
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        self.0.algorithm()
+    }
+}
 
 /// What the application has told its server.
 #[derive(Debug)]
@@ -72,7 +100,7 @@ impl Terms {
     pub fn new(settings: &Settings<'_>) -> Result<Terms, String> {
         let words = |error: &dyn fmt::Display| error.to_string();
         let key = PrivateKeyDer::try_from(settings.key).map_err(|it| words(&it))?;
-        let signing_key = sign::any_supported_type(&key).map_err(|it| words(&it))?;
+        let signing_key = Arc::new(Key(sign::any_supported_type(&key).map_err(|it| words(&it))?));
         let provider = ring::default_provider();
         let suite = |number: &u16| {
             provider.cipher_suites.iter().find(|suite| suite.suite() == CipherSuite::from(*number))
@@ -103,10 +131,13 @@ impl Terms {
         let cipher_suites = [ciphers_1_3, ciphers_1_2].concat();
         let provider = CryptoProvider { cipher_suites, kx_groups, ..provider };
         let chain = settings.chain.iter().map(|it| CertificateDer::from(it.to_vec())).collect();
+        // that the two belong together, Node has seen to
+        let certified = CertifiedKey::new(chain, signing_key.clone());
         let mut config = ServerConfig::builder_with_provider(provider.into())
             .with_protocol_versions(&versions)
-            .and_then(|it| it.with_no_client_auth().with_single_cert(chain, key.clone_key()))
-            .map_err(|it| words(&it))?;
+            .map_err(|it| words(&it))?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
         config.ignore_client_order = true;
         config.alpn_protocols = vec![HTTP.to_vec()];
         config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -162,16 +193,15 @@ impl Terms {
     /// Whether the keys are exchanged as they would be with Node.
     fn agrees_on_group(&self, hello: &Hello, is_1_3: bool) -> bool {
         let is_ours = |group: &&u16| self.groups.contains(group) && (is_1_3 || **group != HYBRID);
-        // what is chosen here
+        // rustls takes what the client likes best
         let Some(choice) = hello.groups.iter().find(is_ours) else { return false };
-        if !is_1_3 || hello.shares.is_empty() {
-            return true;
-        }
-        if self.prefers_hybrid && hello.shares.contains(&HYBRID) {
+        if is_1_3 && self.prefers_hybrid && hello.shares.contains(&HYBRID) {
             return *choice == HYBRID;
         }
-        // Node takes the first of a client's keys that it knows
-        hello.shares.iter().find(|it| OF_OPENSSL.contains(it)) == Some(choice)
+        let share = hello.shares.iter().find(|it| OF_OPENSSL.contains(it)).filter(|_| is_1_3);
+        // OpenSSL takes the first of a client's keys that it knows, or else what the server likes best
+        let theirs = share.or_else(|| OF_OPENSSL.iter().find(|it| hello.groups.contains(it)));
+        theirs == Some(choice)
     }
 }
 
