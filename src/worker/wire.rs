@@ -468,3 +468,163 @@ impl Wire {
         &self.fd.failing
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::protocol::tls::simulation::{terms, Client};
+
+    /// Both sides of a session over a pair of sockets.
+    struct Pair {
+        client: Client,
+        socket: UnixStream,
+        wire: Wire,
+    }
+
+    impl Pair {
+        /// Runs a test with a session that is established.
+        fn run(test: impl FnOnce(Pair)) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let (socket, ours) = UnixStream::pair().unwrap();
+                for it in [&socket, &ours] {
+                    it.set_nonblocking(true).unwrap();
+                }
+                let mut client = Client::new(true, true);
+                let (hello, bytes) = client.hello();
+                let wire = Wire::register(ours.into(), None).unwrap();
+                wire.secure(Layer::new(&terms(|_| {}).unwrap(), hello).unwrap());
+                let mut pair = Pair { client, socket, wire };
+                assert!(matches!(pair.wire.shake(), Handshake::UnderWay));
+                pair.send(&bytes);
+                assert!(matches!(pair.wire.shake(), Handshake::UnderWay));
+                pair.receive();
+                let bytes = pair.client.bytes();
+                pair.send(&bytes);
+                assert!(matches!(pair.wire.shake(), Handshake::Established));
+                test(pair);
+            });
+        }
+
+        fn send(&mut self, bytes: &[u8]) {
+            self.socket.write_all(bytes).unwrap();
+        }
+
+        /// What has come for the client, as far as it is there.
+        fn receive(&mut self) -> Vec<u8> {
+            let mut bytes = Vec::new();
+            let _ = self.socket.read_to_end(&mut bytes);
+            self.client.receive(&bytes)
+        }
+
+        fn say(&mut self, plain: &[u8]) {
+            let bytes = self.client.say(plain);
+            self.send(&bytes);
+        }
+    }
+
+    #[test]
+    fn what_there_is_no_room_for_is_written_later() {
+        Pair::run(|mut pair| {
+            pair.receive();
+            let text: Vec<u8> = (0..3_000_000_u32).map(|it| (it >> 3) as u8).collect();
+            let (mut at, mut heard, mut waits) = (0, Vec::new(), 0);
+            while at < text.len() {
+                match pair.wire.write(&[IoSlice::new(&text[at..])]) {
+                    Ok(count) => at += count,
+                    Err(error) => {
+                        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                        assert!(pair.wire.unsent() > 0);
+                        waits += 1;
+                        heard.extend(pair.receive());
+                    }
+                }
+            }
+            assert!(waits > 3, "{waits} times without room");
+            while pair.wire.unsent() > 0 {
+                heard.extend(pair.receive());
+                let _ = pair.wire.write(&[]);
+            }
+            heard.extend(pair.receive());
+            assert!(heard == text, "{} bytes", heard.len());
+        });
+    }
+
+    #[test]
+    fn several_slices_are_written_as_one() {
+        Pair::run(|mut pair| {
+            pair.receive();
+            assert_eq!(
+                pair.wire.write(&[IoSlice::new(b"to"), IoSlice::new(b""), IoSlice::new(b"gether")]).unwrap(),
+                8
+            );
+            assert_eq!(pair.receive(), b"together");
+        });
+    }
+
+    #[test]
+    fn what_is_peeked_at_stays() {
+        Pair::run(|mut pair| {
+            let mut buffer = [0; 100];
+            assert_eq!(pair.wire.peek(&mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
+            pair.say(b"head, body");
+            pair.say(b", more");
+            assert_eq!(pair.wire.peek(&mut buffer[..4]).unwrap(), 4);
+            assert_eq!(&buffer[..4], b"head");
+            let length = pair.wire.peek(&mut buffer).unwrap();
+            assert_eq!(&buffer[..length], b"head, body, more");
+            assert_eq!(pair.wire.skip(17, &mut [0; 100]).unwrap_err().kind(), ErrorKind::UnexpectedEof);
+            pair.wire.skip(6, &mut [0; 100]).unwrap();
+            let got = pair.wire.read(&mut buffer[..4]).unwrap();
+            assert_eq!((got.length, &buffer[..4]), (4, &b"body"[..]));
+            let mut rest = Vec::new();
+            assert_eq!(pair.wire.read_onto(&mut rest, 100).unwrap().length, 6);
+            assert_eq!(rest, b", more");
+            assert_eq!(pair.wire.read(&mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
+        });
+    }
+
+    #[test]
+    fn the_end_comes_behind_all_that_was_said() {
+        Pair::run(|mut pair| {
+            pair.say(b"last words");
+            pair.client.0.send_close_notify();
+            let bytes = pair.client.bytes();
+            pair.send(&bytes);
+            let mut buffer = [0; 4];
+            assert_eq!(pair.wire.read(&mut buffer).unwrap().length, 4);
+            assert!(!pair.wire.is_ended());
+            let mut rest = Vec::new();
+            while pair.wire.read_onto(&mut rest, 100).unwrap().length > 0 {}
+            assert_eq!(rest, b" words");
+            assert!(pair.wire.is_ended());
+            assert_eq!(pair.wire.peek(&mut buffer).unwrap(), 0);
+            pair.wire.finish();
+            pair.receive();
+            assert!(pair.client.0.process_new_packets().unwrap().peer_has_closed());
+        });
+    }
+
+    #[test]
+    fn a_client_that_hangs_up_or_talks_nonsense() {
+        Pair::run(|mut pair| {
+            pair.say(b"all");
+            drop(pair.socket);
+            let mut buffer = [0; 10];
+            assert_eq!(pair.wire.read(&mut buffer).unwrap().length, 3);
+            assert!(pair.wire.read(&mut buffer).map_or(true, |it| it.length == 0));
+        });
+        Pair::run(|mut pair| {
+            pair.say(b"all");
+            pair.send(&[
+                23, 3, 3, 0, 20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20,
+            ]);
+            let mut buffer = [0; 10];
+            assert_eq!(pair.wire.read(&mut buffer).unwrap().length, 3);
+            assert_eq!(pair.wire.read(&mut buffer).unwrap_err().kind(), ErrorKind::InvalidData);
+        });
+    }
+}

@@ -5,3 +5,6 @@ pub mod hello;
 mod hybrid;
 pub mod session;
 pub mod terms;
+
+#[cfg(test)]
+pub mod simulation;

@@ -281,3 +281,134 @@ fn append(out: &mut Vec<u8>, mut encode: impl FnMut(&mut [u8]) -> Result<usize, 
         out.truncate(at + written);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::simulation::{terms, Client};
+    use super::*;
+
+    /// Both sides of a session, and what the server's has said of it.
+    struct Pair {
+        client: Client,
+        server: Session,
+        heard: Vec<u8>,
+    }
+
+    impl Pair {
+        /// Shakes hands, with bytes that come a few at a time. Returns what that has failed with.
+        fn shake(client: Client, cut: usize) -> (Pair, Result<(), Failure>) {
+            let (terms, mut client) = (terms(|_| {}).unwrap(), client);
+            let (hello, mut bytes) = client.hello();
+            let server = Session::new(&terms, hello).unwrap();
+            let mut pair = Pair { client, server, heard: Vec::new() };
+            loop {
+                let answer = match pair.hear(&bytes, cut) {
+                    Ok(answer) => answer,
+                    Err(failure) => return (pair, Err(failure)),
+                };
+                assert_eq!(pair.client.receive(&answer), b"");
+                bytes = pair.client.bytes();
+                if bytes.is_empty() {
+                    return (pair, Ok(()));
+                }
+            }
+        }
+
+        fn new(is_1_3: bool) -> Pair {
+            let (pair, result) = Pair::shake(Client::new(is_1_3, true), usize::MAX);
+            assert_eq!(result, Ok(()));
+            pair
+        }
+
+        /// The server receives bytes, a few at a time.
+        fn hear(&mut self, bytes: &[u8], cut: usize) -> Result<Vec<u8>, Failure> {
+            let mut out = Vec::new();
+            for piece in bytes.chunks(cut.min(bytes.len().max(1))) {
+                self.server.receive(&mut piece.to_vec(), &mut self.heard, &mut out)?;
+            }
+            Ok(out)
+        }
+    }
+
+    fn text(length: usize) -> Vec<u8> {
+        (0..length).map(|it| it as u8).collect()
+    }
+
+    #[test]
+    fn what_is_said_arrives_however_it_is_cut() {
+        for (is_1_3, cut) in
+            [true, false].into_iter().flat_map(|it| [1, 7, 1000, 20_000].map(|cut| (it, cut)))
+        {
+            let (mut pair, result) = Pair::shake(Client::new(is_1_3, true), cut);
+            assert_eq!(result, Ok(()));
+            assert!(pair.server.is_established() && !pair.client.0.is_handshaking());
+            let facts = pair.server.facts().unwrap();
+            assert_eq!((facts.is_1_3, facts.is_reused, facts.has_protocol), (is_1_3, false, false));
+            assert_eq!(facts.server_name.as_deref(), Some("chat.example"));
+
+            let question = pair.client.say(&text(50_000));
+            assert_eq!(pair.hear(&question, cut), Ok(vec![]));
+            assert!(pair.heard == text(50_000), "version 1.3: {is_1_3}, pieces of {cut}");
+            assert!(pair.server.rest.is_empty());
+
+            let mut answer = Vec::new();
+            pair.server.send(&text(100_000), &mut answer).unwrap();
+            assert!(pair.client.receive(&answer) == text(100_000));
+        }
+    }
+
+    #[test]
+    fn each_side_says_that_it_is_done() {
+        for is_1_3 in [true, false] {
+            let mut pair = Pair::new(is_1_3);
+            pair.client.0.send_close_notify();
+            let bytes = pair.client.bytes();
+            assert!(!pair.server.is_ended());
+            pair.hear(&bytes, 1).unwrap();
+            assert!(pair.server.is_ended());
+            // what comes behind is nothing to it
+            pair.hear(b"anything", 1).unwrap();
+            assert_eq!(pair.heard, b"");
+
+            let mut out = Vec::new();
+            pair.server.send(b"goodbye", &mut out).unwrap();
+            pair.server.finish(&mut out);
+            assert_eq!(pair.client.receive(&out), b"goodbye");
+            assert!(pair.client.0.process_new_packets().unwrap().peer_has_closed());
+        }
+    }
+
+    #[test]
+    fn what_came_before_a_spoilt_record_is_said() {
+        for is_1_3 in [true, false] {
+            let mut pair = Pair::new(is_1_3);
+            let mut bytes = pair.client.say(b"first");
+            let end = bytes.len();
+            bytes.extend(pair.client.say(b"second"));
+            bytes[end + RECORD_HEAD + 9] ^= 1;
+            assert_eq!(pair.hear(&bytes, usize::MAX), Err(Failure::Decrypt));
+            assert_eq!(pair.heard, b"first");
+            let more = pair.client.say(b"third");
+            assert_eq!(pair.hear(&more, usize::MAX), Ok(vec![]));
+            assert_eq!(pair.heard, b"first");
+        }
+    }
+
+    #[test]
+    fn failures_have_their_names() {
+        for is_1_3 in [true, false] {
+            let (mut pair, result) = Pair::shake(Client::new(is_1_3, false), usize::MAX);
+            assert_eq!(result, Err(Failure::Alert(48)), "version 1.3: {is_1_3}");
+            assert!(pair.server.send(b"anybody?", &mut Vec::new()).is_err());
+            assert!(pair.server.facts().is_none_or(|it| it.is_1_3 == is_1_3));
+
+            for (bytes, failure) in [
+                (&b"GET / HTTP/1.1\r\n\r\n"[..], Failure::Version),
+                (&[22, 3, 3, 0, 4, 1, 0, 0, 0], if is_1_3 { Failure::Kind } else { Failure::Decrypt }),
+            ] {
+                let mut pair = Pair::new(is_1_3);
+                assert_eq!(pair.hear(bytes, usize::MAX), Err(failure), "version 1.3: {is_1_3}, {bytes:?}");
+            }
+        }
+    }
+}

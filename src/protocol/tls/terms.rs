@@ -228,3 +228,76 @@ fn suits(suite: &SupportedCipherSuite, algorithm: SignatureAlgorithm) -> bool {
 fn is_old(scheme: u16) -> bool {
     matches!(scheme & 0xff, 1 | 2) && scheme >> 8 <= 6 || scheme >> 8 < 4
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::hello::tests::usual;
+    use super::super::simulation::terms;
+    use super::*;
+
+    #[test]
+    fn clients_that_get_the_same_here_are_admitted() {
+        let terms = terms(|_| {}).unwrap();
+        for change in [
+            (|_| {}) as fn(&mut Hello),
+            |it| it.protocols = None,
+            |it| it.versions = vec![0x0303],
+            |it| it.versions = vec![0x0a0a, 0x0304, 0x0303],
+            |it| it.ciphers = vec![0xffff, 0x1301],
+            |it| it.shares = vec![0x1a1a, 29],
+            |it| it.shares = vec![24],
+            |it| it.shares = vec![],
+            // which nobody would choose here
+            |it| it.groups = vec![0x11ec, 29, 23],
+            |it| it.schemes = vec![0x0804, 0x0403],
+        ] {
+            let mut hello = usual();
+            change(&mut hello);
+            assert_eq!(terms.admit(&hello), Ok(()), "{hello:?}");
+        }
+    }
+
+    #[test]
+    fn others_are_not() {
+        let terms = terms(|_| {}).unwrap();
+        for (why, change) in [
+            ("of the version of its protocol", (|it| it.versions = vec![0x0302]) as fn(&mut Hello)),
+            ("of its cipher suites", |it| it.ciphers = vec![0xc02b]),
+            ("of its cipher suites", |it| (it.versions, it.ciphers) = (vec![0x0303], vec![0x1301])),
+            // for RSA
+            ("of its cipher suites", |it| (it.versions, it.ciphers) = (vec![0x0303], vec![0xc02f])),
+            ("of its groups", |it| (it.groups, it.shares) = (vec![30], vec![])),
+            ("of its groups", |it| it.shares = vec![30, 29]),
+            ("of its groups", |it| it.shares = vec![0x1a1a, 30, 29]),
+            ("of its groups", |it| it.shares = vec![29, 0x11ec]),
+            ("of its groups", |it| (it.groups, it.shares) = (vec![24, 25], vec![])),
+            ("of its groups", |it| (it.versions, it.groups) = (vec![0x0303], vec![24, 29])),
+            ("of its signature schemes", |it| it.schemes = vec![0x0804, 0x0603]),
+            ("of its signature schemes", |it| it.schemes = vec![]),
+            ("of the protocol that it wants to speak", |it| it.protocols = Some(vec![b"h2".to_vec()])),
+        ] {
+            let mut hello = usual();
+            change(&mut hello);
+            assert_eq!(terms.admit(&hello), Err(why), "{hello:?}");
+        }
+    }
+
+    #[test]
+    fn a_suite_that_is_not_to_be_had_ends_what_is_known() {
+        let terms = terms(|it| it.ciphers = vec![0x1301, 0xc02c, 0xffff, 0xc02b, 0x1302]).unwrap();
+        assert_eq!(terms.ciphers_1_2, [0xc02c]);
+        assert_eq!(terms.ciphers_1_3, [0x1301, 0x1302]);
+    }
+
+    #[test]
+    fn settings_that_lead_to_nothing_are_refused() {
+        for change in [
+            (|it| it.versions = (false, false)) as fn(&mut Settings<'_>),
+            |it| it.ciphers = vec![],
+            |it| (it.versions, it.ciphers) = ((true, false), vec![0x1301]),
+            |it| it.key = b"no key",
+        ] {
+            assert!(terms(change).is_err());
+        }
+    }
+}
