@@ -496,7 +496,7 @@ mod tests {
                 let mut client = Client::new(true, true);
                 let (hello, bytes) = client.hello();
                 let wire = Wire::register(ours.into(), None).unwrap();
-                wire.secure(Layer::new(&terms(|_| {}).unwrap(), hello).unwrap());
+                wire.secure(Layer::new(&terms(|_| {}).unwrap(), &hello).unwrap());
                 let mut pair = Pair { client, socket, wire };
                 assert!(matches!(pair.wire.shake(), Handshake::UnderWay));
                 pair.send(&bytes);

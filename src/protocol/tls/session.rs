@@ -299,7 +299,7 @@ mod tests {
         fn shake(client: Client, cut: usize) -> (Pair, Result<(), Failure>) {
             let (terms, mut client) = (terms(|_| {}).unwrap(), client);
             let (hello, mut bytes) = client.hello();
-            let server = Session::new(&terms, hello).unwrap();
+            let server = Session::new(&terms, &hello).unwrap();
             let mut pair = Pair { client, server, heard: Vec::new() };
             loop {
                 let answer = match pair.hear(&bytes, cut) {

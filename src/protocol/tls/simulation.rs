@@ -24,7 +24,7 @@ pub fn terms(change: impl FnOnce(&mut Settings<'_>)) -> Result<Terms, String> {
         chain: vec![b"nobody reads this"],
         versions: (true, true),
         ciphers: vec![0x1302, 0x1303, 0x1301, 0xc02f, 0xc02b, 0xc030, 0xc02c],
-        favourites: vec![0x11ec],
+        prefers_hybrid: true,
     };
     change(&mut settings);
     Terms::new(&settings)
@@ -102,7 +102,7 @@ impl Client {
     pub fn hello(&mut self) -> (Hello, Vec<u8>) {
         let bytes = self.bytes();
         let Reading::Hello(hello) = hello::read(&bytes) else { panic!("a hello") };
-        (hello, bytes)
+        (*hello, bytes)
     }
 
     /// Has it receive bytes. Returns what they say.

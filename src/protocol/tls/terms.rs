@@ -245,11 +245,23 @@ mod tests {
             |it| it.versions = vec![0x0a0a, 0x0304, 0x0303],
             |it| it.ciphers = vec![0xffff, 0x1301],
             |it| it.shares = vec![0x1a1a, 29],
-            |it| it.shares = vec![24],
             |it| it.shares = vec![],
-            // which nobody would choose here
-            |it| it.groups = vec![0x11ec, 29, 23],
+            |it| (it.groups, it.shares) = (vec![24, 29], vec![24]),
+            |it| (it.groups, it.shares) = (vec![0x11ec, 29], vec![0x11ec, 29]),
             |it| it.schemes = vec![0x0804, 0x0403],
+        ] {
+            let mut hello = usual();
+            change(&mut hello);
+            assert_eq!(terms.admit(&hello), Ok(()), "{hello:?}");
+        }
+    }
+
+    #[test]
+    fn what_openssl_does_not_know_is_passed_over() {
+        let terms = terms(|it| it.prefers_hybrid = false).unwrap();
+        for change in [
+            (|it| it.shares = vec![0x11ec, 29]) as fn(&mut Hello),
+            |it| (it.groups, it.shares) = (vec![0x11ec, 29], vec![0x11ec, 29]),
         ] {
             let mut hello = usual();
             change(&mut hello);
@@ -270,6 +282,9 @@ mod tests {
             ("of its groups", |it| it.shares = vec![30, 29]),
             ("of its groups", |it| it.shares = vec![0x1a1a, 30, 29]),
             ("of its groups", |it| it.shares = vec![29, 0x11ec]),
+            // rustls would ask once more
+            ("of its groups", |it| it.shares = vec![24]),
+            ("of its groups", |it| it.groups = vec![0x11ec, 29, 23]),
             ("of its groups", |it| (it.groups, it.shares) = (vec![24, 25], vec![])),
             ("of its groups", |it| (it.versions, it.groups) = (vec![0x0303], vec![24, 29])),
             ("of its signature schemes", |it| it.schemes = vec![0x0804, 0x0603]),
