@@ -259,10 +259,9 @@ mod tests {
     #[test]
     fn what_openssl_does_not_know_is_passed_over() {
         let terms = terms(|it| it.prefers_hybrid = false).unwrap();
-        for change in [
-            (|it| it.shares = vec![0x11ec, 29]) as fn(&mut Hello),
-            |it| (it.groups, it.shares) = (vec![0x11ec, 29], vec![0x11ec, 29]),
-        ] {
+        for change in [(|it| it.shares = vec![0x11ec, 29]) as fn(&mut Hello), |it| {
+            (it.groups, it.shares) = (vec![0x11ec, 29], vec![0x11ec, 29])
+        }] {
             let mut hello = usual();
             change(&mut hello);
             assert_eq!(terms.admit(&hello), Ok(()), "{hello:?}");
