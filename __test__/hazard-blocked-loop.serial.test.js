@@ -4,7 +4,7 @@
 
 const test = require("node:test");
 const assert = require("node:assert/strict");
-const { isStock, target, within, RawPolling, RawWebSocket } = require("./support/harness");
+const { isStock, target, within, RawPolling, RawWebSocket, Recorder } = require("./support/harness");
 const { startChild } = require("./support/child");
 
 const PING_INTERVAL = 300;
@@ -37,8 +37,9 @@ async function server({ args, sio, load, listen, send, block, inbox }) {
 async function clients({ args, connect, send, inbox }) {
   const reasons = [];
   const sockets = Array.from({ length: args.count }, () =>
-    connect(`http://127.0.0.1:${args.port}`, {
+    connect(`${args.secure ? "https" : "http"}://127.0.0.1:${args.port}`, {
       transports: ["websocket"],
+      rejectUnauthorized: false,
       forceNew: true,
       reconnection: false,
     }),
@@ -56,11 +57,11 @@ async function clients({ args, connect, send, inbox }) {
 }
 
 /** Blocks a server with connected clients and tells what was left of them. */
-async function blocked(t, serverTarget) {
-  const options = { pingInterval: PING_INTERVAL, pingTimeout: PING_TIMEOUT };
+async function blocked(t, serverTarget, secure = false) {
+  const options = { pingInterval: PING_INTERVAL, pingTimeout: PING_TIMEOUT, secure };
   const serverChild = startChild(t, server, options, { target: serverTarget });
   const { port } = await serverChild.message("listening");
-  const clientChild = startChild(t, clients, { port, count: CLIENTS });
+  const clientChild = startChild(t, clients, { port, count: CLIENTS, secure });
   await clientChild.message("connected");
   serverChild.send("block", { ms: BLOCKED_MS });
   await serverChild.message("blocking");
@@ -70,15 +71,20 @@ async function blocked(t, serverTarget) {
   return { answers, seenByClients, seenByServer, connected };
 }
 
-test("no client is lost", { skip: isStock && "stock loses them: see below" }, async (t) => {
-  const result = await blocked(t, target);
-  assert.deepEqual(result, {
-    answers: Array.from({ length: CLIENTS }, (_, i) => i),
-    seenByClients: [],
-    seenByServer: [],
-    connected: CLIENTS,
+for (const [name, secure] of [
+  ["", false],
+  [", over TLS", true],
+]) {
+  test(`no client is lost${name}`, { skip: isStock && "stock loses them: see below" }, async (t) => {
+    const result = await blocked(t, target, secure);
+    assert.deepEqual(result, {
+      answers: Array.from({ length: CLIENTS }, (_, i) => i),
+      seenByClients: [],
+      seenByServer: [],
+      connected: CLIENTS,
+    });
   });
-});
+}
 
 test("in contrast: with stock all of them are", async (t) => {
   const { answers, seenByClients } = await blocked(t, "socket.io");
@@ -125,61 +131,70 @@ async function stopWhile(child, send) {
   child.process.kill("SIGCONT");
 }
 
-test(
-  "the same over TLS, whose bytes pass through JavaScript",
-  { skip: isStock && "stock gives up first" },
-  async (t) => {
-    const child = startChild(t, server, { pingInterval: 100, pingTimeout: 300, secure: true });
-    const { port } = await child.message("listening");
-    const target = { port, secure: true, keep: (one) => t.after(() => one.destroy()) };
-    const ws = await RawWebSocket.connect(target);
-    assert.equal(await ws.next(), "2");
-    await stopWhile(child, () => ws.text("3"));
-    ws.text('427["echo",1]');
-    const messages = [await ws.next(), await ws.next()];
-    assert.ok(messages.includes("437[1]"), `${messages}`);
-    assert.deepEqual((await child.ask("state")).reasons, []);
-  },
-);
-
-test("the same over long-polling", { skip: isStock && "stock gives up first" }, async (t) => {
-  const child = startChild(t, server, { pingInterval: 100, pingTimeout: 300 });
+test("the same over TLS", { skip: isStock && "stock gives up first" }, async (t) => {
+  const child = startChild(t, server, { pingInterval: 100, pingTimeout: 300, secure: true });
   const { port } = await child.message("listening");
-  const polling = await RawPolling.connect({ port, secure: false, keep: () => {} });
-  assert.deepEqual((await polling.poll()).packets, ["2"]);
-  let posted;
-  await stopWhile(child, () => (posted = polling.post("3")));
-  assert.equal((await posted).body, "ok");
-  assert.equal((await polling.post('427["echo",1]')).body, "ok");
-  const packets = [await polling.next()];
-  if (packets[0] === "2") {
-    packets.push(await polling.next());
-  }
-  assert.ok(packets.includes("437[1]"), `${packets}`);
+  const target = { port, secure: true, keep: (one) => t.after(() => one.destroy()) };
+  const ws = await RawWebSocket.connect(target);
+  assert.equal(await ws.next(), "2");
+  await stopWhile(child, () => ws.text("3"));
+  ws.text('427["echo",1]');
+  const messages = [await ws.next(), await ws.next()];
+  assert.ok(messages.includes("437[1]"), `${messages}`);
   assert.deepEqual((await child.ask("state")).reasons, []);
 });
+
+for (const secure of [false, true]) {
+  test(
+    `the same over ${secure ? "TLS and " : ""}long-polling`,
+    { skip: isStock && "stock gives up first" },
+    async (t) => {
+      const child = startChild(t, server, { pingInterval: 100, pingTimeout: 300, secure });
+      const { port } = await child.message("listening");
+      const polling = await RawPolling.connect({ port, secure, keep: () => {} });
+      assert.deepEqual((await polling.poll()).packets, ["2"]);
+      let posted;
+      await stopWhile(child, () => (posted = polling.post("3")));
+      assert.equal((await posted).body, "ok");
+      assert.equal((await polling.post('427["echo",1]')).body, "ok");
+      const packets = [await polling.next()];
+      if (packets[0] === "2") {
+        packets.push(await polling.next());
+      }
+      assert.ok(packets.includes("437[1]"), `${packets}`);
+      assert.deepEqual((await child.ask("state")).reasons, []);
+    },
+  );
+}
 
 for (const [transport, connect] of [
   ["WebSocket", (target) => RawWebSocket.connect(target)],
   ["long-polling", (target) => RawPolling.connect(target)],
 ]) {
-  test(`over TLS and ${transport}, a ping that could not leave may be answered after it has`, async (t) => {
+  test(`over TLS and ${transport}, pings are answered while the event loop is blocked, or after`, async (t) => {
     const options = { pingInterval: PING_INTERVAL, pingTimeout: PING_TIMEOUT, secure: true };
     const child = startChild(t, server, options);
     const { port } = await child.message("listening");
     const client = await connect({ port, secure: true, keep: (one) => t.after(() => one.destroy?.()) });
-    const answered = answerPings(client, 2);
+    const answered = answerPings(client);
     child.send("block", { ms: BLOCKED_MS });
-    await child.message("unblocked");
-    await answered;
+    await Promise.all([child.message("unblocked"), answered.until(2)]);
     const { reasons, connected } = await child.ask("state");
     assert.deepEqual({ reasons, connected }, { reasons: [], connected: 1 });
   });
 }
 
-async function answerPings(client, count) {
-  for (let pings = 0; pings < count; pings++) {
-    assert.equal(await client.next(), "2");
-    await (client.post === undefined ? client.text("3") : client.post("3"));
-  }
+/** Answers all pings of a server, until there are no more, and counts them. */
+function answerPings(client) {
+  const answered = new Recorder();
+  const answer = async () => {
+    for (;;) {
+      assert.equal(await client.next(), "2");
+      await (client.post === undefined ? client.text("3") : client.post("3"));
+      answered.push("3");
+    }
+  };
+  // the test is over when there are no more
+  answer().catch(() => {});
+  return answered;
 }

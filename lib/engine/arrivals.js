@@ -158,6 +158,7 @@ class Arrivals {
 
   /** The same for one over TLS. */
   _lookAtHello(handle) {
+    this.server._bridge.noteGreeting();
     try {
       const why = this.tls.current?.lookAt(handle.fd) ?? null;
       if (why === null) return UNKNOWN;

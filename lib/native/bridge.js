@@ -7,11 +7,15 @@ const { Slots } = require("./slots");
 
 // taken before anybody can replace them by fake timers: the process's life hangs on one, and turns on the other
 const { setImmediate, setInterval, clearInterval } = require("timers");
+const { performance } = require("perf_hooks");
 
 /** Bytes of events that may wait for JavaScript before the workers stop reading sockets. */
 const MAX_BACKLOG = 8 * 1024 * 1024;
 
 const LONGEST_TIMER = 2 ** 31 - 1;
+
+/** Milliseconds that it may take a client to shake hands: connections over TLS that are silent for longer are Node's. */
+const GREETING_TIME = 1000;
 
 /** Milliseconds that the end of the process may be delayed so that what was sent before leaves. */
 const SETTLE_TIMEOUT = 200;
@@ -40,6 +44,8 @@ class Bridge {
     this.rooms = new Slots(1);
     this.batch = new Batch();
     this.drain = drain.bind(undefined, this);
+    /** When the last connection was accepted whose client has to shake hands before it can say anything. */
+    this._greeted = -Infinity;
     this._keepAlive = undefined;
     this._pausedStreams = new Set();
     this._resumeStreams = resumeStreams.bind(undefined, this);
@@ -86,6 +92,16 @@ class Bridge {
   receive(stream, data) {
     this.commands.flush();
     if (this.native.pipeData(stream.id, data)) this._pause(stream);
+  }
+
+  /** A client begins to shake hands. */
+  noteGreeting() {
+    this._greeted = performance.now();
+  }
+
+  /** Milliseconds until the last client that has begun to shake hands has had time to do so, and to say something. */
+  get greetingTime() {
+    return this._greeted + GREETING_TIME - performance.now();
   }
 
   /** Whether a stream rests until this side has caught up with what was read. */

@@ -10,7 +10,7 @@ const queue = require("./event-queue");
 const { compact, detach } = require("./text");
 
 // taken before anybody can replace it by a fake timer
-const { setImmediate } = require("timers");
+const { setImmediate, setTimeout } = require("timers");
 
 const {
   PACKET,
@@ -335,7 +335,11 @@ function take(bridge, batch) {
   }
 }
 
-/** Answers CHECK_ALIVE after some turns of the event loop in which the stream of the connection does not rest. */
+/**
+ * Answers CHECK_ALIVE after some turns of the event loop in which the stream of the connection does not rest. What a client
+ * that polls has to say may come by a new connection, which was accepted in one of them, and over which hands have to be
+ * shaken first.
+ */
 function answerLate(bridge, connection, turns) {
   setImmediate(() => {
     if (bridge.isResting(bridge.conns.get(connection)?._stream)) {
@@ -343,7 +347,9 @@ function answerLate(bridge, connection, turns) {
     } else if (turns > 1) {
       answerLate(bridge, connection, turns - 1);
     } else {
-      bridge.commands.alive(connection);
+      const time = bridge.conns.get(connection)?._polling === undefined ? 0 : bridge.greetingTime;
+      if (time > 0) setTimeout(() => bridge.commands.alive(connection), time).unref();
+      else bridge.commands.alive(connection);
     }
   });
 }
