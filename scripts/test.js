@@ -64,7 +64,10 @@ if (files.some((file) => file.includes("panics"))) {
   check("addon that panics", () => run("cargo", ["build", "--lib", "--features", "panics"]));
 }
 checkNode("node --test", parallelFiles);
-checkNode("node --test, over TLS, with three workers", coreFiles, { stream: "https", env: { SIO_WORKERS: "3" } });
+checkNode("node --test, over TLS, with three workers", coreFiles, {
+  stream: "https",
+  env: { SIO_WORKERS: "3" },
+});
 checkNode("node --test, over streams without a descriptor", coreFiles, { stream: "duplex" });
 checkNode("node --test, with four workers", coreFiles, { env: { SIO_WORKERS: "4" } });
 checkNode("node --test, one at a time", serialFiles, { concurrency: 1 });
