@@ -38,7 +38,9 @@ test("two people chat in Chromium over HTTPS", options, async (t) => {
   const io = await chat(t, selfSigned());
   if (sio.Server !== requireStock("socket.io").Server) {
     const { native, node } = io.engine.tlsRoads();
-    assert.ok(native > 0 && Object.keys(node).length === 0, JSON.stringify({ native, node }));
+    // browsers open connections beforehand, and may say nothing by them
+    const { "of what comes first": silent = 0, ...others } = node;
+    assert.ok(native > silent && Object.keys(others).length === 0, JSON.stringify({ native, node }));
   }
 });
 

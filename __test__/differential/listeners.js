@@ -3,6 +3,7 @@
 // Applications that listen on the HTTP server themselves.
 
 const { once } = require("node:events");
+const { promisify } = require("node:util");
 const { WebSocket, WebSocketServer } = require("ws");
 
 const PATH = "/socket.io/";
@@ -56,11 +57,12 @@ const LISTENERS = {
   }),
   "that ends what nobody has answered": only((stage, { socket }) => {
     socket.on("error", () => {});
-    setTimeout(() => {
+    const checked = new Promise((resolve) => setTimeout(resolve, 200)).then(() => {
       const isUnanswered = socket.writable && socket.bytesWritten <= 0;
       if (isUnanswered) socket.end();
       stage.log("server", "checked", isUnanswered);
-    }, 200);
+    });
+    stage.checks = [...(stage.checks ?? []), checked];
   }),
 };
 
@@ -87,8 +89,15 @@ const scenario = (name, listen, place, run) => ({
     if (place === "before") stage.httpServer.prependListener("upgrade", heard);
     else stage.httpServer.on("upgrade", heard);
     await run(stage);
+    await Promise.all(stage.checks ?? []);
   },
 });
+
+/** Whether nobody is connected to an HTTP server. */
+async function hasNobody(httpServer) {
+  const count = await promisify(httpServer.getConnections).call(httpServer);
+  return count === 0;
+}
 
 /** A session by a WebSocket, and one that begins with polling. */
 async function meet(stage) {
@@ -104,7 +113,7 @@ async function meet(stage) {
     const gone = once(socket, "disconnect");
     client.disconnect();
     await gone;
-    await stage.eventually(() => socket.request.socket.closed, "the end of the connection");
+    await stage.eventually(() => hasNobody(stage.httpServer), "the end of the connections");
   }
 }
 
