@@ -12,6 +12,12 @@ const tls = require("tls");
 // taken before anybody can replace it by a fake timer
 const { setImmediate } = require("timers");
 
+/** Of what `TlsSession.receive` returns: see src/bridge/tls.rs. */
+const MORE = 1 << 31;
+const ANSWER = 1 << 30;
+const ENDED = 1 << 29;
+const LENGTH = ENDED - 1;
+
 const kFacts = Symbol("facts");
 const kSession = Symbol("session");
 const kHeld = Symbol("held");
@@ -61,28 +67,35 @@ class SecureSocket extends net.Socket {
   push(chunk, encoding) {
     const { [kSession]: session } = this;
     if (chunk === null || session === undefined) return super.push(chunk, encoding);
-    let plain;
+    let got;
     try {
-      plain = session.receive(chunk);
+      got = session.receive(chunk);
     } catch (error) {
       this._answer();
       this.destroy(Object.assign(error, { code: "ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC" }));
       return false;
     }
-    this._answer();
-    return this._take(plain);
+    return this._take(got, chunk);
   }
 
-  /** Takes what the client has said. */
-  _take(plain) {
+  /**
+   * Takes what the client has said.
+   * @param {number} got - see `TlsSession.receive`
+   * @param {Buffer} chunk - in whose place it is
+   * @param {function(Buffer): Buffer} [cut] - takes away what has been made known already
+   */
+  _take(got, chunk, cut) {
     const { [kSession]: session } = this;
+    if ((got & ANSWER) !== 0) this._answer();
+    const whole = (got & MORE) !== 0 ? session.takePlain() : chunk.subarray(0, got & LENGTH);
+    const plain = cut === undefined ? whole : cut(whole);
     let wantsMore = true;
     if (plain.length > 0) {
       this[kRead] += plain.length;
       wantsMore = super.push(plain);
     }
     // what has been read may have a worker go on with the session
-    if (this[kSession] === session && session.isEnded) super.push(null);
+    if ((got & ENDED) !== 0 && this[kSession] === session) super.push(null);
     return wantsMore;
   }
 
@@ -279,15 +292,15 @@ function attachSession(socket, session, cut) {
 /** Reads what a worker has left to be read. */
 function goOn(socket, cut) {
   if (socket.destroyed) return;
-  let plain;
+  const nothing = Buffer.alloc(0);
+  let got;
   try {
-    plain = socket[kSession].receive(Buffer.alloc(0));
+    got = socket[kSession].receive(nothing);
   } catch (error) {
     socket.destroy(error);
     return;
   }
-  socket._answer();
-  if (socket._take(cut === undefined ? plain : cut(plain))) socket._read(0);
+  if (socket._take(got, nothing, cut)) socket._read(0);
 }
 
 /** Takes the session away from a socket, for a worker to go on with. */

@@ -86,11 +86,21 @@ impl TlsTerms {
 pub struct TlsSession {
     layer: Option<Box<Layer>>,
     out: Vec<u8>,
+    plain: Vec<u8>,
 }
+
+/// Of what `receive` returns: what was said is to be had by `takePlain`.
+pub const MORE: u32 = 1 << 31;
+
+/// Of what `receive` returns: `takeAnswer` has something to be sent.
+pub const ANSWER: u32 = 1 << 30;
+
+/// Of what `receive` returns: nothing more will come.
+pub const ENDED: u32 = 1 << 29;
 
 impl TlsSession {
     pub(super) fn new(layer: Box<Layer>) -> TlsSession {
-        TlsSession { layer: Some(layer), out: Vec::new() }
+        TlsSession { layer: Some(layer), out: Vec::new(), plain: Vec::new() }
     }
 
     /// Takes it, for a worker to go on with. `None`: that is done.
@@ -119,28 +129,42 @@ impl TlsSession {
         facts.and_then(|it| it.server_name).map(String::from).unwrap_or_default()
     }
 
-    /// Whether the client has said that nothing more will come.
-    #[napi(getter)]
-    pub fn is_ended(&self) -> bool {
-        self.layer.as_ref().is_none_or(|it| it.is_ended())
-    }
-
     /// Whether a worker could go on with it.
     #[napi(getter)]
     pub fn is_clear(&self) -> bool {
-        self.out.is_empty() && self.layer.as_ref().is_some_and(|it| it.is_clear())
+        self.out.is_empty() && self.plain.is_empty() && self.layer.as_ref().is_some_and(|it| it.is_clear())
     }
 
-    /// Bytes have come. Returns what they say, with what was there before; `takeAnswer` has what is to be sent because of them.
+    /// Bytes have come. What they say, with what was there before, takes their place; returns how much that is, in the lowest
+    /// bits, and what else is to be done: `MORE`, `ANSWER`, `ENDED`.
     ///
     /// # Errors
     /// When they cannot be understood.
     #[napi(catch_unwind)]
-    pub fn receive(&mut self, bytes: BufferSlice<'_>) -> Result<Buffer> {
+    pub fn receive(&mut self, mut bytes: BufferSlice<'_>) -> Result<u32> {
         panic_point!("sessionReceive");
         let layer = self.layer.as_mut().ok_or_else(|| Error::from_reason("the session is a worker's"))?;
-        let plain = layer.receive(&mut bytes.to_vec(), &mut self.out);
-        plain.map(Buffer::from).ok_or_else(|| Error::from_reason("decryption failed or bad record mac"))
+        let plain = layer.receive(&mut bytes, &mut self.out);
+        let plain = plain.ok_or_else(|| Error::from_reason("decryption failed or bad record mac"))?;
+        let is_ended = layer.is_ended();
+        let length = match bytes.get_mut(..plain.len()) {
+            Some(place) => {
+                place.copy_from_slice(&plain);
+                plain.len() as u32
+            }
+            None => {
+                self.plain = plain;
+                MORE
+            }
+        };
+        let answer = if self.out.is_empty() { 0 } else { ANSWER };
+        Ok(length | answer | if is_ended { ENDED } else { 0 })
+    }
+
+    /// What `receive` had no place for: all that was said.
+    #[napi(catch_unwind)]
+    pub fn take_plain(&mut self) -> Buffer {
+        std::mem::take(&mut self.plain).into()
     }
 
     /// What is to be sent because of what has come.
