@@ -210,7 +210,7 @@ function requests(name, load) {
     operation: "requests",
     driver: "request-client",
     load: { clients: 20, ...load },
-    mostSecs: 1,
+    mostSecs: 3,
     peers: SOCKET_IO,
     measures: ["cpuPerOperation"],
   };
