@@ -124,14 +124,15 @@ class Arrival extends Stream {
   /**
    * Has a worker look at it first.
    * @param {number} [connection] - the session that it names
+   * @param {TlsTerms} [terms] - on which it is to speak TLS first
    * @returns {boolean} whether one does
    */
-  begin(connection) {
+  begin(connection, terms) {
     if (this._isTouched()) return false;
     let isReceived = false;
     try {
       this.register(connection);
-      isReceived = this.hand(this.arrivals.tls?.current);
+      isReceived = this.hand(terms);
     } catch (error) {
       onFailure(error);
     }

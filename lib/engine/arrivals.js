@@ -130,14 +130,16 @@ class Arrivals {
    */
   receive(handle, entrance) {
     const { httpServer } = this;
-    const beginning = this.tls === undefined ? this._lookAt(handle) : this._lookAtHello(handle);
+    // there are some, or it would not be open
+    const terms = this.tls?.current;
+    const beginning = terms === undefined ? this._lookAt(handle) : this._lookAtHello(handle, terms);
     if (beginning === FOREIGN) return false;
     const arrival = new Arrival(this, handle, entrance);
     countIn(httpServer);
     try {
       if (areConnectionsSeen(httpServer)) arrival.introduce();
     } finally {
-      if (!arrival.begin(beginning >= 0 ? beginning : undefined)) arrival._giveToNode(false);
+      if (!arrival.begin(beginning >= 0 ? beginning : undefined, terms)) arrival._giveToNode(false);
     }
     return true;
   }
@@ -157,10 +159,10 @@ class Arrivals {
   }
 
   /** The same for one over TLS. */
-  _lookAtHello(handle) {
+  _lookAtHello(handle, terms) {
     this.server._bridge.noteGreeting();
     try {
-      const why = this.tls.current?.lookAt(handle.fd) ?? null;
+      const why = terms.lookAt(handle.fd);
       if (why === null) return UNKNOWN;
       this.onLeft(why);
     } catch (error) {

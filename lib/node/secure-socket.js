@@ -121,7 +121,7 @@ class SecureSocket extends net.Socket {
       this._hold(() => this._write(data, encoding, callback));
       return;
     }
-    const bytes = typeof data === "string" ? Buffer.from(data, encoding) : data;
+    const bytes = bytesOf(data, encoding);
     let rest;
     try {
       // the way through Node costs more than all the rest, and is for what the kernel has no room for
@@ -142,9 +142,7 @@ class SecureSocket extends net.Socket {
 
   /** @override */
   _writev(chunks, callback) {
-    const bytes = chunks.map(({ chunk, encoding }) =>
-      typeof chunk === "string" ? Buffer.from(chunk, encoding) : chunk,
-    );
+    const bytes = chunks.map(({ chunk, encoding }) => bytesOf(chunk, encoding));
     this._write(Buffer.concat(bytes), "buffer", callback);
   }
 
@@ -308,6 +306,11 @@ function detachSession(socket) {
   const { [kSession]: session } = socket;
   socket[kSession] = undefined;
   return session;
+}
+
+/** What is to be written, as bytes. */
+function bytesOf(data, encoding) {
+  return typeof data === "string" ? Buffer.from(data, encoding) : data;
 }
 
 /** What says that nothing more will be said, if it can be said. */

@@ -75,7 +75,8 @@ class TlsTermsOf {
     this.obstacle = undefined;
     /** Whether the application has asked for the keys of tickets, which workers do not have. */
     this._hasTicketKeys = false;
-    this._certificate = undefined;
+    /** The server's certificate. */
+    this.certificate = undefined;
     for (const name of ["getTicketKeys", "setTicketKeys"]) {
       precede(httpServer, name, () => (this._hasTicketKeys = true));
     }
@@ -95,11 +96,6 @@ class TlsTermsOf {
     return this._findDisturbance() === undefined ? this._terms : undefined;
   }
 
-  /** The server's certificate. */
-  get certificate() {
-    return this._certificate;
-  }
-
   /** What may come and go without a new certificate. */
   _findDisturbance() {
     const { httpServer } = this;
@@ -113,7 +109,7 @@ class TlsTermsOf {
   _make() {
     const { httpServer, _TlsTerms: TlsTerms } = this;
     this._terms = undefined;
-    this._certificate = undefined;
+    this.certificate = undefined;
     this.obstacle = findObstacle(httpServer);
     if (this.obstacle !== undefined) return;
     try {
@@ -127,7 +123,7 @@ class TlsTermsOf {
         prefersHybrid: isOpenSslNewer(3, 5),
         handshakeTimeout: timeoutOf(httpServer),
       });
-      [this._certificate] = chain;
+      [this.certificate] = chain;
     } catch (error) {
       this.obstacle = error.message;
     }

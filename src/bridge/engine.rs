@@ -86,7 +86,8 @@ pub struct EngineOptions {
     pub deflate: Option<DeflateOptions>,
 }
 
-fn milliseconds(value: f64) -> Duration {
+/// A time that JavaScript has said, however long.
+pub(super) fn milliseconds(value: f64) -> Duration {
     Duration::try_from_secs_f64(value / 1000.0).unwrap_or(Duration::from_secs(u64::from(u32::MAX)))
 }
 

@@ -2,12 +2,12 @@
 
 use std::mem::MaybeUninit;
 use std::sync::Arc;
-use std::time::Duration;
 
 use napi::bindgen_prelude::{Buffer, BufferSlice};
 use napi::{Error, Result};
 use napi_derive::napi;
 
+use super::engine::milliseconds;
 use crate::os::fd;
 use crate::panics::panic_point;
 use crate::protocol::tls::hello::{self, Reading};
@@ -57,8 +57,7 @@ impl TlsTerms {
             prefers_hybrid: settings.prefers_hybrid,
         })
         .map_err(Error::from_reason)?;
-        let patience = Duration::try_from_secs_f64(settings.handshake_timeout / 1000.0)
-            .unwrap_or(Duration::from_secs(u64::from(u32::MAX)));
+        let patience = milliseconds(settings.handshake_timeout);
         Ok(TlsTerms { security: Arc::new(Security { terms, patience }) })
     }
 

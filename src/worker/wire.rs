@@ -124,6 +124,11 @@ impl Layer {
         self.session.finish(out);
     }
 
+    /// Whether nothing more will be understood: the client has said so, or has sent what is none of the session.
+    fn is_over(&self) -> bool {
+        self.failure.is_some() || self.session.is_ended()
+    }
+
     /// Whether nothing is on its way in or out that somebody else would have to see to.
     pub fn is_clear(&self) -> bool {
         self.plain.is_empty() && self.unsent.is_empty() && self.failure.is_none()
@@ -177,7 +182,7 @@ impl Layer {
         with_scratch(|scratch| {
             std::mem::swap(&mut scratch.plain, &mut self.plain);
             let mut result = Ok(());
-            while scratch.plain.len() < enough && self.failure.is_none() && !self.session.is_ended() {
+            while scratch.plain.len() < enough && !self.is_over() {
                 match self.pull(fd, scratch) {
                     Ok(Got { length: 0, .. }) => {
                         result = Err(ErrorKind::UnexpectedEof.into());
@@ -222,7 +227,7 @@ impl Layer {
             return Ok(Got { length, is_all: false });
         }
         with_scratch(|scratch| loop {
-            if self.failure.is_some() || self.session.is_ended() {
+            if self.is_over() {
                 return self.outcome(Ok(())).map(|length| Got { length, is_all: true });
             }
             let got = self.pull(fd, scratch)?;
@@ -230,13 +235,13 @@ impl Layer {
             if length > 0 {
                 put(&scratch.plain[..length]);
                 self.plain.extend_from_slice(&scratch.plain[length..]);
-                let is_over = self.failure.is_some() || self.session.is_ended();
-                return Ok(Got { length, is_all: got.is_all && self.plain.is_empty() && !is_over });
+                let is_all = got.is_all && self.plain.is_empty() && !self.is_over();
+                return Ok(Got { length, is_all });
             }
             if got.length == 0 {
                 return Ok(got);
             }
-            if got.is_all && self.failure.is_none() && !self.session.is_ended() {
+            if got.is_all && !self.is_over() {
                 return Err(ErrorKind::WouldBlock.into());
             }
         })
