@@ -11,11 +11,11 @@ const { buildPanickingAddon } = require("./support/panicking-addon");
 const OURS = { skip: isStock && "stock has no native engine" };
 
 test.before(async () => {
-  if (!isStock) process.env.NAPI_RS_NATIVE_LIBRARY_PATH = await buildPanickingAddon();
+  if (!isStock) process.env.SOCKEYE_BINDING = await buildPanickingAddon();
 });
 
 async function server({ sio, load, send, inbox }) {
-  const { panicAt } = load(process.env.NAPI_RS_NATIVE_LIBRARY_PATH);
+  const { panicAt } = load(process.env.SOCKEYE_BINDING);
   const { selfSigned } = load("./certificate");
   const failures = [];
   process.on("uncaughtException", (error) => failures.push(error.stack));

@@ -20,13 +20,13 @@ const OURS = { skip: isStock && "stock has no native engine" };
 
 test.before(async () => {
   if (!isStock) {
-    process.env.NAPI_RS_NATIVE_LIBRARY_PATH = await buildPanickingAddon();
+    process.env.SOCKEYE_BINDING = await buildPanickingAddon();
   }
 });
 
 /** A server with two workers, and everything that a test wants it to do. */
 async function server({ args, sio, load, listen, send, inbox, block }) {
-  const { panicAt } = load(process.env.NAPI_RS_NATIVE_LIBRARY_PATH);
+  const { panicAt } = load(process.env.SOCKEYE_BINDING);
   const { SocketDuplex } = load("./duplex");
   const httpServer = await listen();
   const front = load("node:net").createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
@@ -491,7 +491,7 @@ for (const point of ["new"]) {
     const child = startChild(
       t,
       async ({ args, sio, http, load, send }) => {
-        load(process.env.NAPI_RS_NATIVE_LIBRARY_PATH).panicAt(args, 1);
+        load(process.env.SOCKEYE_BINDING).panicAt(args, 1);
         let message;
         try {
           new sio.Server(http.createServer());

@@ -12,7 +12,7 @@ const root = path.join(__dirname, "..", "..");
  * Builds the addon with the cargo feature "panics", by which it panics where it is told to. It is not optimised, and
  * shares what cargo has built for its own tests.
  *
- * @returns {Promise<string>} the file, for NAPI_RS_NATIVE_LIBRARY_PATH
+ * @returns {Promise<string>} the file, for SOCKEYE_BINDING
  */
 async function buildPanickingAddon() {
   const args = ["build", "--lib", "--features", "panics", "--message-format", "json-render-diagnostics"];

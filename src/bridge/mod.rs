@@ -7,3 +7,7 @@ pub mod engine;
 mod no_tls;
 #[cfg(unix)]
 pub mod tls;
+
+/// The version of this addon, which has to be that of the JavaScript that loads it.
+#[napi_derive::napi]
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
