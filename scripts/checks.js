@@ -55,8 +55,8 @@ function lint() {
   check("clippy", () => run("cargo", ["clippy", "--all-targets", "--", "-D", "warnings"]));
   check("types", () =>
     // of those in deep/, stock's types are asked the same
-    ["tsconfig.json", "deep/tsconfig.json", "deep/tsconfig.stock.json"].every((project) =>
-      runPackage("typescript", "bin/tsc", ["--noEmit", "-p", `__test__/types/${project}`]),
+    ["tsconfig.json", "esm/tsconfig.json", "deep/tsconfig.json", "deep/tsconfig.stock.json"].every(
+      (project) => runPackage("typescript", "bin/tsc", ["--noEmit", "-p", `__test__/types/${project}`]),
     ),
   );
 }

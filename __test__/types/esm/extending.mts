@@ -1,7 +1,7 @@
 import { Server } from "sockeye.io";
 import { Server as Engine } from "sockeye.io/engine.io";
-import { check } from "./helpers.js";
-import type { Equal } from "./helpers.js";
+import { check } from "../helpers.js";
+import type { Equal } from "../helpers.js";
 
 // what is added by way of a module is there for those that import it
 declare module "sockeye.io" {
