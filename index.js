@@ -1,6 +1,9 @@
 "use strict";
 
-const { Server } = require("./lib/api/server");
+const { fromStock } = require("./lib/fallback/stock");
+
+// the one place at which it is decided whose engine it is, but for files that are loaded by themselves
+const { Server } = fromStock("./dist/index.js") ?? require("./lib/api/server");
 // by way of files that are found where those of socket.io are, since that is where tracers hook into these classes
 const { Namespace } = require("./dist/namespace");
 const { Socket } = require("./dist/socket");

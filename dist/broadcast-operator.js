@@ -1,5 +1,10 @@
 "use strict";
 
-const { BroadcastOperator, RemoteSocket } = require("../lib/api/broadcast-operator");
+const { fromStock } = require("../lib/fallback/stock");
 
-module.exports = { BroadcastOperator, RemoteSocket };
+module.exports = fromStock("./dist/broadcast-operator.js") ?? ours();
+
+function ours() {
+  const { BroadcastOperator, RemoteSocket } = require("../lib/api/broadcast-operator");
+  return { BroadcastOperator, RemoteSocket };
+}

@@ -1,5 +1,10 @@
 "use strict";
 
-const { Client } = require("../lib/api/client");
+const { fromStock } = require("../lib/fallback/stock");
 
-module.exports = { Client };
+module.exports = fromStock("./dist/client.js") ?? ours();
+
+function ours() {
+  const { Client } = require("../lib/api/client");
+  return { Client };
+}

@@ -1,5 +1,10 @@
 "use strict";
 
-const { Namespace, RESERVED_EVENTS } = require("../lib/api/namespace");
+const { fromStock } = require("../lib/fallback/stock");
 
-module.exports = { Namespace, RESERVED_EVENTS };
+module.exports = fromStock("./dist/namespace.js") ?? ours();
+
+function ours() {
+  const { Namespace, RESERVED_EVENTS } = require("../lib/api/namespace");
+  return { Namespace, RESERVED_EVENTS };
+}

@@ -1,5 +1,10 @@
 "use strict";
 
-const { ParentNamespace } = require("../lib/api/parent-namespace");
+const { fromStock } = require("../lib/fallback/stock");
 
-module.exports = { ParentNamespace };
+module.exports = fromStock("./dist/parent-namespace.js") ?? ours();
+
+function ours() {
+  const { ParentNamespace } = require("../lib/api/parent-namespace");
+  return { ParentNamespace };
+}

@@ -1,5 +1,10 @@
 "use strict";
 
-const { RESERVED_EVENTS } = require("../lib/api/packet");
+const { fromStock } = require("../lib/fallback/stock");
 
-module.exports = { RESERVED_EVENTS };
+module.exports = fromStock("./dist/socket-types.js") ?? ours();
+
+function ours() {
+  const { RESERVED_EVENTS } = require("../lib/api/packet");
+  return { RESERVED_EVENTS };
+}

@@ -1,5 +1,10 @@
 "use strict";
 
-const { Socket } = require("../lib/api/socket");
+const { fromStock } = require("../lib/fallback/stock");
 
-module.exports = { Socket };
+module.exports = fromStock("./dist/socket.js") ?? ours();
+
+function ours() {
+  const { Socket } = require("../lib/api/socket");
+  return { Socket };
+}

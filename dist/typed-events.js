@@ -1,5 +1,10 @@
 "use strict";
 
-const { StrictEventEmitter } = require("../lib/api/typed-events");
+const { fromStock } = require("../lib/fallback/stock");
 
-module.exports = { StrictEventEmitter };
+module.exports = fromStock("./dist/typed-events.js") ?? ours();
+
+function ours() {
+  const { StrictEventEmitter } = require("../lib/api/typed-events");
+  return { StrictEventEmitter };
+}
