@@ -1,17 +1,13 @@
 "use strict";
 
 const assert = require("node:assert/strict");
-const { spawn } = require("node:child_process");
-const { once } = require("node:events");
 const fs = require("node:fs");
 const os = require("node:os");
 const path = require("node:path");
-const { createInterface } = require("node:readline");
 const test = require("node:test");
 const { ROOT, MINUTES, packInto, install, execute, withoutNpm, versionOf } = require("./support/tarball");
-const { within } = require("./support/waiting");
+const { APP, copyApp, runApp } = require("./support/pack-app");
 
-const APP = path.join(__dirname, "fixtures", "pack-app");
 const CLIENT_BUNDLES = fs.readdirSync(path.join(ROOT, "node_modules", "socket.io-client", "dist")).sort();
 
 test("the packed tarball works in an empty project without Rust", { timeout: 8 * MINUTES }, async (t) => {
@@ -56,12 +52,7 @@ test("the packed tarball works in an empty project without Rust", { timeout: 8 *
   });
 
   await t.test("an app of stock socket.io runs on it after changing the import", async () => {
-    const stockApp = fs.readFileSync(path.join(APP, "server.js"), "utf8");
-    const app = stockApp.replace('require("socket.io")', 'require("sockeye.io")');
-    fs.writeFileSync(path.join(project, "server.js"), app);
-    fs.copyFileSync(path.join(APP, "client.js"), path.join(project, "client.js"));
-    assert.equal(changedLines(stockApp, app), 1);
-
+    copyApp(project, "sockeye.io");
     const expected = await runApp(APP, process.env);
     const actual = await runApp(project, env);
     assert.deepEqual(actual, expected);
@@ -78,21 +69,6 @@ test("the packed tarball works in an empty project without Rust", { timeout: 8 *
   });
 });
 
-/** Runs server.js and client.js of a directory; resolves with what the client got, and how the server ended. */
-async function runApp(cwd, env) {
-  const server = spawn(process.execPath, ["server.js"], { cwd, env, stdio: ["ignore", "pipe", "inherit"] });
-  try {
-    const ended = once(server, "exit");
-    const port = within(once(createInterface(server.stdout), "line"), "the server's port");
-    const [line] = await Promise.race([port, ended.then((end) => assert.fail(`the server ended: ${end}`))]);
-    const { stdout } = await execute(process.execPath, ["client.js", line], { cwd, env, timeout: MINUTES });
-    server.kill("SIGTERM");
-    return { results: JSON.parse(stdout), end: await within(ended, "the server's end") };
-  } finally {
-    server.kill("SIGKILL");
-  }
-}
-
 /** An environment in which neither cargo nor rustc can be found, but node can. */
 function withoutRust(env, binDirectory) {
   const hasRust = (directory) =>
@@ -101,9 +77,4 @@ function withoutRust(env, binDirectory) {
   fs.mkdirSync(binDirectory);
   fs.symlinkSync(process.execPath, path.join(binDirectory, path.basename(process.execPath)));
   return { ...withoutNpm(env), PATH: [binDirectory, ...directories].join(path.delimiter) };
-}
-
-function changedLines(before, after) {
-  const lines = after.split("\n");
-  return before.split("\n").filter((line, index) => line !== lines[index]).length;
 }
