@@ -26,6 +26,15 @@ function textOfBroadcasts(adapter) {
   return text;
 }
 
+/**
+ * Why broadcasts of an adapter go socket by socket.
+ * @param {object} adapter - one that is not followed
+ * @returns {string|undefined}
+ */
+function whyUnfamiliar(adapter) {
+  return examine(adapter).why;
+}
+
 function nameOf(adapter) {
   return adapter?.constructor?.name || "an adapter without a name";
 }
@@ -138,4 +147,4 @@ function readBroadcast(callback) {
 
 function ignore() {}
 
-module.exports = { readBroadcast, textOfBroadcasts };
+module.exports = { readBroadcast, textOfBroadcasts, whyUnfamiliar };

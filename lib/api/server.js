@@ -1,6 +1,7 @@
 "use strict";
 
 const { EventEmitter } = require("node:events");
+const diagnostics = require("node:diagnostics_channel");
 const { createServer } = require("node:http");
 const { inspect } = require("node:util");
 const cors = require("cors");
@@ -16,6 +17,9 @@ const packets = require("./packet");
 const { SessionAwareAdapter } = require("../adapter/session-aware-adapter");
 const { ParentNamespace } = require("./parent-namespace");
 const { StrictEventEmitter } = require("./typed-events");
+
+/** Tells of every server that gets an engine: whoever looks into what an application does subscribes to it. */
+const bindings = diagnostics.channel("sockeye.io:bind");
 
 /**
  * A Socket.IO server. As an event emitter, it stands for its main namespace "/".
@@ -275,6 +279,7 @@ class Server extends StrictEventEmitter {
   bind(engine) {
     /** What the connections come from. */
     this.engine = engine;
+    if (bindings.hasSubscribers) bindings.publish({ io: this, engine });
     engine.on("connection", this.onconnection.bind(this));
     return this;
   }

@@ -472,6 +472,22 @@ class Socket extends StrictEventEmitter {
   }
 
   /**
+   * What has the events of this socket go the long way, or those to it. For whoever looks into what is slow.
+   *
+   * @private
+   * @returns {string[]} in words
+   */
+  _detours() {
+    const detours = Object.keys(longWay).filter((name) => this[name] !== longWay[name]);
+    const words = detours.map((name) => `socket.${name}() is replaced`);
+    if (this._fns?.length > 0) words.push("socket.use()");
+    if (this._anyListeners?.length > 0) words.push("socket.onAny()");
+    if (this._anyOutgoingListeners?.length > 0) words.push("socket.onAnyOutgoing()");
+    if (debug.enabled) words.push("DEBUG has socket.io:socket");
+    return words;
+  }
+
+  /**
    * Takes an acknowledgement by the short cut.
    *
    * @private

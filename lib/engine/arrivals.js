@@ -2,10 +2,10 @@
 
 const { Arrival, onFailure } = require("./arrival");
 const { Kept, keptOf } = require("./kept");
-const { areConnectionsSeen, areUpgradesSeen, isShowable, isUnanswered } = require("./observers");
+const { areConnectionsSeen, areUpgradesSeen, whyAnswersSeen, whyUnshowable } = require("./observers");
 const { TlsTerms } = require("../native/binding");
 const codes = require("../native/codes");
-const { isIndifferent, keepAliveOf, openEntrance } = require("../node/entrance");
+const { keepAliveOf, openEntrance, opinionOf, whyWithoutEntrance } = require("../node/entrance");
 const { countIn, debug: roads, isTlsServer, whyUnshown } = require("../node/internals");
 const { TlsTermsOf } = require("../node/tls-terms");
 
@@ -34,14 +34,30 @@ const MOST = { bytes: codes.requests.LONGEST_REQUEST, headers: codes.requests.MO
  * @returns {Entrance|undefined} nothing if it is not possible
  */
 function watchArrivals(server, httpServer, path) {
-  // where TLS is Node's, so are the connections
-  if (isTlsServer(httpServer) && (!server.opts.nativeTls || TlsTerms === undefined)) return undefined;
+  if (whyUnwatched(server, httpServer) !== undefined) return undefined;
   const keeper = new Arrivals(server, httpServer, path);
   const entrance = openEntrance(httpServer, keeper);
   if (entrance === undefined) return undefined;
   keeper.entrance = entrance;
   server._road.keepers.push(keeper);
   return entrance;
+}
+
+/**
+ * Why the connections of an HTTP server are never looked at.
+ * @param {Server} server
+ * @param {http.Server} httpServer
+ * @returns {string|undefined}
+ */
+function whyUnwatched({ opts }, httpServer) {
+  if (opts.wsEngine) return "the option wsEngine brings WebSockets along";
+  if (!opts.transports.includes("websocket")) return "the option transports leaves WebSockets out";
+  if (isTlsServer(httpServer)) {
+    // where TLS is Node's, so are the connections
+    if (!opts.nativeTls) return "the option nativeTls leaves TLS to Node";
+    if (TlsTerms === undefined) return "the addon has been built without TLS";
+  }
+  return whyWithoutEntrance(httpServer);
 }
 
 /** Who looks at the connections of an HTTP server. */
@@ -62,18 +78,32 @@ class Arrivals {
 
   /** Whether the application could not tell if a connection never came to Node's HTTP server. */
   isOpen() {
+    return this.obstacle() === undefined;
+  }
+
+  /**
+   * Why all connections come to Node's HTTP server.
+   * @returns {string|undefined} undefined: the application could not tell if they did not
+   */
+  obstacle() {
     const { server, httpServer } = this;
+    if (server._isClosed || server.ws._isClosed) return "the engine is closed";
+    if (server._handsUpgradesOver()) return "the application handles upgrade requests, or their answers";
+    const isShown = this.showsUpgrades() || areConnectionsSeen(httpServer);
     return (
-      !server._isClosed &&
-      !server.ws._isClosed &&
-      !server._handsUpgradesOver() &&
-      isShowable(server, httpServer) &&
-      ((!this.showsUpgrades() && !areConnectionsSeen(httpServer)) || whyUnshown() === undefined) &&
-      !server.opts.initialPacket &&
-      server.opts.transports.includes("websocket") &&
-      isIndifferent(httpServer, MOST) &&
-      (this.tls === undefined || this.tls.current !== undefined)
+      whyUnshowable(server, httpServer) ?? (isShown ? whyUnshown() : undefined) ?? this._findPeculiarity()
     );
+  }
+
+  /** What of the options workers do not know. */
+  _findPeculiarity() {
+    const { server, httpServer, tls } = this;
+    if (server.opts.initialPacket) return "there is the option initialPacket";
+    const opinion = opinionOf(httpServer, MOST);
+    if (opinion !== undefined) return `the HTTP server has ${opinion} set`;
+    // which makes them if need be
+    if (tls !== undefined && tls.current === undefined) return tls.why();
+    return undefined;
   }
 
   /** Whether the application gets to see upgrade requests. */
@@ -82,24 +112,31 @@ class Arrivals {
   }
 
   /**
+   * Why clients that poll come to Node's HTTP server.
+   * @returns {string|undefined} undefined: the application could not tell if they did not
+   */
+  pollingObstacle() {
+    const { server, httpServer } = this;
+    const obstacle = this.obstacle();
+    if (obstacle !== undefined) return obstacle;
+    if (keepAliveOf(httpServer) === undefined) {
+      return "the HTTP server has a keepAliveTimeout below a second, or maxRequestsPerSocket";
+    }
+    if (!server.opts.transports.includes("polling")) return "the option transports leaves polling out";
+    if (server._isWatched()) return "somebody listens for packetCreate, flush or drain";
+    if (server._showsAnswers()) return "the application sees the headers of answers, or handles requests";
+    return whyAnswersSeen(server, httpServer);
+  }
+
+  /**
    * On what terms clients may poll past the HTTP server.
-   * @returns {object|undefined} see `RoadTerms` in src/bridge/engine.rs; undefined: the application could tell the
-   *   difference
+   * @returns {object|undefined} see `RoadTerms` in src/bridge/engine.rs; undefined: see `pollingObstacle()`
    */
   terms() {
+    if (this.pollingObstacle() !== undefined) return undefined;
     const { server, httpServer, path } = this;
     const { opts } = server;
     const keepAlive = keepAliveOf(httpServer);
-    if (
-      !this.isOpen() ||
-      keepAlive === undefined ||
-      !opts.transports.includes("polling") ||
-      server._isWatched() ||
-      server._showsAnswers() ||
-      !isUnanswered(server, httpServer)
-    ) {
-      return undefined;
-    }
     const { httpCompression, maxHttpBufferSize } = opts;
     return {
       path,
@@ -250,4 +287,4 @@ function levelOf(options) {
   return level === -1 ? DEFAULT_LEVEL : level;
 }
 
-module.exports = { watchArrivals };
+module.exports = { watchArrivals, whyUnwatched };

@@ -29,21 +29,24 @@ const kEngine = Symbol("engine");
 /** Whether the application gets to see connections and requests only where the engine shows them. */
 function isUnobserved(server, httpServer) {
   return (
-    isShowable(server, httpServer) &&
+    whyUnshowable(server, httpServer) === undefined &&
     !areConnectionsSeen(httpServer) &&
     isOnlyListener(httpServer, server, "upgrade")
   );
 }
 
-/** The same but for its listeners for connections and for upgrade requests, whom the engine can show them. */
-function isShowable(server, httpServer) {
-  return (
-    server.emit === emit &&
-    httpServer.emit === emit &&
-    hasOrdinaryListener(httpServer) &&
-    isOnlyEngine(httpServer, server) &&
-    !acceptedSockets.hasSubscribers
-  );
+/**
+ * By what the application could see connections and requests, but for its listeners for connections and for upgrade requests,
+ * whom the engine can show them.
+ * @returns {string|undefined}
+ */
+function whyUnshowable(server, httpServer) {
+  if (server.emit !== emit) return "io.engine.emit() is replaced";
+  if (httpServer.emit !== emit) return "emit() of the HTTP server is replaced";
+  if (!hasOrdinaryListener(httpServer)) return "others get the connections of the HTTP server before it does";
+  if (!isOnlyEngine(httpServer, server)) return "another Engine.IO server is attached to the HTTP server";
+  if (acceptedSockets.hasSubscribers) return "somebody subscribes to the channel net.server.socket";
+  return undefined;
 }
 
 /** Whether others than Node listen for connections. */
@@ -62,13 +65,17 @@ function isOnlyEngine(httpServer, server) {
   return engines.length === 1 && engines[0][kEngine] === server;
 }
 
-/** Whether the application gets to see neither the requests of clients that poll nor the answers to them. */
-function isUnanswered(server, httpServer) {
-  return (
-    hasOrdinaryAnswers(httpServer) &&
-    isOnlyListener(httpServer, server, "request") &&
-    !requests.some((channel) => channel.hasSubscribers)
-  );
+/**
+ * By what the application could see the requests of clients that poll, or the answers to them.
+ * @returns {string|undefined}
+ */
+function whyAnswersSeen(server, httpServer) {
+  if (!hasOrdinaryAnswers(httpServer)) return "the HTTP server has a ServerResponse of its own";
+  if (!isOnlyListener(httpServer, server, "request")) {
+    return "others listen for request on the HTTP server, beside the engine";
+  }
+  const channel = requests.find(({ hasSubscribers }) => hasSubscribers);
+  return channel && `somebody subscribes to the channel ${channel.name}`;
 }
 
 /** Whether requests come to an engine only. */
@@ -94,4 +101,11 @@ function isUnseen(server, req, socket, head) {
   );
 }
 
-module.exports = { areConnectionsSeen, areUpgradesSeen, isShowable, isUnanswered, isUnseen, kEngine };
+module.exports = {
+  areConnectionsSeen,
+  areUpgradesSeen,
+  isUnseen,
+  kEngine,
+  whyAnswersSeen,
+  whyUnshowable,
+};

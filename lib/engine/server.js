@@ -2,12 +2,13 @@
 
 const { EventEmitter } = require("events");
 const { createServer } = require("http");
+const diagnostics = require("diagnostics_channel");
 const os = require("os");
 const { inspect } = require("util");
 const createDebug = require("debug");
 const { switchingProtocols } = require("../native/binding");
 const { closedRoads } = require("../node/internals");
-const { watchArrivals } = require("./arrivals");
+const { watchArrivals, whyUnwatched } = require("./arrivals");
 const { Listened } = require("./listened");
 const { Road } = require("./road");
 const { Bridge } = require("../native/bridge");
@@ -21,6 +22,9 @@ const { acceptSession } = require("./transports/webtransport");
 const { createWebSocketServer } = require("./transports/ws-engine");
 
 const debug = createDebug("engine");
+
+/** Tells of every HTTP server that an engine is attached to: whoever looks into what an application does subscribes to it. */
+const attachments = diagnostics.channel("sockeye.io:attach");
 
 const DEFAULTS = {
   pingTimeout: 20000,
@@ -138,6 +142,10 @@ class Server extends EventEmitter {
     this._areAnswersShown = false;
     /** Where connections come in before their HTTP servers have them. */
     this._entrances = [];
+    /** All HTTP servers that it is attached to. */
+    this._httpServers = [];
+    /** How many connections were pumped through JavaScript, by what that was because of. */
+    this._pumped = {};
     this.ws = undefined;
     this.init();
     /** How many sessions there are of which somebody listens to what they send. */
@@ -259,6 +267,8 @@ class Server extends EventEmitter {
    */
   attach(server, options = {}) {
     const path = this._computePath(options);
+    this._httpServers.push(server);
+    if (attachments.hasSubscribers) attachments.publish({ engine: this, httpServer: server, path });
     const others = server.listeners("request").slice();
     server.removeAllListeners("request");
     server.on("close", this.close.bind(this));
@@ -289,7 +299,7 @@ class Server extends EventEmitter {
     onUpgrade[kEngine] = this;
     server.on("upgrade", onUpgrade);
     // now that it is as the first connection will find it: it may listen already
-    const entrance = this.opts.wsEngine ? undefined : watchArrivals(this, server, path);
+    const entrance = watchArrivals(this, server, path);
     if (entrance === undefined) return;
     this._entrances.push(entrance);
     onRequest[kArrivals] = entrance.keeper;
@@ -378,9 +388,10 @@ class Server extends EventEmitter {
    * Which ways the connections take at present, and why a shorter one is off: for tests, and for whoever looks into what
    * is slow. What there is to say of single connections is told by `debug`, as "sockeye:roads".
    * @private
-   * @returns {{ off: object, entrances: number, streams: object, polling: number }} `off`: reasons by the names of roads,
-   *   see lib/node/internals.js; `entrances`: HTTP servers whose connections are looked at before they have them;
-   *   `streams`: how many there are, by the names of their classes
+   * @returns {{ off: object, entrances: number, streams: object, polling: number, servers: object[], pumped: object }} `off`:
+   *   reasons by the names of roads, see lib/node/internals.js; `entrances`: HTTP servers whose connections are looked at before
+   *   they have them; `streams`: how many there are, by the names of their classes; `servers`: of each HTTP server, why
+   *   clients over WebSockets, and those that poll, come to it, if they do; `pumped`: reasons, and how often they held
    */
   _roads() {
     const reasons = Object.entries(closedRoads()).filter(([, why]) => why !== undefined);
@@ -395,7 +406,17 @@ class Server extends EventEmitter {
       entrances: this._entrances.filter(({ isWatched }) => isWatched).length,
       streams,
       polling: Object.values(this.clients).filter(({ transport }) => transport.name === "polling").length,
+      servers: this._httpServers.map((httpServer) => this._obstaclesAt(httpServer)),
+      pumped: { ...this._pumped },
     };
+  }
+
+  /** @private */
+  _obstaclesAt(httpServer) {
+    const keeper = this._road.keepers.find((it) => it.httpServer === httpServer);
+    if (keeper !== undefined) return { websocket: keeper.obstacle(), polling: keeper.pollingObstacle() };
+    const why = whyUnwatched(this, httpServer);
+    return { websocket: why, polling: why };
   }
 
   /** Registers a connection under a free number, on the worker of a stream if it has one. @private */

@@ -30,7 +30,10 @@ function takeOver(attempt, conn) {
     return false;
   }
   const obstacle = obstacleOf(socket) ?? whyInsecure(socket);
-  if (obstacle !== undefined) roads("a connection is pumped: %s", obstacle);
+  if (obstacle !== undefined) {
+    roads("a connection is pumped: %s", obstacle);
+    server._pumped[obstacle] = (server._pumped[obstacle] ?? 0) + 1;
+  }
   const fd = obstacle === undefined ? descriptorOf(socket) : -1;
   const stream = fd === -1 ? new Pipe(bridge, socket) : new TakenSocket(bridge, socket.server, socket);
   stream.register(conn._handle);

@@ -77,13 +77,25 @@ class Entrance {
 }
 
 /**
+ * Why an HTTP server can have no entrance.
+ * @param {http.Server} httpServer
+ * @returns {string|undefined}
+ */
+function whyWithoutEntrance(httpServer) {
+  return (
+    closedRoads().entrance ??
+    (isOrdinaryServer(httpServer) ? undefined : "the HTTP server is no plain http.Server or https.Server")
+  );
+}
+
+/**
  * Makes the entrance of an HTTP server, if it can be done so that nobody could tell.
  * @param {http.Server} httpServer
  * @param {object} keeper - see `Entrance`
  * @returns {Entrance|undefined}
  */
 function openEntrance(httpServer, keeper) {
-  if (closedRoads().entrance !== undefined || !isOrdinaryServer(httpServer)) return undefined;
+  if (whyWithoutEntrance(httpServer) !== undefined) return undefined;
   const entrance = new Entrance(httpServer, keeper);
   precede(httpServer, "closeAllConnections", () => keeper.closeAll());
   precede(httpServer, "closeIdleConnections", () => keeper.closeIdle());
@@ -111,24 +123,23 @@ function precede(httpServer, name, act) {
 }
 
 /**
- * Whether an HTTP server has no opinion on connections that it does not state when there is an upgrade.
+ * On what connections an HTTP server has an opinion that it does not state when there is an upgrade.
  * @param {http.Server} httpServer
  * @param {{ bytes: number, headers: number }} most - what a request may have at the most
- * @returns {boolean}
+ * @returns {string|undefined} the property that it has it by, undefined: on none
  */
-function isIndifferent(httpServer, most) {
-  return (
-    httpServer.maxConnections == null &&
-    httpServer.blockList == null &&
-    !httpServer.pauseOnConnect &&
-    !httpServer.keepAlive &&
-    !httpServer.joinDuplicateHeaders &&
-    (httpServer.maxHeaderSize ?? maxHeaderSize) >= most.bytes &&
-    !(httpServer.maxHeadersCount > 0 && httpServer.maxHeadersCount < most.headers) &&
-    !(httpServer.timeout > 0) &&
-    !isShort(httpServer.headersTimeout) &&
-    !isShort(httpServer.requestTimeout)
-  );
+function opinionOf(httpServer, most) {
+  if (httpServer.maxConnections != null) return "maxConnections";
+  if (httpServer.blockList != null) return "blockList";
+  if (httpServer.pauseOnConnect) return "pauseOnConnect";
+  if (httpServer.keepAlive) return "keepAlive";
+  if (httpServer.joinDuplicateHeaders) return "joinDuplicateHeaders";
+  if (!((httpServer.maxHeaderSize ?? maxHeaderSize) >= most.bytes)) return "maxHeaderSize";
+  if (httpServer.maxHeadersCount > 0 && httpServer.maxHeadersCount < most.headers) return "maxHeadersCount";
+  if (httpServer.timeout > 0) return "timeout";
+  if (isShort(httpServer.headersTimeout)) return "headersTimeout";
+  if (isShort(httpServer.requestTimeout)) return "requestTimeout";
+  return undefined;
 }
 
 /**
@@ -151,4 +162,4 @@ function isShort(limit) {
   return limit > 0 && limit < SHORTEST_LIMIT;
 }
 
-module.exports = { isIndifferent, keepAliveOf, openEntrance, precede };
+module.exports = { keepAliveOf, openEntrance, opinionOf, precede, whyWithoutEntrance };
