@@ -1,0 +1,99 @@
+"use strict";
+
+// README.md and docs/ are true: their links lead somewhere, what they show of this package runs, and their commands are
+// run by some test.
+
+const assert = require("node:assert/strict");
+const fs = require("node:fs");
+const path = require("node:path");
+const test = require("node:test");
+const { ROOT, blocks, commands, links, names, places } = require("./support/documents");
+const { Example, makeFolder } = require("./support/example");
+const { connected, once, within } = require("./support/harness");
+
+/** What is tried with the programs, by their marks; each has the program and whoever talks to it. */
+const TRIALS = {
+  require: (example) => example.end(),
+  import: (example) => example.end(),
+
+  async readme(example) {
+    const stranger = await example.client();
+    const [{ message }] = await once(stranger, "connect_error");
+    assert.equal(message, "not logged in");
+    const [ada, bob] = await Promise.all(
+      ["ada", "bob"].map(async (token) => connected(await example.client("/", { auth: { token } }))),
+    );
+    const heard = once(bob, "post");
+    assert.deepEqual(await within(ada.emitWithAck("post", "hello"), "the answer"), { ok: true });
+    assert.deepEqual(await heard, ["hello"]);
+    assert.equal(await (await fetch(await example.url())).text(), "hello");
+  },
+};
+
+/** Where the commands are run: the test file; or why none does. */
+const COMMANDS = {
+  "npm install sockeye.io": {
+    not: "nothing is published yet; release tests install from a registry on loopback",
+  },
+  "npm pack": "pack",
+  "npm install /path/to/sockeye.io-4.8.100.tgz": "pack",
+  "SOCKEYE_NATIVE=0 node server.js": { not: "the tests of the engine's switch do" },
+  "npm start": { not: "scripts/start.js serves what the tests of the chat start by themselves" },
+  "npm test": { not: "it is what runs this" },
+  "npm run bench": "bench",
+  "npm run bench -- --quick": "bench",
+  "npm run bench -- --only roads": "bench",
+};
+
+/** What has a document, and tests, of its own. */
+const ELSEWHERE = /^npx sockeye\.io (doctor|compare)\b/;
+
+test("links lead somewhere", () => {
+  for (const name of names()) {
+    for (const { link, file, place, isOnline } of links(name)) {
+      const target = path.join(ROOT, file);
+      // pictures are made apart from the text
+      if (!file.startsWith(path.join("docs", "images"))) {
+        assert.ok(fs.existsSync(target), `${name}: ${link}`);
+      }
+      if (place !== undefined) assert.ok(places(file).includes(place), `${name}: ${link}`);
+      // what is in the tarball, and shown by registries, has nothing of the repository beside it
+      if (name === "README.md" && !link.startsWith("#")) assert.ok(isOnline, `${name}: ${link} is relative`);
+    }
+  }
+});
+
+test("programs of this package run", { concurrency: 3 }, async (t) => {
+  const folder = makeFolder(t);
+  const programs = blocks("js", "ts", "mjs");
+  for (const { where, code, mark } of programs) {
+    if (mark === undefined) {
+      assert.ok(!code.includes("sockeye.io"), `${where}: a program of this package has a mark: try`);
+    }
+  }
+  const marked = programs.filter(({ mark }) => mark !== undefined);
+  assert.deepEqual(marked.map(({ mark }) => mark).sort(), Object.keys(TRIALS).sort());
+  await Promise.all(
+    marked.map(({ where, code, mark }) =>
+      t.test(`${mark}, ${where}`, async (t) => {
+        await TRIALS[mark](new Example(t, folder, mark, code));
+      }),
+    ),
+  );
+});
+
+test("commands are run by a test", () => {
+  const found = commands().filter(({ command }) => !ELSEWHERE.test(command));
+  for (const { where, command } of found) {
+    assert.ok(Object.hasOwn(COMMANDS, command), `${where}: which test runs "${command}"?`);
+  }
+  const shown = new Set(found.map(({ command }) => command));
+  for (const [command, by] of Object.entries(COMMANDS)) {
+    assert.ok(shown.has(command), `no document has "${command}" any more`);
+    if (typeof by === "string") {
+      assert.ok(fs.existsSync(path.join(__dirname, `${by}.test.js`)), `${command}: ${by}.test.js`);
+    } else {
+      assert.ok(by.not.length > 0);
+    }
+  }
+});
