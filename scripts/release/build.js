@@ -1,0 +1,62 @@
+"use strict";
+
+// Builds the addon of a target: with the platform's own tools on macOS and Windows, and with zig on Linux, for old C
+// libraries, the other architecture, musl, and macOS.
+
+const fs = require("node:fs");
+const path = require("node:path");
+const { Unavailable } = require("./cache");
+const { complaintsAbout } = require("./glibc");
+const { addonOf } = require("./targets");
+const { cargo, obtainRust, obtainZig, requireCargo } = require("./toolchains");
+
+/** Cargo's name for the library of a target, by npm's name of its system. */
+const LIBRARIES = { linux: "libsockeye.so", darwin: "libsockeye.dylib", win32: "sockeye.dll" };
+
+/**
+ * Builds the addon of a target, stripped.
+ * @param {import("./targets").Target} target
+ * @param {object} options
+ * @param {string} options.into - the folder that it is put into
+ * @returns {{ file: string } | { skipped: string }} where it is, or a sentence that says what is missing on this machine
+ * @throws {Error} when it does not compile, or would not load where it has to
+ */
+function build(target, { into }) {
+  let how;
+  try {
+    how = toolsFor(target);
+  } catch (error) {
+    if (error instanceof Unavailable) return { skipped: error.message };
+    throw error;
+  }
+  const folder = cargo("build", target.rust, { ...how, glibc: target.glibc, ...optionsFor(target, how) });
+  const built = path.join(folder, LIBRARIES[target.os]);
+  if (target.os === "linux") {
+    const complaints = complaintsAbout(fs.readFileSync(built), target);
+    if (complaints.length !== 0) throw new Error(`the addon for ${target.name} ${complaints.join(", ")}`);
+  }
+  fs.mkdirSync(into, { recursive: true });
+  const file = path.join(into, addonOf(target));
+  fs.copyFileSync(built, file);
+  return { file };
+}
+
+function toolsFor({ os, rust }) {
+  requireCargo();
+  if (os === process.platform && os !== "linux") return { rust: obtainRust(rust) };
+  if (os === "win32") throw new Unavailable("Windows' linker and libraries are to be had on Windows only");
+  return { zig: obtainZig(), rust: obtainRust(rust) };
+}
+
+function optionsFor({ os, libc }, { zig }) {
+  const strip = { CARGO_PROFILE_RELEASE_STRIP: "symbols" };
+  // an addon is loaded by a process that has its C library already
+  if (libc === "musl") return { flags: ["-Ctarget-feature=-crt-static"], env: strip };
+  if (os === "darwin" && zig !== undefined) {
+    // Rust would strip with a tool of its own, which Debian's lacks, and the signature would be wrong after that
+    return { flags: ["-Clink-arg=-Wl,-s"], env: { CARGO_PROFILE_RELEASE_STRIP: "none" } };
+  }
+  return { env: strip };
+}
+
+module.exports = { build };
