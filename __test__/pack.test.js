@@ -5,7 +5,8 @@ const fs = require("node:fs");
 const os = require("node:os");
 const path = require("node:path");
 const test = require("node:test");
-const { ROOT, MINUTES, packInto, install, execute, withoutNpm, versionOf } = require("./support/tarball");
+const { withoutRust } = require("../scripts/processes");
+const { ROOT, MINUTES, packInto, install, execute, versionOf } = require("./support/tarball");
 const { APP, copyApp, runApp } = require("./support/pack-app");
 
 const CLIENT_BUNDLES = fs.readdirSync(path.join(ROOT, "node_modules", "socket.io-client", "dist")).sort();
@@ -68,13 +69,3 @@ test("the packed tarball works in an empty project without Rust", { timeout: 8 *
     assert.equal(stdout.trim(), "Namespace,Server,Socket");
   });
 });
-
-/** An environment in which neither cargo nor rustc can be found, but node can. */
-function withoutRust(env, binDirectory) {
-  const hasRust = (directory) =>
-    ["cargo", "rustc", "cargo.exe", "rustc.exe"].some((tool) => fs.existsSync(path.join(directory, tool)));
-  const directories = env.PATH.split(path.delimiter).filter((directory) => !hasRust(directory));
-  fs.mkdirSync(binDirectory);
-  fs.symlinkSync(process.execPath, path.join(binDirectory, path.basename(process.execPath)));
-  return { ...withoutNpm(env), PATH: [binDirectory, ...directories].join(path.delimiter) };
-}

@@ -45,11 +45,11 @@ function canRun(command) {
  * Whether node_modules holds what package-lock.json asks for. The comparison is by content: a checkout changes
  * the files' times, not what is installed.
  */
-function isInstalled() {
+function isInstalled(folder) {
   let wanted, present;
   try {
-    wanted = readPackages("package-lock.json");
-    present = readPackages(path.join("node_modules", ".package-lock.json"));
+    wanted = readPackages(path.join(folder, "package-lock.json"));
+    present = readPackages(path.join(folder, "node_modules", ".package-lock.json"));
   } catch {
     return false;
   }
@@ -65,17 +65,20 @@ function isInstalled() {
 }
 
 function readPackages(lockFile) {
-  return JSON.parse(fs.readFileSync(path.join(root, lockFile), "utf8")).packages;
+  return JSON.parse(fs.readFileSync(lockFile, "utf8")).packages;
 }
 
-/** Installs the dependencies unless they are there already. Ends the process when that fails. */
-function ensureInstalled() {
-  if (isInstalled()) {
+/**
+ * Installs dependencies unless they are there already. Ends the process when that fails.
+ * @param {string} [folder] - that has package.json, the checkout's own unless given
+ */
+function ensureInstalled(folder = root) {
+  if (isInstalled(folder)) {
     return;
   }
   console.log("Installing the dependencies (npm ci) …");
   const { command, args, shell } = npm();
-  if (!run(command, [...args, "ci"], { shell })) {
+  if (!run(command, [...args, "ci"], { cwd: folder, shell })) {
     console.error("npm ci failed: without the dependencies nothing else can run.");
     process.exit(1);
   }

@@ -22,9 +22,15 @@ function copyApp(project, name) {
   assert.equal(stockApp.split("\n").filter((line, index) => line !== lines[index]).length, 1);
 }
 
-/** Runs server.js and client.js of a directory; resolves with what the client got, and how the server ended. */
-async function runApp(cwd, env) {
-  const server = spawn(process.execPath, ["server.js"], { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
+/**
+ * Runs server.js and client.js of a folder.
+ * @param {string} cwd
+ * @param {object} env
+ * @param {string[]} [node] - the program, and what it is given before the file
+ * @returns {Promise<{ results: object, end: Array }>} what the client got, and how the server ended
+ */
+async function runApp(cwd, env, [node, ...args] = [process.execPath]) {
+  const server = spawn(node, [...args, "server.js"], { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
   let errors = "";
   server.stderr.on("data", (data) => (errors += data));
   try {
@@ -34,7 +40,7 @@ async function runApp(cwd, env) {
       port,
       ended.then((end) => assert.fail(`the server ended: ${end}\n${errors}`)),
     ]);
-    const { stdout } = await execute(process.execPath, ["client.js", line], { cwd, env, timeout: MINUTES });
+    const { stdout } = await execute(node, [...args, "client.js", line], { cwd, env, timeout: MINUTES });
     server.kill("SIGTERM");
     return { results: JSON.parse(stdout), end: await within(ended, "the server's end") };
   } finally {

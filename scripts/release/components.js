@@ -35,11 +35,12 @@ const BUNDLED = [
 
 /**
  * The crates that are compiled into the addon of a target; none that only run while it is built.
- * @param {string} triple - Rust's name of the target
+ * @param {string} [triple] - Rust's name of the target; those of all targets unless given
  * @returns {Component[]} ordered by name
  */
 function cratesOf(triple) {
-  const args = ["metadata", "--locked", "--format-version", "1", "--filter-platform", triple];
+  const filter = triple === undefined ? [] : ["--filter-platform", triple];
+  const args = ["metadata", "--locked", "--format-version", "1", ...filter];
   const options = { cwd: root, encoding: "utf8", maxBuffer: Infinity, stdio: ["ignore", "pipe", "pipe"] };
   const { packages, resolve } = JSON.parse(execFileSync("cargo", args, options));
   const packageOf = new Map(packages.map((entry) => [entry.id, entry]));

@@ -8,7 +8,7 @@ const fs = require("node:fs");
 const path = require("node:path");
 const { npm, root } = require("../support");
 const { noticesOfAddon, noticesOfBundles } = require("./notices");
-const { TARGETS, addonOf, packageOf } = require("./targets");
+const { addonOf, packageOf } = require("./targets");
 
 /** What package.json has for whoever works on the package, and no user needs. */
 const OURS = ["scripts", "devDependencies", "overrides", "napi", "files"];
@@ -18,8 +18,9 @@ const PROVENANCE = { access: "public", provenance: true };
 /**
  * Makes the folder of the main package.
  * @param {string} folder - which must not exist
+ * @param {import("./targets").Target[]} targets - those that there will be packages for: yarn wants all of them to exist
  */
-function layMain(folder) {
+function layMain(folder, targets) {
   const files = filesToPack().filter((file) => !file.endsWith(".node") && file !== NOTICES);
   for (const file of files) copy(path.join(root, file), path.join(folder, file));
   const manifest = readManifest();
@@ -27,7 +28,7 @@ function layMain(folder) {
   const { version } = manifest;
   write(folder, "package.json", {
     ...manifest,
-    optionalDependencies: Object.fromEntries(TARGETS.map((target) => [packageOf(target), version])),
+    optionalDependencies: Object.fromEntries(targets.map((target) => [packageOf(target), version])),
     publishConfig: PROVENANCE,
   });
   write(folder, NOTICES, noticesOfBundles());
