@@ -11,7 +11,7 @@ const { makeSbom } = require("./sbom");
 const { packageOf } = require("./targets");
 
 /** How often Zopfli looks for a better way to say the same; more than this gains less than a thousandth. */
-const ROUNDS = 5;
+const ROUNDS = 2;
 
 /**
  * @typedef {object} Package
