@@ -4,6 +4,7 @@
 //
 //   --force       run cargo even if nothing changed
 //   --if-needed   say nothing when there is nothing to do
+//   --no-addon    the client bundles only, for an addon that was built elsewhere
 
 const fs = require("node:fs");
 const path = require("node:path");
@@ -25,6 +26,7 @@ const quiet = process.argv.includes("--if-needed");
 ensureInstalled();
 copyClientBundles();
 
+if (process.argv.includes("--no-addon")) process.exit();
 if (force || !isUpToDate()) {
   requireToolchain();
   build();

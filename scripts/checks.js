@@ -16,6 +16,42 @@ const CRATES = [".", "bench/loadgen", "bench/peers/floor", "bench/peers/socketio
   path.join(root, directory, "Cargo.toml"),
 );
 
+/** What is tested over other streams, with several workers, and on other systems as well: see __test__/support/harness.js. */
+const CORE = [
+  "acks",
+  "bad-input-frames",
+  "bad-input-packets",
+  "bad-input-polling",
+  "binary",
+  "close",
+  "conn",
+  "connection",
+  "cors",
+  "disconnect",
+  "engine-events",
+  "events",
+  "flags",
+  "hazard-socket-release",
+  "heartbeat",
+  "large-broadcast",
+  "large-messages",
+  "legacy-clients",
+  "middleware",
+  "namespaces",
+  "order",
+  "packet",
+  "per-message-deflate",
+  "polling",
+  "recovery",
+  "robustness",
+  "room-mirror",
+  "rooms",
+  "several-servers",
+  "text",
+  "upgrade",
+  "utility-methods",
+];
+
 const scratch = fs.mkdtempSync(path.join(os.tmpdir(), "sockeye-test-"));
 process.on("exit", () => fs.rmSync(scratch, { recursive: true, force: true }));
 
@@ -132,6 +168,11 @@ function testFiles(words = []) {
     .map((file) => path.join("__test__", file));
 }
 
+/** Those of files of tests that show whether the package works as a whole. */
+function coreOf(files) {
+  return files.filter((file) => CORE.includes(path.basename(file, ".test.js")));
+}
+
 /** Whether the tests of a file need the machine for themselves. */
 function isSerial(file) {
   return file.endsWith(".serial.test.js");
@@ -152,4 +193,15 @@ function finish() {
   process.exit(summary() ? 0 : 1);
 }
 
-module.exports = { check, checkCargo, checkNode, finish, isSerial, lint, prepare, summary, testFiles };
+module.exports = {
+  check,
+  checkCargo,
+  checkNode,
+  coreOf,
+  finish,
+  isSerial,
+  lint,
+  prepare,
+  summary,
+  testFiles,
+};

@@ -6,52 +6,25 @@
 //   npm test -- chat pack    only the files of __test__ whose names contain one of the words
 //   npm test -- --nodes      everything, and on each of the other Nodes that people run whether the package works there
 
-const path = require("node:path");
-const { check, checkCargo, checkNode, finish, isSerial, lint, prepare, testFiles } = require("./checks");
+const {
+  check,
+  checkCargo,
+  checkNode,
+  coreOf,
+  finish,
+  isSerial,
+  lint,
+  prepare,
+  testFiles,
+} = require("./checks");
 const { smokeOtherNodes } = require("./nodes");
 const { run } = require("./support");
-
-/** What is tested over other streams, and with several workers, as well: see __test__/support/harness.js. */
-const CORE = [
-  "acks",
-  "bad-input-frames",
-  "bad-input-packets",
-  "bad-input-polling",
-  "binary",
-  "close",
-  "conn",
-  "connection",
-  "cors",
-  "disconnect",
-  "engine-events",
-  "events",
-  "flags",
-  "hazard-socket-release",
-  "heartbeat",
-  "large-broadcast",
-  "large-messages",
-  "legacy-clients",
-  "middleware",
-  "namespaces",
-  "order",
-  "packet",
-  "per-message-deflate",
-  "polling",
-  "recovery",
-  "robustness",
-  "room-mirror",
-  "rooms",
-  "several-servers",
-  "text",
-  "upgrade",
-  "utility-methods",
-];
 
 const args = process.argv.slice(2);
 const words = args.filter((arg) => arg !== "--nodes");
 const files = testFiles(words);
 const serialFiles = files.filter(isSerial);
-const coreFiles = files.filter((file) => CORE.includes(path.basename(file, ".test.js")));
+const coreFiles = coreOf(files);
 const parallelFiles = files.filter((file) => !isSerial(file));
 
 if (!prepare()) finish();
