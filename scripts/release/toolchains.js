@@ -24,7 +24,7 @@ const RUST = ["rustc-web", "cargo-web", "rust-web-src"];
  * @property {Record<string, string>} env - in addition to the environment
  * @property {string[]} path - folders that go before PATH
  * @property {string[]} cargo - arguments for cargo
- * @property {[string, string][]} sources - folders that may show in what is compiled, and what is to show instead
+ * @property {string} sources - the folder of the standard library's
  */
 
 /**
@@ -37,8 +37,7 @@ const RUST = ["rustc-web", "cargo-web", "rust-web-src"];
 function obtainRust(triple) {
   const sysroot = ownSysroot();
   if (sysroot !== undefined && fs.existsSync(path.join(sysroot, "lib", "rustlib", triple, "lib"))) {
-    const sources = [[path.join(sysroot, "lib", "rustlib", "src", "rust"), "/rust"]];
-    return { name: "rust", env: {}, path: [], cargo: [], sources };
+    return { name: "rust", env: {}, path: [], cargo: [], sources: sourcesIn(sysroot) };
   }
   const remedy =
     sysroot === undefined ? "no `rustc` is on PATH" : `rustup target add ${triple} would bring it`;
@@ -61,11 +60,12 @@ function debianRust(what) {
     env: { RUSTC_BOOTSTRAP: "1", LD_LIBRARY_PATH: lib },
     path: [path.join(home, "usr", "bin")],
     cargo: ["-Zbuild-std=std,panic_unwind"],
-    sources: [
-      [fs.realpathSync(path.join(home, "usr", "lib", "rustlib", "src", "rust")), "/rust"],
-      [home, "/rust"],
-    ],
+    sources: sourcesIn(path.join(home, "usr")),
   };
+}
+
+function sourcesIn(sysroot) {
+  return path.join(sysroot, "lib", "rustlib", "src", "rust");
 }
 
 /**
@@ -124,9 +124,17 @@ function cargo(command, triple, { rust, zig, glibc, flags = [], env = {} }) {
 function remapped({ sources }) {
   const home = process.env.CARGO_HOME ?? path.join(os.homedir(), ".cargo");
   // the last that fits is taken
-  return [[home, "/cargo"], [root, "/sockeye"], ...sources].map(
-    ([from, to]) => `--remap-path-prefix=${from}=${to}`,
-  );
+  return [
+    [home, "/cargo"],
+    [root, "/sockeye"],
+    [sources, "/rust"],
+  ].flatMap(([folder, shown]) => spellings(folder).map((from) => `--remap-path-prefix=${from}=${shown}`));
+}
+
+/** How cargo may name a folder: from the root of the file system, and, inside of the checkout, from there. */
+function spellings(folder) {
+  const relative = path.relative(root, folder);
+  return relative === "" || relative.startsWith("..") ? [folder] : [folder, relative];
 }
 
 /**
