@@ -1,6 +1,7 @@
 "use strict";
 
-// Servers on Bun and on Deno, with clients on Node.
+// Servers on Bun and on Deno, with clients on Node; or servers of an installed package on other systems, see
+// scripts/release/foreign.js.
 
 const assert = require("node:assert/strict");
 const { spawn } = require("node:child_process");
@@ -11,7 +12,7 @@ const path = require("node:path");
 const { createInterface } = require("node:readline");
 const test = require("node:test");
 const { connect, connected, once, record, within } = require("./support/harness");
-const { obtain, versionOf } = require("../scripts/runtimes");
+const { obtainBeside } = require("../scripts/runtimes");
 
 const APP = path.join(__dirname, "fixtures", "other-runtimes");
 const VALUES = [1, "aé語😀", { a: [null] }, Buffer.from([0, 255]), { b: [Buffer.from("x")] }];
@@ -19,12 +20,16 @@ const MINUTES = 60_000;
 
 const TRANSPORTS = [["websocket"], ["polling"], ["polling", "websocket"]];
 
-/** How a file is run. */
-const RUNTIMES = {
-  bun: { args: [] },
-  // what it remembers goes to where nobody else looks; and it need not ask for anything
-  deno: { args: ["run", "--allow-all", "--no-lock", "--cached-only"] },
-};
+/**
+ * How a file is run.
+ * @typedef {object} Runtime
+ * @property {string} name
+ * @property {string} command
+ * @property {string[]} args - that go before the file
+ * @property {string} folder - where the files are, as the command sees it
+ * @property {boolean} [isNative] - whether connections go to native threads there
+ * @property {string} [reason] - why it cannot be run
+ */
 
 /** A server on another runtime, and its clients. */
 class Server {
@@ -35,8 +40,11 @@ class Server {
   }
 
   /** Starts it; it and its clients are gone when the test ends. */
-  static async start(t, { binary, args, env }, file) {
-    const child = spawn(binary, [...args, path.join(APP, file)], { env, stdio: ["ignore", "pipe", "pipe"] });
+  static async start(t, { command, args, folder, env }, file) {
+    const child = spawn(command, [...args, path.join(folder, file)], {
+      env,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     const kill = () => child.kill("SIGKILL");
     t.after(kill);
     // a file that takes too long ends without its tests
@@ -75,31 +83,37 @@ function ask(client, ...args) {
   return client.timeout(10_000).emitWithAck(...args);
 }
 
-/** The binary of a runtime; or why there is none. */
+/** @returns {Runtime[]} those that `SIO_RUNTIMES` says, else those beside Node */
+function runtimes() {
+  const { SIO_RUNTIMES } = process.env;
+  return SIO_RUNTIMES ? JSON.parse(SIO_RUNTIMES) : ["bun", "deno"].map(find);
+}
+
+/** @returns {Runtime} */
 function find(runtime) {
   try {
-    return { binary: obtain(runtime) };
+    return { folder: APP, ...obtainBeside(runtime) };
   } catch (error) {
-    return { reason: `${runtime} cannot be had: ${error.message}` };
+    return { name: runtime, reason: `${runtime} cannot be had: ${error.message}` };
   }
 }
 
-for (const [runtime, { args }] of Object.entries(RUNTIMES)) {
-  const { binary, reason } = find(runtime);
-  const name = binary === undefined ? runtime : `${runtime} ${versionOf(binary)}`;
-
+for (const { name, reason, isNative = false, ...runtime } of runtimes()) {
   test(name, { skip: reason, timeout: 2 * MINUTES }, async (t) => {
     const home = fs.mkdtempSync(path.join(os.tmpdir(), "sockeye-runtime-"));
     t.after(() => fs.rmSync(home, { recursive: true, force: true }));
     const env = { ...process.env, DENO_DIR: home, DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1" };
     delete env.NODE_TEST_CONTEXT;
-    const how = { binary, args, env };
+    const how = { ...runtime, env };
     const server = await Server.start(t, how, "server.js");
 
     for (const transports of TRANSPORTS) {
       await t.test(`events, acknowledgements and binary data over ${transports.join(" to ")}`, async () => {
         const client = await server.connect(transports);
         assert.equal(await ask(client, "transport"), transports.at(-1));
+        if (isNative && transports.at(-1) === "websocket") {
+          assert.equal(await ask(client, "road"), "TakenSocket");
+        }
         client.on("echo", (value, ack) => ack(value));
         for (const value of VALUES) {
           assert.deepEqual(await ask(client, "echo", value), value);

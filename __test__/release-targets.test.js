@@ -110,3 +110,14 @@ test("types are checked of the targets that cannot be tried out, or it is said w
   assert.equal(checked.length, TARGETS.filter(({ os: system }) => system !== "linux").length);
   for (const { skipped } of checked) assert.match(skipped, /^`cargo` was not found/);
 });
+
+test("foreign systems that cannot be had are said", ON_LINUX, (t) => {
+  const code = `require("./foreign").FOREIGN.map((name) => require("./foreign").smokeForeign(name, "/nowhere"))`;
+  const results = ask(t, [], code);
+  assert.deepEqual(
+    results.map(({ name }) => name),
+    ["linux-arm64-gnu", "linux-x64-musl", "linux-arm64-musl"],
+  );
+  for (const { skipped } of results)
+    assert.match(skipped, /there is no `apt-get`$|are tried out on Linux and x64$/);
+});

@@ -19,8 +19,8 @@ const exe = process.platform === "win32" ? ".exe" : "";
 
 /** Of each runtime: the package that has its binary for this platform, and where in it that is. */
 const PACKAGES = {
-  node: () => ({
-    name: `node-${process.platform === "win32" ? "win" : process.platform}-${process.arch}`,
+  node: (cpu) => ({
+    name: `node-${process.platform === "win32" ? "win" : process.platform}-${cpu}`,
     binary: `bin/node${exe}`,
     hasMusl: false,
   }),
@@ -40,21 +40,23 @@ const PACKAGES = {
  * The binary of a runtime, which is installed unless it is there. Nothing of its package is run for that.
  * @param {"node"|"bun"|"deno"} runtime
  * @param {string|number} [version] - or a part of it, such as 22
+ * @param {string} [cpu] - another architecture than this one, as Node names it, of a Node
  * @returns {string} its path
  * @throws {Error} when it cannot be had, with a sentence that says why
  */
-function obtain(runtime, version = "latest") {
-  const { name, binary, hasMusl } = PACKAGES[runtime]();
+function obtain(runtime, version = "latest", cpu = process.arch) {
+  const { name, binary, hasMusl } = PACKAGES[runtime](cpu);
   if (isMusl && !hasMusl) throw new Error(`npm has no ${runtime} for this C library`);
   const home = path.join(CACHE, `${name.replace("/", "+")}@${version}`);
   const file = path.join(home, "node_modules", name, binary);
-  if (!fs.existsSync(file)) install(`${name}@${version}`, home);
+  // npm would refuse what is for another architecture
+  if (!fs.existsSync(file)) install(`${name}@${version}`, home, cpu === process.arch ? [] : ["--force"]);
   if (!fs.existsSync(file)) throw new Error(`${name} has no ${binary}`);
   return file;
 }
 
 /** Installs a package into a folder, which is there as a whole or not at all. */
-function install(specifier, home) {
+function install(specifier, home, more) {
   const draft = `${home}-${process.pid}`;
   fs.mkdirSync(draft, { recursive: true });
   // without a manifest of its own, npm would look for one further up
@@ -64,7 +66,7 @@ function install(specifier, home) {
     const options = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"];
     const { status, stderr } = spawnSync(
       command,
-      [...args, "install", "--prefix", draft, ...options, specifier],
+      [...args, "install", "--prefix", draft, ...options, ...more, specifier],
       {
         cwd: draft,
         encoding: "utf8",
@@ -92,6 +94,24 @@ function obtainNode(major) {
   return major === ownMajor() ? process.execPath : obtain("node", major);
 }
 
+/** How files are run on the runtimes beside Node: the arguments before the file. */
+const BESIDE = {
+  bun: [],
+  // it need not ask for anything, nor write anything down
+  deno: ["run", "--allow-all", "--no-lock", "--cached-only"],
+};
+
+/**
+ * A runtime beside Node.
+ * @param {"bun"|"deno"} runtime
+ * @returns {{ name: string, command: string, args: string[] }} `bun 1.4.5`, and how a file is run on it
+ * @throws {Error} when it cannot be had
+ */
+function obtainBeside(runtime) {
+  const command = obtain(runtime);
+  return { name: `${runtime} ${versionOf(command)}`, command, args: BESIDE[runtime] };
+}
+
 function ownMajor() {
   return Number(process.versions.node.split(".")[0]);
 }
@@ -102,4 +122,4 @@ function versionOf(file) {
   return /\d+\.\d+\.\d+/.exec(stdout)[0];
 }
 
-module.exports = { NODES, obtain, obtainNode, ownMajor, versionOf };
+module.exports = { NODES, obtain, obtainBeside, obtainNode, ownMajor, versionOf };
