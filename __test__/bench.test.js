@@ -123,6 +123,21 @@ test("the documents have the results that are kept", () => {
   }
 });
 
+test("what rooms take of memory is measured", { skip, timeout: MINUTES }, async (t) => {
+  const capacity = spawn(
+    process.execPath,
+    [path.join(BENCH, "capacity.js"), "--clients", "50", "--rooms", "40"],
+    {
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
+  t.after(() => capacity.kill());
+  const lines = capacity.stdout.setEncoding("utf8").toArray();
+  assert.deepEqual(await within(once(capacity, "close"), "the end", MINUTES), [0, null]);
+  const figures = (await lines).join("").match(/: -?\d+ \(a client in no room: -?\d+\)$/gm);
+  assert.equal(figures?.length, 4);
+});
+
 test("a server that fails is told from one that was measured", { skip }, async () => {
   const trial = require("../bench/trial");
   const contender = {

@@ -7,9 +7,10 @@ const assert = require("node:assert/strict");
 const fs = require("node:fs");
 const path = require("node:path");
 const test = require("node:test");
+const { WebSocket } = require("ws");
 const { ROOT, blocks, commands, links, names, places } = require("./support/documents");
 const { Example, makeFolder } = require("./support/example");
-const { connected, once, within } = require("./support/harness");
+const { connected, eventually, once, within } = require("./support/harness");
 
 /** What is tried with the programs, by their marks; each has the program and whoever talks to it. */
 const TRIALS = {
@@ -28,9 +29,81 @@ const TRIALS = {
     assert.deepEqual(await heard, ["hello"]);
     assert.equal(await (await fetch(await example.url())).text(), "hello");
   },
+
+  async "from-4"(example) {
+    const [ada, bob] = await pair(example);
+    const heard = once(bob, "said");
+    ada.emit("say", "hello");
+    // with recovery, the number of the packet comes last
+    assert.deepEqual((await heard).slice(0, 2), ["hello", false]);
+  },
+
+  async "from-3"(example) {
+    const [ada, bob] = await pair(example);
+    const heard = once(bob, "said");
+    ada.emit("say", "hello");
+    assert.deepEqual(await heard, ["hello"]);
+  },
+
+  async "from-2"(example) {
+    const client = await example.client();
+    assert.deepEqual(await once(client, "counted"), [2, 1, 1]);
+    const response = await fetch(`${await example.url()}/socket.io/?EIO=3&transport=polling`);
+    assert.equal(response.status, 200);
+    assert.match(await response.text(), /^\d+:0\{"sid"/);
+  },
+
+  async "from-ws"(example) {
+    const [ada, bob] = await pair(example, { transports: ["websocket"] });
+    const heard = once(bob, "message");
+    ada.send({ text: "hello" });
+    assert.deepEqual(await heard, [{ text: "hello" }]);
+    const polling = await example.client("/", { transports: ["polling"] });
+    await once(polling, "connect_error");
+  },
+
+  async "beside-ws"(example) {
+    const [ada] = await pair(example);
+    const heard = once(ada, "message");
+    const plain = new WebSocket(`${(await example.url()).replace("http", "ws")}/plain`);
+    await once(plain, "open");
+    plain.send("hello");
+    assert.deepEqual(await heard, ["hello"]);
+    plain.terminate();
+  },
+
+  async "from-uws"(example) {
+    const client = await connected(await example.client());
+    assert.equal(await within(client.emitWithAck("echo", 7), "the answer"), 7);
+  },
+
+  async shutdown(example) {
+    const client = await connected(await example.client());
+    const heard = once(client, "news");
+    const gone = once(client, "disconnect");
+    example.child.kill("SIGTERM");
+    assert.deepEqual(await heard, ["back in a minute"]);
+    assert.equal((await gone)[0], "transport close");
+    assert.equal(client.active, true);
+    await example.end();
+  },
+
+  async watch(example) {
+    const url = await example.url();
+    assert.equal((await fetch(`${url}/socket.io/?EIO=4&transport=carrier-pigeon`)).status, 400);
+    await eventually(() => example.said.includes("message: 'Transport unknown'"), "the refusal is told");
+    const client = await connected(await example.client());
+    client.disconnect();
+    await eventually(() => example.said.includes("client namespace disconnect"), "the end is told");
+  },
 };
 
-/** Where the commands are run: the test file; or why none does. */
+/** Two clients that are connected. */
+function pair(example, options) {
+  return Promise.all([0, 1].map(async () => connected(await example.client("/", options))));
+}
+
+/** Where the commands are run, or what they would do is done: the test file; or why none does. */
 const COMMANDS = {
   "npm install sockeye.io": {
     not: "nothing is published yet; release tests install from a registry on loopback",
@@ -38,6 +111,19 @@ const COMMANDS = {
   "npm pack": "pack",
   "npm install /path/to/sockeye.io-4.8.100.tgz": "pack",
   "SOCKEYE_NATIVE=0 node server.js": { not: "the tests of the engine's switch do" },
+  "DEBUG=sockeye:roads node server.js": "internals",
+  "docker build -t chat .": "deploy",
+  "docker build -t chat -f Dockerfile.alpine .": "deploy",
+  "systemctl enable --now sockeye": "deploy",
+  "pm2 start ecosystem.config.js": "deploy",
+  "kubectl apply -f kubernetes.yaml": "deploy",
+  "nginx -t": "deploy",
+  "haproxy -c -f haproxy.cfg": "deploy",
+  'sysctl -w net.ipv4.ip_local_port_range="1024 65000"': { not: "it is about the whole machine" },
+  "npm install socket.io@4": "pack",
+  "node bench/capacity.js --clients 5000 --rooms 20": "bench",
+  "npm run bench -- --only idle": "bench",
+  "npm run bench -- --only heartbeats": "bench",
   "npm start": { not: "scripts/start.js serves what the tests of the chat start by themselves" },
   "npm test": { not: "it is what runs this" },
   "npm run bench": "bench",
