@@ -1,5 +1,6 @@
 "use strict";
 
+const { execFile } = require("node:child_process");
 const fs = require("node:fs");
 const os = require("node:os");
 const path = require("node:path");
@@ -72,10 +73,32 @@ class Project {
    * @param {object} [env] - more of the environment; undefined takes a variable out
    * @returns {Promise<{ stdout: string, stderr: string }>} rejects, with both and `code`, unless it ends with 0
    */
-  node(args, env = {}) {
-    const { NODE_TEST_CONTEXT, SOCKEYE_NATIVE, SOCKEYE_BINDING, ...rest } = process.env;
-    void [NODE_TEST_CONTEXT, SOCKEYE_NATIVE, SOCKEYE_BINDING];
-    return execute(process.execPath, args, { cwd: this.root, env: { ...rest, ...env }, timeout: 60_000 });
+  node(args, env) {
+    return execute(process.execPath, args, this._options(env));
+  }
+
+  /**
+   * The same, but whatever it ends with is an answer.
+   * @param {string[]} args
+   * @param {object} [env]
+   * @param {string} [shell] - is put before the command, e.g. "ulimit -n 100"
+   * @returns {Promise<{ code: number, stdout: string, stderr: string }>}
+   */
+  attempt(args, env, shell) {
+    const [command, first] = shell
+      ? ["/bin/sh", ["-c", `${shell}; exec "$0" "$@"`, process.execPath]]
+      : [process.execPath, []];
+    return new Promise((resolve) => {
+      execFile(command, [...first, ...args], this._options(env), (error, stdout, stderr) =>
+        resolve({ code: error === null ? 0 : error.code, stdout, stderr }),
+      );
+    });
+  }
+
+  _options(env) {
+    const { NODE_TEST_CONTEXT, SOCKEYE_NATIVE, SOCKEYE_BINDING, DEBUG, ...rest } = process.env;
+    void [NODE_TEST_CONTEXT, SOCKEYE_NATIVE, SOCKEYE_BINDING, DEBUG];
+    return { cwd: this.root, env: { ...rest, ...env }, timeout: 60_000 };
   }
 }
 

@@ -388,10 +388,11 @@ class Server extends EventEmitter {
    * Which ways the connections take at present, and why a shorter one is off: for tests, and for whoever looks into what
    * is slow. What there is to say of single connections is told by `debug`, as "sockeye:roads".
    * @private
-   * @returns {{ off: object, entrances: number, streams: object, polling: number, servers: object[], pumped: object }} `off`:
-   *   reasons by the names of roads, see lib/node/internals.js; `entrances`: HTTP servers whose connections are looked at before
-   *   they have them; `streams`: how many there are, by the names of their classes; `servers`: of each HTTP server, why
-   *   clients over WebSockets, and those that poll, come to it, if they do; `pumped`: reasons, and how often they held
+   * @returns {{ off: object, entrances: number, streams: object, polling: number, servers: object[], pumped: object, shows: boolean,
+   *   watched: boolean }} `off`: reasons by the names of roads, see lib/node/internals.js; `entrances`: HTTP servers whose
+   *   connections are looked at before they have them; `streams`: how many there are, by the names of their classes;
+   *   `servers`: of each HTTP server, why clients over WebSockets, and those that poll, come to it, if they do; `pumped`:
+   *   reasons, and how often they held; `shows`: whether the application sees requests; `watched`: whether it sees every message
    */
   _roads() {
     const reasons = Object.entries(closedRoads()).filter(([, why]) => why !== undefined);
@@ -408,6 +409,8 @@ class Server extends EventEmitter {
       polling: Object.values(this.clients).filter(({ transport }) => transport.name === "polling").length,
       servers: this._httpServers.map((httpServer) => this._obstaclesAt(httpServer)),
       pumped: { ...this._pumped },
+      shows: this.ws !== undefined && this._showsRequests(),
+      watched: this._isWatched(),
     };
   }
 

@@ -1,0 +1,194 @@
+"use strict";
+
+/** What an application makes of this package: it is run with a probe in it, and ended as soon as that has reported. */
+
+const { spawn } = require("child_process");
+const fs = require("fs");
+const path = require("path");
+
+/** Milliseconds that the probe may take once it need not wait any more, and the application when it is to end. */
+const PATIENCE = 20_000;
+const FAREWELL = 2000;
+
+/** What is kept of what the application says. */
+const MOST_OUTPUT = 4096;
+
+const ALIAS =
+  "Import sockeye.io instead; where a framework does it: npm's alias and overrides, see the README";
+
+/**
+ * @param {import("./findings").Findings} findings
+ * @param {string} file - its main file
+ * @param {string[]} args
+ * @param {{ seconds: number, connects: boolean }} how - `seconds`: how long it may take until it listens
+ * @returns {Promise<object>} see docs/command.md
+ */
+async function examineApplication(findings, file, args, how) {
+  if (!fs.existsSync(file)) {
+    findings.wrong("application", `there is no file ${file}`, "Give the file that node is given to run it");
+    return { file, engines: [], loaded: [] };
+  }
+  const { report, said, signal } = await runWithProbe(file, args, how);
+  if (report === undefined || report.error !== undefined) {
+    const why = report?.error ?? `it was ended by ${signal}`;
+    findings.wrong(
+      "application",
+      `nothing could be seen of it: ${why}${lastLine(said)}`,
+      "Run it without doctor",
+    );
+    return { file, engines: [], loaded: [] };
+  }
+  tellLoaded(findings, report.loaded);
+  if (report.engines.length === 0) {
+    const { end } = report;
+    const when = end === null ? `within ${how.seconds} s` : `before it ended with code ${end}`;
+    findings.note(
+      "application",
+      `no server of sockeye.io was made ${when}${end === null ? "" : lastLine(said)}`,
+      "Give the process that has the server (no primary of a cluster), or more --seconds",
+    );
+  }
+  for (const engine of report.engines) tellEngine(findings, engine, how.connects);
+  return { file, ...report };
+}
+
+/** Runs it until the probe has reported. */
+function runWithProbe(file, args, { seconds, connects }) {
+  const settings = JSON.stringify({ parent: process.pid, seconds, connects });
+  const child = spawn(
+    process.execPath,
+    [...process.execArgv, "--require", path.join(__dirname, "probe.js"), file, ...args],
+    { env: { ...process.env, SOCKEYE_DOCTOR: settings }, stdio: ["ignore", "pipe", "pipe", "pipe"] },
+  );
+  const kill = () => child.kill("SIGKILL");
+  process.on("exit", kill);
+  let said = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on("data", (data) => (said = (said + data).slice(-MOST_OUTPUT)));
+  }
+  let text = "";
+  let farewell;
+  const patience = setTimeout(kill, seconds * 1000 + PATIENCE);
+  child.stdio[3].setEncoding("utf8").on("data", (data) => {
+    text += data;
+    if (!text.endsWith("\n") || farewell !== undefined) return;
+    // one that ends by itself may have something to say
+    if (JSON.parse(text).end == null) child.kill("SIGTERM");
+    farewell = setTimeout(kill, FAREWELL);
+  });
+  return new Promise((resolve) => {
+    child.on("error", ({ message }) => resolve({ report: { error: message }, said }));
+    child.on("close", (code, signal) => {
+      clearTimeout(patience);
+      clearTimeout(farewell);
+      process.off("exit", kill);
+      resolve({
+        report: text.endsWith("\n") ? JSON.parse(text) : undefined,
+        said,
+        signal: signal ?? `code ${code}`,
+      });
+    });
+  });
+}
+
+function lastLine(said) {
+  const lines = said.trim().split("\n");
+  // an error of Node is told before its stack, and the version comes last
+  const line = lines.findLast((it) => /Error\b.*: /.test(it)) ?? lines.at(-1);
+  return line === "" ? "" : `: ${line.trim()}`;
+}
+
+function tellLoaded(findings, loaded) {
+  const ours = loaded.filter(({ name }) => name === "sockeye.io");
+  const stock = loaded.filter(({ name }) => name === "socket.io");
+  if (ours.length > 1) {
+    const places = ours.map(({ path: at }) => at).join(", ");
+    findings.wrong(
+      "application",
+      `it loads several copies of sockeye.io: ${places}`,
+      "Keep one (npm dedupe)",
+    );
+  }
+  for (const { version, path: at } of stock) {
+    findings.wrong("application", `it loads stock socket.io ${version} from ${at}`, ALIAS);
+  }
+}
+
+function tellEngine(findings, engine, connects) {
+  const { path: at, address, client, roads, tls, namespaces } = engine;
+  const note = (text, remedy) => findings.note("application", `${at}: ${text}`, remedy);
+  tellClient(findings, engine, connects);
+  if (address === null) note("its HTTP server does not listen", "Give it more --seconds");
+  if (roads.websocket !== null) {
+    note(
+      `clients come to Node's HTTP server first: ${roads.websocket}`,
+      "This costs CPU time for each connect, and nothing after that",
+    );
+  } else if (roads.polling !== null) {
+    note(
+      `clients that poll come to Node's HTTP server: ${roads.polling}`,
+      'Change that, or have clients use WebSockets alone: transports: ["websocket"]',
+    );
+  }
+  for (const why of Object.keys(roads.pumped)) {
+    note(`bytes of clients pass through JavaScript: ${why}`, "See What costs speed in the README");
+  }
+  if (tls !== null && tls.obstacle !== null && tls.obstacle !== roads.websocket) {
+    note(`TLS is left to Node: ${tls.obstacle}`, "See What costs speed in the README");
+  }
+  for (const why of Object.keys(tls?.node ?? {})) {
+    note(`TLS with a client was left to Node: ${why}`, "See What costs speed in the README");
+  }
+  if (roads.shows)
+    findings.ok("application", `${at}: the application sees requests, for which Node's objects are made`);
+  if (roads.watched) {
+    note(
+      "every message sent is listened for, so that broadcasts go socket by socket",
+      "Remove the listeners for packetCreate, flush or drain (the Admin UI has such)",
+    );
+  }
+  if (engine.hasParser)
+    note("a custom parser does what native threads would", "Leave out the option parser, if you can");
+  for (const [name, nsp] of Object.entries(namespaces)) tellNamespace(note, name, nsp);
+  if (client !== null) tellRefusals(note, client.namespaces);
+}
+
+function tellClient(findings, { path: at, address, client }, connects) {
+  if (client === null) {
+    if (connects && address !== null)
+      findings.ok("application", `${at}: listens on ${address}, where nobody was sent`);
+  } else if (client.error !== null) {
+    findings.note(
+      "application",
+      `${at}: a client could not connect: ${client.error}`,
+      "See to it that one can, or take --no-connect",
+    );
+  } else {
+    const way =
+      client.stream === "TakenSocket"
+        ? "its bytes go straight to a native thread"
+        : "they pass through JavaScript";
+    findings.ok("application", `${at}: a client has connected to port ${address.port}; ${way}`);
+  }
+}
+
+function tellNamespace(note, name, { adapter, obstacle, detours }) {
+  if (obstacle !== null) {
+    note(
+      `broadcasts in namespace ${name} go socket by socket: ${adapter}: ${obstacle}`,
+      "Take one of the adapters in docs/scaling.md",
+    );
+  }
+  for (const why of Object.keys(detours)) {
+    note(`short cuts in namespace ${name} are off: ${why}`, "Do without it where every microsecond counts");
+  }
+}
+
+function tellRefusals(note, namespaces) {
+  for (const [name, why] of Object.entries(namespaces)) {
+    if (why !== null)
+      note(`the client did not get into namespace ${name}: ${why}`, "What its sockets do was not seen");
+  }
+}
+
+module.exports = { examineApplication };
