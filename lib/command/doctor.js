@@ -30,6 +30,10 @@ const ROADS = {
   keeping: "connections that Node's HTTP server has had stay there",
 };
 
+/** What to do where that is the runtime's doing, or this version's. */
+const NODE = "Run it on Node, on Linux or macOS, for all of the speed";
+const OTHER_NODE = "Everything works; a newer sockeye.io, or another Node, may have this road";
+
 /**
  * Examines everything.
  * @param {{ json?: boolean, seconds: number, "no-connect"?: boolean }} options
@@ -105,7 +109,7 @@ function examineChoice(findings, file) {
 function examineAddon(findings) {
   const { stdout, stderr, status, signal, error } = spawnSync(
     process.execPath,
-    [path.join(__dirname, "addon-probe.js")],
+    [...process.execArgv, path.join(__dirname, "addon-probe.js")],
     { encoding: "utf8", timeout: PATIENCE },
   );
   const seen = parse(stdout);
@@ -129,7 +133,7 @@ function examineAddon(findings) {
     findings.wrong(
       "addon",
       text,
-      remedy ?? "Install the package again; SOCKEYE_NATIVE=0 runs on stock meanwhile",
+      remedy?.replace(/\.$/, "") ?? "Install the package again; SOCKEYE_NATIVE=0 runs on stock meanwhile",
     );
   }
   tellRoads(findings, roads);
@@ -144,11 +148,7 @@ function tellRoads(findings, roads) {
   if (reasons.size === 0)
     findings.ok("roads", "nothing in this runtime keeps connections from their shortest way");
   for (const [why, [effect]] of reasons) {
-    findings.note(
-      "roads",
-      `${effect}: ${why}`,
-      "Run on Node 20 or later, on Linux or macOS, for all of the speed",
-    );
+    findings.note("roads", `${effect}: ${why}`, roads.descriptors === null ? OTHER_NODE : NODE);
   }
 }
 

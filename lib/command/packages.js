@@ -6,6 +6,7 @@ const fs = require("fs");
 const { createRequire } = require("module");
 const path = require("path");
 const { devDependencies } = require("../../package.json");
+const { NAMES } = require("../fallback/stock");
 
 /** The copy that this command belongs to. */
 const OWN_ROOT = fs.realpathSync(path.join(__dirname, "..", ".."));
@@ -31,7 +32,14 @@ const STORE = ".pnpm";
  * @returns {object} see docs/command.md
  */
 function examinePackages(findings, cwd) {
-  const packages = [...findPackages(cwd)];
+  const isPnp = process.versions.pnp !== undefined;
+  const packages = isPnp ? resolvedPackages(cwd) : [...findPackages(cwd)];
+  if (isPnp) {
+    findings.ok(
+      "packages",
+      "Yarn's Plug'n'Play has them: nothing is told but what the application itself gets",
+    );
+  }
   // those that are nested in others last
   const ours = packages.filter(({ name }) => name === OURS).sort((a, b) => a.path.length - b.path.length);
   const stock = packages.filter(({ name }) => name === STOCK);
@@ -55,6 +63,16 @@ function examinePackages(findings, cwd) {
 
 function describe({ name, version, path: at, folder }) {
   return { name, version, path: at, folder };
+}
+
+/** What an application gets by their names, where there are no folders to look through. */
+function resolvedPackages(cwd) {
+  const found = new Map();
+  for (const folder of [OURS, ...NAMES]) {
+    const it = resolve(cwd, folder);
+    if (it !== null && !found.has(it.path)) found.set(it.path, { ...it, folder, manifest: {} });
+  }
+  return [...found.values()];
 }
 
 /** All packages below the folders named node_modules in which an application in a folder looks for them. */
@@ -118,7 +136,7 @@ function tellCopies(findings, ours) {
   if (ours.length === 0) {
     findings.note(
       "packages",
-      "sockeye.io is in no node_modules here",
+      "sockeye.io is not installed here",
       "npm install sockeye.io, or run this in the folder of the application",
     );
     return;

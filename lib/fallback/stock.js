@@ -137,4 +137,4 @@ function announce(stock) {
   return stock;
 }
 
-module.exports = { findStock, fromStock, isStockWanted };
+module.exports = { NAMES, findStock, fromStock, isStockWanted };
