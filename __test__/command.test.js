@@ -235,6 +235,23 @@ test("doctor, on an application that gives short cuts away", { skip: isWindows }
   }
 });
 
+test("doctor, on an application to which it sends no client", { skip: isWindows }, async () => {
+  both.write(
+    "unsent.js",
+    `const { createServer } = require("http");
+     const { Server } = require("sockeye.io");
+     const httpServer = createServer();
+     new Server(httpServer);
+     httpServer.listen(process.argv[2] ?? 0);`,
+  );
+  const port = await doctor(both, ["unsent.js", "--no-connect"]);
+  assertTold(port, "application", /its HTTP server listens on port \d+, where no client was sent$/);
+  const socket = both.path("unsent.sock");
+  const unix = await doctor(both, ["unsent.js", "--", socket]);
+  assert.equal(unix.application.engines[0].address, socket);
+  assertTold(unix, "application", /its HTTP server listens on .*unsent\.sock, where no client was sent$/);
+});
+
 test("doctor, on an ES module over TLS that Node has to speak", { skip: isWindows }, async () => {
   const { key, cert } = selfSigned();
   both.write(
@@ -271,10 +288,10 @@ test("doctor, on applications that nothing can be said of", async () => {
       doctor(both, ["--seconds", "1", `${name}.js`]),
     ),
   );
-  assertTold(broken, "application", /^note: no server .* before it ended with code 1: RangeError: too much$/);
+  assertTold(broken, "application", /^wrong: it has ended with code 1: RangeError: too much$/);
   assertTold(stock, "application", /^wrong: it loads stock socket\.io 4\.8\.\d+ from /);
   assertTold(none, "application", /^note: no server of sockeye\.io was made within 1 s$/);
-  assertTold(brief, "application", /^note: no server of sockeye\.io was made before it ended with code 0$/);
+  assertTold(brief, "application", /^note: it has ended without a server of sockeye\.io$/);
   assertTold(missing, "application", /^wrong: there is no file /);
 });
 
@@ -284,7 +301,7 @@ test("compare measures both", async () => {
   const { code, stdout, stderr } = await run(both, args, { env: { SOCKEYE_NATIVE: "0" } });
   assert.deepEqual([code, stderr], [0, ""]);
   const { results, ratios, ...rest } = JSON.parse(stdout);
-  assert.deepEqual(Object.keys(rest), ["command", "version", "machine", "node", "options"]);
+  assert.deepEqual(Object.keys(rest), ["command", "version", "machine", "runtime", "options"]);
   assert.deepEqual(rest.options, { rounds: 1, seconds: 0.1, clients: 8 });
   assert.deepEqual(
     results.map(({ name }) => name),

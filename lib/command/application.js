@@ -28,9 +28,9 @@ async function examineApplication(findings, file, args, how) {
     findings.wrong("application", `there is no file ${file}`, "Give the file that node is given to run it");
     return { file, engines: [], loaded: [] };
   }
-  const { report, said, signal } = await runWithProbe(file, args, how);
+  const { report, said, end } = await runWithProbe(file, args, how);
   if (report === undefined || report.error !== undefined) {
-    const why = report?.error ?? `it was ended by ${signal}`;
+    const why = report?.error ?? `it has ended with ${end}`;
     findings.wrong(
       "application",
       `nothing could be seen of it: ${why}${lastLine(said)}`,
@@ -39,16 +39,8 @@ async function examineApplication(findings, file, args, how) {
     return { file, engines: [], loaded: [] };
   }
   tellLoaded(findings, report.loaded);
-  if (report.engines.length === 0) {
-    const { end } = report;
-    const when = end === null ? `within ${how.seconds} s` : `before it ended with code ${end}`;
-    findings.note(
-      "application",
-      `no server of sockeye.io was made ${when}${end === null ? "" : lastLine(said)}`,
-      "Give the process that has the server (no primary of a cluster), or more --seconds",
-    );
-  }
-  for (const engine of report.engines) tellEngine(findings, engine, how.connects);
+  if (report.engines.length === 0) tellNothing(findings, report.end, said, how.seconds);
+  for (const engine of report.engines) tellEngine(findings, engine);
   return { file, ...report };
 }
 
@@ -77,18 +69,41 @@ function runWithProbe(file, args, { seconds, connects }) {
     farewell = setTimeout(kill, FAREWELL);
   });
   return new Promise((resolve) => {
-    child.on("error", ({ message }) => resolve({ report: { error: message }, said }));
-    child.on("close", (code, signal) => {
+    const finish = (code, signal) => {
       clearTimeout(patience);
       clearTimeout(farewell);
       process.off("exit", kill);
+      for (const stream of child.stdio) stream?.destroy();
       resolve({
         report: text.endsWith("\n") ? JSON.parse(text) : undefined,
         said,
-        signal: signal ?? `code ${code}`,
+        end: signal ?? `code ${code}`,
       });
-    });
+    };
+    child.on("error", ({ message }) => resolve({ report: { error: message }, said }));
+    child.on("close", finish);
+    // processes that it leaves behind may go on having its pipes
+    child.on("exit", (...end) => setTimeout(finish, FAREWELL, ...end).unref());
   });
+}
+
+/** No server was made: by an application that has ended with a code, or goes on. */
+function tellNothing(findings, end, said, seconds) {
+  if (end === null) {
+    findings.note(
+      "application",
+      `no server of sockeye.io was made within ${seconds} s`,
+      "Give the process that has the server (no primary of a cluster), or more --seconds",
+    );
+  } else if (end === 0) {
+    findings.note(
+      "application",
+      "it has ended without a server of sockeye.io",
+      "Give the file that makes the server",
+    );
+  } else {
+    findings.wrong("application", `it has ended with code ${end}${lastLine(said)}`, "Run it without doctor");
+  }
 }
 
 function lastLine(said) {
@@ -114,10 +129,10 @@ function tellLoaded(findings, loaded) {
   }
 }
 
-function tellEngine(findings, engine, connects) {
+function tellEngine(findings, engine) {
   const { path: at, address, client, roads, tls, namespaces } = engine;
   const note = (text, remedy) => findings.note("application", `${at}: ${text}`, remedy);
-  tellClient(findings, engine, connects);
+  tellClient(findings, engine);
   if (address === null) note("its HTTP server does not listen", "Give it more --seconds");
   if (roads.websocket !== null) {
     note(
@@ -153,22 +168,22 @@ function tellEngine(findings, engine, connects) {
   if (client !== null) tellRefusals(note, client.namespaces);
 }
 
-function tellClient(findings, { path: at, address, client }, connects) {
+function tellClient(findings, { path: at, address, client }) {
+  const place = typeof address === "string" ? address : `port ${address?.port}`;
   if (client === null) {
-    if (connects && address !== null)
-      findings.ok("application", `${at}: listens on ${address}, where nobody was sent`);
+    if (address !== null) {
+      findings.ok("application", `${at}: its HTTP server listens on ${place}, where no client was sent`);
+    }
   } else if (client.error !== null) {
     findings.note(
       "application",
-      `${at}: a client could not connect: ${client.error}`,
+      `${at}: a client could not connect to ${place}: ${client.error}`,
       "See to it that one can, or take --no-connect",
     );
   } else {
-    const way =
-      client.stream === "TakenSocket"
-        ? "its bytes go straight to a native thread"
-        : "they pass through JavaScript";
-    findings.ok("application", `${at}: a client has connected to port ${address.port}; ${way}`);
+    const isNative = client.stream === "TakenSocket";
+    const way = isNative ? "go straight to a native thread" : "pass through JavaScript";
+    findings.ok("application", `${at}: a client has connected to ${place}; its bytes ${way}`);
   }
 }
 

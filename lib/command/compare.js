@@ -6,6 +6,7 @@ const os = require("os");
 const path = require("path");
 const { version } = require("../../package.json");
 const { findStock } = require("../fallback/stock");
+const { describeRuntime } = require("../native/system");
 const { Child } = require("./children");
 const { format, paint, table } = require("./text");
 
@@ -149,7 +150,7 @@ function summarize(contenders, { rounds, seconds, clients }) {
       cores: os.availableParallelism(),
       platform: process.platform,
     },
-    node: process.versions.node,
+    runtime: describeRuntime(),
     options: { rounds, seconds, clients },
     results,
     // of each round, since the machine is not the same in all
@@ -165,7 +166,7 @@ function mapMeasures(valueOf) {
   return Object.fromEntries(Object.keys(MEASURES).map((name) => [name, valueOf(name)]));
 }
 
-function linesOf({ results, ratios, options, machine, node }) {
+function linesOf({ results, ratios, options, machine, runtime }) {
   const head = [
     "",
     ...results.map(({ name, version: its }) => `${name} ${its}`),
@@ -186,7 +187,7 @@ function linesOf({ results, ratios, options, machine, node }) {
   return [
     ...painted,
     "",
-    `Medians of ${options.rounds} rounds with ${options.clients} WebSocket clients on this machine, and of the rounds' ratios: ${machine.cores} cores, Node ${node}.`,
+    `Medians of ${options.rounds} rounds with ${options.clients} WebSocket clients on this machine, and of the rounds' ratios: ${machine.cores} cores, ${runtime}.`,
     "CPU and memory are the server process's, native threads included; rates and times are the clients' as well, who share the machine.",
     ...(ratios ? [] : [NO_STOCK]),
   ];

@@ -6,7 +6,7 @@ const { spawnSync } = require("child_process");
 const path = require("path");
 const { version } = require("../../package.json");
 const { findStock, isStockWanted } = require("../fallback/stock");
-const { describeSystem } = require("../native/system");
+const { describeRuntime, describeSystem } = require("../native/system");
 const { examineApplication } = require("./application");
 const { Findings } = require("./findings");
 const { examinePackages } = require("./packages");
@@ -70,8 +70,8 @@ async function doctor(options, [file, ...args]) {
 function examineSystem(findings) {
   const description = describeSystem();
   findings.ok("system", `sockeye.io ${version} in ${path.join(__dirname, "..", "..")}, ${description}`);
-  const { platform, arch, versions } = process;
-  return { platform, arch, description, node: versions.node };
+  const { platform, arch } = process;
+  return { platform, arch, runtime: describeRuntime(), description };
 }
 
 /** Which engine an application would get from this environment. */

@@ -9,7 +9,6 @@ const path = require("path");
 const tls = require("tls");
 // taken before anybody can replace them by fake timers
 const { setInterval, setTimeout } = require("timers");
-const { WebSocket } = require("ws");
 
 /** The descriptor of the pipe to `doctor`. */
 const PIPE = 3;
@@ -124,6 +123,8 @@ class Client {
 
   /** Resolves when all that can be answered is, or the time is up. */
   visit(url, namespaces) {
+    // now that the application has loaded what it needs, perhaps in another way
+    const { WebSocket } = require("ws");
     const names = namespaces.slice(0, MOST_NAMESPACES).map(({ name }) => name);
     for (const name of names) this.joined[name] = "no answer";
     let waiting = names.length;
