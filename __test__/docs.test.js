@@ -10,6 +10,7 @@ const test = require("node:test");
 const { WebSocket } = require("ws");
 const { ROOT, blocks, commands, links, names, places } = require("./support/documents");
 const { Example, makeFolder } = require("./support/example");
+const { natsPort, withoutNats } = require("./support/services");
 const { connected, eventually, once, within } = require("./support/harness");
 
 /** What is tried with the programs, by their marks; each has the program and whoever talks to it. */
@@ -78,7 +79,7 @@ const TRIALS = {
   },
 
   async shutdown(example) {
-    const client = await connected(await example.client());
+    const client = await connected(await example.client("/", { transports: ["websocket"] }));
     const heard = once(client, "news");
     const gone = once(client, "disconnect");
     example.child.kill("SIGTERM");
@@ -86,6 +87,11 @@ const TRIALS = {
     assert.equal((await gone)[0], "transport close");
     assert.equal(client.active, true);
     await example.end();
+  },
+
+  async nats(example) {
+    const client = await connected(await example.client());
+    assert.equal(client.connected, true);
   },
 
   async watch(example) {
@@ -96,6 +102,11 @@ const TRIALS = {
     client.disconnect();
     await eventually(() => example.said.includes("client namespace disconnect"), "the end is told");
   },
+};
+
+/** What the program of a mark needs around it: whether it cannot be had, and what is added to its environment. */
+const SURROUNDINGS = {
+  nats: { skip: withoutNats, env: async (t) => ({ NATS: `127.0.0.1:${await natsPort(t)}` }) },
 };
 
 /** Two clients that are connected. */
@@ -161,8 +172,8 @@ test("programs of this package run", { concurrency: 3 }, async (t) => {
   assert.deepEqual(marked.map(({ mark }) => mark).sort(), Object.keys(TRIALS).sort());
   await Promise.all(
     marked.map(({ where, code, mark }) =>
-      t.test(`${mark}, ${where}`, async (t) => {
-        await TRIALS[mark](new Example(t, folder, mark, code));
+      t.test(`${mark}, ${where}`, { skip: SURROUNDINGS[mark]?.skip }, async (t) => {
+        await TRIALS[mark](new Example(t, folder, mark, code, await SURROUNDINGS[mark]?.env(t)));
       }),
     ),
   );

@@ -1,6 +1,6 @@
 "use strict";
 
-// Redis and PostgreSQL for tests: those that run on this machine, or some of the test's own.
+// Redis, PostgreSQL and NATS for tests: those that run on this machine, or some of the test's own.
 
 const { spawn, spawnSync, execFileSync } = require("node:child_process");
 const fs = require("node:fs");
@@ -14,6 +14,7 @@ const { eventually, once } = require("./waiting");
 const INSTALL = "apt-get install redis-server postgresql";
 
 const REDIS_PORT = 6379;
+const NATS_PORT = 4222;
 const POSTGRES = { host: "127.0.0.1", port: 5432, user: "postgres", database: "test" };
 
 /** Postgres refuses to run as root. */
@@ -29,6 +30,10 @@ const withoutPostgres =
   !isListeningNow(POSTGRES.port) &&
   `no PostgreSQL here: ${INSTALL}`;
 
+/** Why tests that need NATS are skipped, or false. */
+const withoutNats =
+  natsBinary() === undefined && !isListeningNow(NATS_PORT) && "no NATS here: apt-get install nats-server";
+
 /** Why tests that kill what they have started themselves are skipped, or false. */
 const withoutOwnRedis = redisBinary() === undefined && `no redis-server here: ${INSTALL}`;
 const withoutOwnPostgres = postgresBinary("postgres") === undefined && `no PostgreSQL here: ${INSTALL}`;
@@ -43,6 +48,15 @@ uniqueName.count = 0;
 async function redisPort(t) {
   if (await isListening(REDIS_PORT)) return REDIS_PORT;
   const broker = new RedisBroker();
+  atEnd(t, () => broker.close());
+  await broker.start();
+  return broker.port;
+}
+
+/** The port of a NATS server, alike. */
+async function natsPort(t) {
+  if (await isListening(NATS_PORT)) return NATS_PORT;
+  const broker = new NatsBroker();
   atEnd(t, () => broker.close());
   await broker.start();
   return broker.port;
@@ -111,6 +125,18 @@ class RedisBroker extends Broker {
     // as it is installed by default, streams and keys are kept on disk: fsync each second
     const args = ["--port", this.port, "--bind", "127.0.0.1", "--dir", this.directory, "--save", ""];
     return [redisBinary(), [...args, "--appendonly", "yes", "--appendfsync", "always"].map(String), {}];
+  }
+
+  isReady() {
+    return isListening(this.port);
+  }
+}
+
+class NatsBroker extends Broker {
+  prepare() {}
+
+  command() {
+    return [natsBinary(), ["--addr", "127.0.0.1", "--port", String(this.port)], { cwd: this.directory }];
   }
 
   isReady() {
@@ -240,8 +266,10 @@ module.exports = {
   withoutPostgres,
   withoutOwnRedis,
   withoutOwnPostgres,
+  withoutNats,
   uniqueName,
   redisPort,
+  natsPort,
   postgresOptions,
   RedisBroker,
   PostgresBroker,
@@ -275,6 +303,11 @@ async function freePort() {
 
 function redisBinary() {
   return findBinary("redis-server", process.env.PATH.split(path.delimiter));
+}
+
+/** Debian puts it where only root has its PATH. */
+function natsBinary() {
+  return findBinary("nats-server", [...process.env.PATH.split(path.delimiter), "/usr/sbin"]);
 }
 
 /** Debian keeps them out of the PATH, by version. */
