@@ -4,6 +4,9 @@
  * The way back: with `SOCKEYE_NATIVE=0` in the environment, everything that this package exports is that of stock
  * `socket.io`, which the application has installed beside it. Nothing else of this package is loaded then, the addon
  * least of all. It is decided once in the life of a process.
+ *
+ * Stock is no peer dependency: that would keep this package from being installed beside an older one, and have Yarn's
+ * Plug'n'Play load a copy of this package for each that depends on it.
  */
 
 const fs = require("fs");
@@ -98,7 +101,7 @@ function findStock(places = usualPlaces()) {
   return { fit: undefined, unfit, isAlias };
 }
 
-/** This package, for which it is a peer dependency; and the application, whose other dependencies are none of ours. */
+/** Where this package is, and the application. */
 function usualPlaces() {
   const [, script] = process.argv;
   const mains = [require.main?.filename, script].filter(
