@@ -16,7 +16,7 @@ const { version } = require("../package.json");
 
 const MINUTES = 60_000;
 
-/** What is published beside the JavaScript and the types of lib/, dist/ and types/. */
+/** What is published beside the JavaScript and the types of bin/, lib/, dist/ and types/. */
 const REST = [
   "LICENSE",
   "NOTICES.md",
@@ -52,7 +52,7 @@ test("the packages of a release", { timeout: 10 * MINUTES }, async (t) => {
   const manifestOf = (entry) => JSON.parse(read(entry, "package.json"));
 
   await t.test("the main one has what there is in the repository for it, and nothing else", () => {
-    const folders = ["lib", "dist", "types"];
+    const folders = ["bin", "lib", "dist", "types"];
     const tracked = execFileSync("git", ["ls-files", ...folders], { cwd: root, encoding: "utf8" });
     assert.deepEqual(main.files, [...REST, ...tracked.trim().split("\n")].sort());
     inspectContents(main);
