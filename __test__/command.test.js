@@ -8,6 +8,7 @@ const { once } = require("node:events");
 const fs = require("node:fs");
 const path = require("node:path");
 const test = require("node:test");
+const { main } = require("../lib/command/main");
 const { selfSigned } = require("./support/certificate");
 const { Project } = require("./support/project");
 const { eventually, within } = require("./support/waiting");
@@ -53,15 +54,27 @@ const both = new Project(test);
 both.installOurs();
 both.install("socket.io");
 
+/** What the command prints that stays in this process. */
+async function call(t, args) {
+  const said = { stdout: "", stderr: "" };
+  t.mock.method(console, "log", (text) => (said.stdout += `${text}\n`));
+  t.mock.method(console, "error", (text) => (said.stderr += `${text}\n`));
+  return { code: await main(args), ...said };
+}
+
 test("how it is called", async () => {
   const told = await run(both, ["--version"]);
   assert.deepEqual(told, { code: 0, stdout: `${version}\n`, stderr: "" });
-  for (const args of [["--help"], ["help"], ["doctor", "--help"], ["compare", "-h"]]) {
-    const { code, stdout } = await run(both, args);
-    assert.equal(code, 0);
-    assert.match(stdout, /^usage: sockeye\.io <command>/);
-  }
+  assert.equal((await run(both, ["doctr"])).code, 2);
 });
+
+for (const args of [["--help"], ["-h"], ["help"], ["doctor", "--help"], ["compare", "-h"]]) {
+  test(`its help: ${args.join(" ")}`, async (t) => {
+    const { code, stdout, stderr } = await call(t, args);
+    assert.deepEqual([code, stderr], [0, ""]);
+    assert.match(stdout, /^usage: sockeye\.io <command>/);
+  });
+}
 
 for (const [args, complaint] of [
   [[], /a command is missing/],
@@ -69,11 +82,12 @@ for (const [args, complaint] of [
   [["constructor"], /there is no command constructor/],
   [["doctor", "--what"], /'--what'/],
   [["compare", "file.js"], /'file\.js'/],
-  [["compare", "--rounds", "1.5"], /--rounds has to be a positive number, not 1\.5/],
+  [["compare", "--rounds", "1.5"], /--rounds has to be a positive whole number, not 1\.5/],
+  [["compare", "--clients", "0"], /--clients has to be a positive whole number, not 0/],
   [["doctor", "--seconds", "soon"], /--seconds has to be a positive number, not soon/],
 ]) {
-  test(`what it does not understand: ${args.join(" ")}`, async () => {
-    const { code, stdout, stderr } = await run(both, args);
+  test(`what it does not understand: ${args.join(" ")}`, async (t) => {
+    const { code, stdout, stderr } = await call(t, args);
     assert.deepEqual([code, stdout], [2, ""]);
     assert.match(stderr, /^sockeye\.io: [^\n]+\nTry sockeye\.io --help\.\n$/);
     assert.match(stderr, complaint);

@@ -28,6 +28,10 @@ async function examineApplication(findings, file, args, how) {
     findings.wrong("application", `there is no file ${file}`, "Give the file that node is given to run it");
     return { file, engines: [], loaded: [] };
   }
+  if (process.versions.deno) {
+    findings.note("application", "it was not run, which is not possible on Deno", "Try it on Node");
+    return { file, engines: [], loaded: [] };
+  }
   const { report, said, end } = await runWithProbe(file, args, how);
   if (report === undefined || report.error !== undefined) {
     const why = report?.error ?? `it has ended with ${end}`;

@@ -94,10 +94,9 @@ function read(args) {
 
 function readNumber(name, text) {
   const value = Number(text);
-  if (!(value > 0 && value <= 1e6) || (WHOLE.includes(name) && !Number.isInteger(value))) {
-    throw new Error(`--${name} has to be a positive number, not ${text}`);
-  }
-  return value;
+  const isWhole = WHOLE.includes(name);
+  if (value > 0 && value <= 1e6 && !(isWhole && !Number.isInteger(value))) return value;
+  throw new Error(`--${name} has to be a positive ${isWhole ? "whole " : ""}number, not ${text}`);
 }
 
 function print(text) {
