@@ -24,4 +24,8 @@ module.exports = [
     files: ["examples/*/public/**/*.js"],
     languageOptions: { sourceType: "script", globals: { ...globals.browser, io: "readonly" } },
   },
+  {
+    files: ["examples/*/public/**/*.mjs"],
+    languageOptions: { globals: { ...globals.browser, io: "readonly" } },
+  },
 ];

@@ -1,6 +1,7 @@
 "use strict";
 
-// `npm start`: the chat example on http://localhost:3000, whatever is still missing installed and built first.
+// `npm start`: the chat example on http://localhost:3000, and on /live plots of a server under load. Whatever is still missing
+// is installed and built first.
 
 const path = require("node:path");
 const { root, run } = require("./support");

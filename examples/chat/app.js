@@ -24,6 +24,7 @@ const MAX_TEXT_LENGTH = 2000;
  * @param {(change: object) => void} [options.onChange] is told of what other processes have to `apply` to theirs
  * @param {object} [options.serverOptions] more options of the Socket.IO server
  * @param {object} [options.tls] `key` and `cert`, to serve it over HTTPS
+ * @param {string} [options.livePage] where examples/live is, if it is served as well
  */
 function createChat({
   Server,
@@ -35,6 +36,7 @@ function createChat({
   onChange = () => {},
   serverOptions = {},
   tls,
+  livePage,
 }) {
   const app = express();
   const httpServer = tls ? https.createServer(tls, app) : http.createServer(app);
@@ -61,7 +63,7 @@ function createChat({
     next();
   });
   app.get("/config.json", (req, res) => {
-    res.json({ passwordRequired: password !== "", maxImageBytes, maxTextLength: MAX_TEXT_LENGTH });
+    res.json({ passwordRequired: password !== "", maxImageBytes, maxTextLength: MAX_TEXT_LENGTH, livePage });
   });
   app.use(express.static(path.join(__dirname, "public")));
 

@@ -1,10 +1,12 @@
 "use strict";
 
 const { Server } = require("sockeye.io"); // the one line: with "socket.io" here, the same chat runs on stock
+const { createLive } = require("../live/live");
 const { createChat } = require("./app");
 
 const port = process.env.PORT || 3000;
-const chat = createChat({ Server, password: process.env.CHAT_PASSWORD });
+const chat = createChat({ Server, password: process.env.CHAT_PASSWORD, livePage: "/live/" });
+const live = createLive(chat);
 
 chat.httpServer.on("error", (error) => {
   if (error.code !== "EADDRINUSE") {
@@ -14,9 +16,13 @@ chat.httpServer.on("error", (error) => {
   process.exit(1);
 });
 chat.httpServer.listen(port, () => {
-  console.log(`The chat is served on http://localhost:${chat.httpServer.address().port}`);
+  const url = `http://localhost:${chat.httpServer.address().port}`;
+  console.log(`The chat is served on ${url}, plots of a server under load on ${url}/live`);
 });
 
 for (const signal of ["SIGINT", "SIGTERM"]) {
-  process.once(signal, () => chat.io.close());
+  process.once(signal, () => {
+    live.close();
+    chat.io.close();
+  });
 }

@@ -35,6 +35,10 @@ async function start() {
   $("login-password-field").hidden = !config.passwordRequired;
   $("login-password").required = config.passwordRequired;
   $("text").maxLength = config.maxTextLength;
+  for (const link of document.querySelectorAll(".live-link")) {
+    link.href = config.livePage ?? "";
+    link.hidden = !config.livePage;
+  }
   if (saved.get().token) {
     socket.connect();
   } else {
