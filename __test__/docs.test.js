@@ -5,13 +5,29 @@
 
 const assert = require("node:assert/strict");
 const fs = require("node:fs");
+const os = require("node:os");
 const path = require("node:path");
 const test = require("node:test");
 const { WebSocket } = require("ws");
 const { ROOT, blocks, commands, links, names, places } = require("./support/documents");
-const { Example, makeFolder } = require("./support/example");
+const { Example, makeFolder, writeProgram } = require("./support/example");
 const { natsPort, withoutNats } = require("./support/services");
 const { connected, eventually, once, within } = require("./support/harness");
+
+/** What is put into a bundle. */
+const ECHO = `
+  const { Server } = require("sockeye.io");
+  const io = new Server(3000);
+  io.on("connection", (socket) => socket.on("echo", (value, reply) => reply(value)));
+`;
+
+/** In place of Next.js. */
+const NEXT = `
+  module.exports = () => ({
+    prepare: async () => {},
+    getRequestHandler: () => (req, res) => res.end("a page"),
+  });
+`;
 
 /** What is tried with the programs, by their marks; each has the program and whoever talks to it. */
 const TRIALS = {
@@ -73,9 +89,29 @@ const TRIALS = {
     plain.terminate();
   },
 
-  async "from-uws"(example) {
-    const client = await connected(await example.client());
-    assert.equal(await within(client.emitWithAck("echo", 7), "the answer"), 7);
+  "from-uws": echoes,
+
+  async "esbuild-external"(example) {
+    await example.end();
+    await echoes(new Example(example.t, path.join(example.folder, "dist", "server.js")));
+  },
+
+  async "esbuild-copy"(example) {
+    await example.end();
+    const elsewhere = fs.mkdtempSync(path.join(os.tmpdir(), "sockeye-bundle-"));
+    example.t.after(() => fs.rmSync(elsewhere, { recursive: true, force: true }));
+    fs.cpSync(path.join(example.folder, "dist"), elsewhere, { recursive: true });
+    await echoes(new Example(example.t, path.join(elsewhere, "server.js")));
+  },
+
+  // these are read, but what they are for is not installed here
+  webpack: (example) => example.end(),
+  "webpack-inside": (example) => example.end(),
+  vite: (example) => example.end(),
+
+  async next(example) {
+    assert.equal(await (await fetch(await example.url())).text(), "a page");
+    await connected(await example.client());
   },
 
   async shutdown(example) {
@@ -107,7 +143,15 @@ const TRIALS = {
 /** What the program of a mark needs around it: whether it cannot be had, and what is added to its environment. */
 const SURROUNDINGS = {
   nats: { skip: withoutNats, env: async (t) => ({ NATS: `127.0.0.1:${await natsPort(t)}` }) },
+  next: { files: { "node_modules/next.js": NEXT } },
+  "esbuild-external": { files: { "server.js": ECHO } },
+  "esbuild-copy": { files: { "server.js": ECHO.replace("3000", "3000, { serveClient: false }") } },
 };
+
+async function echoes(example) {
+  const client = await connected(await example.client());
+  assert.equal(await within(client.emitWithAck("echo", 7), "the answer"), 7);
+}
 
 /** Two clients that are connected. */
 function pair(example, options) {
@@ -173,7 +217,14 @@ test("programs of this package run", { concurrency: 3 }, async (t) => {
   await Promise.all(
     marked.map(({ where, code, mark }) =>
       t.test(`${mark}, ${where}`, { skip: SURROUNDINGS[mark]?.skip }, async (t) => {
-        await TRIALS[mark](new Example(t, folder, mark, code, await SURROUNDINGS[mark]?.env(t)));
+        const file = writeProgram(folder, mark, code);
+        const { env, files = {} } = SURROUNDINGS[mark] ?? {};
+        for (const name in files) {
+          const other = path.join(path.dirname(file), name);
+          fs.mkdirSync(path.dirname(other), { recursive: true });
+          fs.writeFileSync(other, files[name]);
+        }
+        await TRIALS[mark](new Example(t, file, await env?.(t)));
       }),
     ),
   );

@@ -20,22 +20,33 @@ function makeFolder(t) {
   return path.join(folder, "app");
 }
 
-/** A program of the documents, in a process of its own. */
+/**
+ * Writes a program of the documents into a folder of its own.
+ *
+ * @param {string} folder of `makeFolder`
+ * @param {string} name
+ * @param {string} code
+ * @returns {string} the file
+ */
+function writeProgram(folder, name, code) {
+  const file = path.join(folder, name, `program.${/^(import|export) /m.test(code) ? "mjs" : "cjs"}`);
+  fs.mkdirSync(path.dirname(file));
+  fs.writeFileSync(file, code);
+  return file;
+}
+
+/** A program in a process of its own. */
 class Example {
   /**
    * @param {object} t
-   * @param {string} folder of `makeFolder`
-   * @param {string} name
-   * @param {string} code
+   * @param {string} file
    * @param {object} [env] added to that of this process
    */
-  constructor(t, folder, name, code, env = {}) {
-    const isModule = /^import /m.test(code);
-    const file = path.join(folder, `${name}.${isModule ? "mjs" : "cjs"}`);
-    fs.writeFileSync(file, code);
+  constructor(t, file, env = {}) {
     this.t = t;
+    this.folder = path.dirname(file);
     this.child = fork(file, {
-      cwd: folder,
+      cwd: this.folder,
       execArgv: ["--require", ANY_PORT],
       env: { ...process.env, NODE_TEST_CONTEXT: undefined, ...env },
       stdio: ["ignore", "pipe", "pipe", "ipc"],
@@ -80,4 +91,4 @@ class Example {
   }
 }
 
-module.exports = { Example, makeFolder };
+module.exports = { Example, makeFolder, writeProgram };
