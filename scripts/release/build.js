@@ -50,8 +50,9 @@ function toolsFor({ os, rust }) {
 
 function optionsFor({ os, libc }, { zig }) {
   const strip = { CARGO_PROFILE_RELEASE_STRIP: "symbols" };
-  // an addon is loaded by a process that has its C library already
+  // what loads an addon has its C library already, except on Windows, where Node keeps that to itself
   if (libc === "musl") return { flags: ["-Ctarget-feature=-crt-static"], env: strip };
+  if (os === "win32") return { flags: ["-Ctarget-feature=+crt-static"], env: strip };
   if (os === "darwin" && zig !== undefined) {
     // Rust would strip with a tool of its own, which Debian's lacks, and the signature would be wrong after that
     return { flags: ["-Clink-arg=-Wl,-s"], env: { CARGO_PROFILE_RELEASE_STRIP: "none" } };
