@@ -262,10 +262,7 @@ impl NativeEngine {
             let handshake = engine.handshake(&sid, &upgrades);
             let protocol = Protocol::from_word(revision);
             let initial = initial.map(message_of);
-            let traveller = traveller.map(|it| {
-                let origin = it.origin.map(String::into_boxed_str);
-                Box::new(Traveller { sid: sid.into_boxed_str(), origin, cors: it.cors.into_boxed_str() })
-            });
+            let traveller = traveller.map(|it| Box::new(Traveller::new(sid, it.origin, it.cors)));
             Command::Open(Box::new(Open {
                 connection,
                 protocol,
@@ -650,6 +647,8 @@ impl NativeEngine {
         head: Option<BufferSlice<'_>>,
         deflate: u32,
     ) -> Result<Takeover> {
+        #[cfg(not(unix))]
+        let _ = fd;
         Ok(Takeover {
             protocol,
             stream: StreamId::from_word(stream),

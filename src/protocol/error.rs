@@ -95,8 +95,10 @@ pub enum Ending {
     /// More waits for the client than `maxOutboundBuffer` allows.
     SlowConsumer,
     /// The application closed the connection over which a GET waited.
+    #[cfg(unix)]
     PollCut,
     /// The application closed the connection over which a POST arrived.
+    #[cfg(unix)]
     PostCut,
     /// A defect of ours: the task that served the connection panicked.
     InternalError,
@@ -110,9 +112,9 @@ impl Ending {
             Ending::WebSocketViolation(_)
             | Ending::HeartbeatDirection
             | Ending::SlowConsumer
-            | Ending::PollCut
-            | Ending::PostCut
             | Ending::InternalError => "transport error",
+            #[cfg(unix)]
+            Ending::PollCut | Ending::PostCut => "transport error",
             Ending::ParseError => "parse error",
             Ending::PingTimeout => "ping timeout",
             Ending::ForcedClose => "forced close",
@@ -125,7 +127,9 @@ impl Ending {
             Ending::WebSocketViolation(violation) => violation.to_string(),
             Ending::HeartbeatDirection => "invalid heartbeat direction".into(),
             Ending::SlowConsumer => "the client does not read what it is sent".into(),
+            #[cfg(unix)]
             Ending::PollCut => "poll connection closed prematurely".into(),
+            #[cfg(unix)]
             Ending::PostCut => "data request connection closed prematurely".into(),
             Ending::InternalError => "internal error in the native engine".into(),
             _ => String::new(),

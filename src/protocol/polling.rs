@@ -49,9 +49,26 @@ pub enum Waiter {
 pub struct Traveller {
     pub sid: Box<str>,
     /// Where the page that polls comes from, if the client has said so.
+    #[cfg(unix)]
     pub origin: Option<Box<str>>,
     /// Headers that its answers have because of that, lines with their ends.
+    #[cfg(unix)]
     pub cors: Box<str>,
+}
+
+impl Traveller {
+    /// What is to be remembered.
+    pub fn new(sid: String, origin: Option<String>, cors: String) -> Traveller {
+        #[cfg(not(unix))]
+        let _ = (origin, cors);
+        Traveller {
+            sid: sid.into(),
+            #[cfg(unix)]
+            origin: origin.map(Into::into),
+            #[cfg(unix)]
+            cors: cors.into(),
+        }
+    }
 }
 
 /// The outgoing half of a polling session.

@@ -95,6 +95,7 @@ impl Flags {
     }
 
     /// See [`IF_IDLE`].
+    #[cfg(unix)]
     pub fn if_idle(self) -> bool {
         self.0 & IF_IDLE != 0
     }
@@ -340,6 +341,7 @@ pub enum Op<'a> {
         connection: ConnectionId,
     },
     /// A connection that has arrived becomes a session.
+    #[cfg(unix)]
     Admit {
         connection: ConnectionId,
         stream: StreamId,
@@ -349,32 +351,38 @@ pub enum Op<'a> {
         headers: &'a str,
     },
     /// A connection that has arrived becomes a session that polls.
+    #[cfg(unix)]
     AdmitPolling {
         connection: ConnectionId,
         stream: StreamId,
         text: &'a str,
     },
     /// The application has seen a request of a session, and lets it pass.
+    #[cfg(unix)]
     Pass {
         stream: StreamId,
         /// What the answer has beyond the usual, lines with their ends.
         headers: &'a str,
     },
     /// A preflight is answered.
+    #[cfg(unix)]
     Answer {
         stream: StreamId,
         /// The status line and headers, with their ends.
         head: &'a str,
     },
     /// The application takes its time over a request that it was shown.
+    #[cfg(unix)]
     WatchShown {
         stream: StreamId,
     },
     /// A connection that has arrived is to be Node's.
+    #[cfg(unix)]
     Decline {
         stream: StreamId,
     },
     /// A connection that has arrived is to be closed.
+    #[cfg(unix)]
     HangUp {
         stream: StreamId,
         flags: Flags,
@@ -568,6 +576,7 @@ impl<'a> Iterator for Ops<'a> {
             ALIVE => Op::Alive { connection: connection(1) },
             WATCH => Op::Watch { connection: connection(1), flags },
             PIPE_WRITTEN => Op::PipeWritten { stream: stream(1) },
+            #[cfg(unix)]
             ADMIT => {
                 let text = parcel.text.unwrap_or_default();
                 let (sid, headers) = text.split_at_checked(words[5] as usize).unwrap_or((text, ""));
@@ -575,15 +584,21 @@ impl<'a> Iterator for Ops<'a> {
                 Op::Admit { connection: connection(1), stream: stream(2), protocol, sid, headers }
             }
             TELL_SENT => Op::TellSent { connection: connection(1) },
+            #[cfg(unix)]
             ADMIT_POLLING => Op::AdmitPolling {
                 connection: connection(1),
                 stream: stream(2),
                 text: parcel.text.unwrap_or_default(),
             },
+            #[cfg(unix)]
             PASS => Op::Pass { stream: stream(1), headers: parcel.text.unwrap_or_default() },
+            #[cfg(unix)]
             ANSWER => Op::Answer { stream: stream(1), head: parcel.text.unwrap_or_default() },
+            #[cfg(unix)]
             WATCH_SHOWN => Op::WatchShown { stream: stream(1) },
+            #[cfg(unix)]
             DECLINE => Op::Decline { stream: stream(1) },
+            #[cfg(unix)]
             HANG_UP => Op::HangUp { stream: stream(1), flags },
             POSTED => Op::Posted { connection: connection(1) },
             HOLD => Op::Hold { connection: connection(1) },

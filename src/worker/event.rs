@@ -43,12 +43,12 @@ use {
 };
 
 macro_rules! kinds {
-    ($($kind:ident $name:ident = $code:literal,)*) => {
+    ($($(#[$condition:meta])* $kind:ident $name:ident = $code:literal,)*) => {
         /// Kinds of events.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[repr(u8)]
         pub enum Kind {
-            $($kind = $code,)*
+            $($(#[$condition])* $kind = $code,)*
         }
 
         /// Their numbers, by the names that the module's table has for them.
@@ -75,10 +75,15 @@ kinds! {
     Defect DEFECT = 15,
     PollAnswerBinary POLL_ANSWER_BINARY = 16,
     SlowConsumer SLOW_CONSUMER = 17,
+    #[cfg(unix)]
     Arrived ARRIVED = 18,
+    #[cfg(unix)]
     HungUp HUNG_UP = 19,
+    #[cfg(unix)]
     Elsewhere ELSEWHERE = 20,
+    #[cfg(unix)]
     Overlap OVERLAP = 21,
+    #[cfg(unix)]
     PostOverlap POST_OVERLAP = 22,
 }
 
@@ -153,6 +158,7 @@ pub struct Announcement {
 }
 
 /// The method of a request.
+#[cfg(unix)]
 #[derive(Debug, Clone, Copy, Default)]
 #[repr(u32)]
 pub enum Method {
@@ -178,6 +184,7 @@ const FULL_TEXT: usize = 32 << 10;
 const FULL_WEIGHT: usize = 256 << 10;
 
 /// Words of events that JavaScript is woken for although more WebSockets wait to be read.
+#[cfg(unix)]
 const WORTHWHILE: usize = 16 * 5;
 
 /// What an event weighs in the backlog beyond its bytes, about what it costs JavaScript.
@@ -341,6 +348,7 @@ impl EventSink {
     }
 
     /// Whether there is enough to wake JavaScript for, even if more will come at once.
+    #[cfg(unix)]
     pub fn is_worthwhile(&self) -> bool {
         self.batch.words.len() >= WORTHWHILE
     }
@@ -440,26 +448,26 @@ impl EventSink {
         self.push(&[first, stream.word()], "");
     }
 
-    /// Leaves a TLS session for JavaScript to take when it hears of the stream.
+    /// Leaves a TLS session for JavaScript to take when it hears of the stream. Returns whether there is one.
     #[cfg(unix)]
-    fn leave_layer(&mut self, stream: StreamId, layer: Option<Box<Layer>>) {
-        if let Some(layer) = layer {
-            self.inbox.layers.lock().insert(stream.word(), layer);
-        }
+    fn leave_layer(&mut self, stream: StreamId, layer: Option<Box<Layer>>) -> bool {
+        let Some(layer) = layer else { return false };
+        self.inbox.layers.lock().insert(stream.word(), layer);
+        true
     }
 
     /// A stream is no more.
     pub fn released(&mut self, stream: StreamId, past: Past) {
-        let mut word = Kind::Released as u32
+        #[cfg(unix)]
+        let has_layer = self.leave_layer(stream, past.layer.filter(|_| !past.is_spoilt));
+        #[cfg(not(unix))]
+        let has_layer = false;
+        let word = Kind::Released as u32
             | u32::from(past.is_unanswered) << 8
             | u32::from(past.served) << 16
             | u32::from(past.is_cut) << 24
-            | u32::from(past.is_spoilt) << 25;
-        #[cfg(unix)]
-        if let Some(layer) = past.layer.filter(|_| !past.is_spoilt) {
-            word |= 1 << 26;
-            self.leave_layer(stream, Some(layer));
-        }
+            | u32::from(past.is_spoilt) << 25
+            | u32::from(has_layer) << 26;
         self.push(&[word, stream.word()], "");
     }
 

@@ -171,6 +171,7 @@ impl Drop for WorkerHandle {
 /// The state of a worker.
 struct Worker {
     /// To hand to the tasks that it spawns.
+    #[cfg(unix)]
     this: Weak<RefCell<Worker>>,
     options: Arc<Options>,
     connections: Table<ConnectionId, Connection>,
@@ -334,8 +335,11 @@ impl Worker {
         events: EventSink,
         road: Arc<Road>,
     ) -> Worker {
+        #[cfg(not(unix))]
+        let _ = this;
         let (lane, lanes) = (index as u32, count as u32);
         Worker {
+            #[cfg(unix)]
             this,
             options,
             connections: Table::new(lane, lanes),
@@ -556,13 +560,9 @@ impl Worker {
             Op::Answer { stream, head } => self.answer_preflight(stream, head),
             #[cfg(unix)]
             Op::WatchShown { stream } => self.watch_shown(stream),
-            #[cfg(not(unix))]
-            Op::Decline { .. }
-            | Op::HangUp { .. }
-            | Op::Pass { .. }
-            | Op::Answer { .. }
-            | Op::WatchShown { .. } => {}
-            Op::Join { .. } | Op::Admit { .. } | Op::AdmitPolling { .. } => {}
+            #[cfg(unix)]
+            Op::Admit { .. } | Op::AdmitPolling { .. } => {}
+            Op::Join { .. } => {}
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Bytes on their way to one client, in order, as far as the stream has not taken them yet.
 
 use std::collections::VecDeque;
+#[cfg(any(unix, test))]
 use std::io::IoSlice;
 
 use bytes::Bytes;
@@ -125,6 +126,7 @@ impl Outbox {
     }
 
     /// Fills `slices` with the bytes that wait and returns how many slices it used.
+    #[cfg(any(unix, test))]
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut count = 0;
         let mut skip = self.written;
@@ -195,6 +197,7 @@ impl Outbox {
     }
 
     /// Throws away what waits, and whatever is still to come: the stream has failed, perhaps in the middle of a frame.
+    #[cfg(any(unix, test))]
     pub fn seal(&mut self, pool: &mut Pool) {
         self.advance(self.queued, pool);
         self.sealed = true;

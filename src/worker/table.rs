@@ -27,6 +27,7 @@ impl<I: Id, T> Table<I, T> {
     }
 
     /// Whether a number belongs here, whether or not anything has it.
+    #[cfg(unix)]
     pub fn is_ours(&self, id: I) -> bool {
         slot_of(id.word()) % self.lanes == self.lane
     }

@@ -109,6 +109,7 @@ impl Worker {
     }
 
     /// The same for a turn of reading: others are likely to be read next, and JavaScript is better woken once.
+    #[cfg(unix)]
     pub(super) fn finish_read_turn(&mut self) {
         self.write_turn_output();
         if self.events.is_worthwhile() {
@@ -398,8 +399,10 @@ impl Worker {
     /// JavaScript has written the bytes that it was given.
     pub(super) fn on_pipe_written(&mut self, id: StreamId) {
         if let Some(websocket) = self.websocket(id) {
-            if let Stream::Pipe(pipe) = &mut websocket.stream {
-                pipe.writing = false;
+            match &mut websocket.stream {
+                Stream::Pipe(pipe) => pipe.writing = false,
+                #[cfg(unix)]
+                Stream::Fd(_) => {}
             }
             self.flush(id);
         }

@@ -143,6 +143,7 @@ impl Assembly {
 impl FrameReader {
     /// Where the client's next bytes belong, and how many of them, if these are at least `least`: those of a large frame. They
     /// can be put there right away, in place of being fed; `filled` has to be called then.
+    #[cfg(any(unix, test))]
     pub fn gap(&mut self, least: usize) -> Option<(&mut Vec<u8>, usize)> {
         let assembly = self.assembly.as_mut()?;
         let missing = assembly.arriving.as_ref()?.missing;
@@ -158,6 +159,7 @@ impl FrameReader {
     ///
     /// # Errors
     /// As for `feed`.
+    #[cfg(any(unix, test))]
     pub fn filled(
         &mut self,
         length: usize,
