@@ -11,9 +11,6 @@ const { ROOT, read } = require("./support/documents");
 const PAGE = "docs/troubleshooting.md";
 const page = read(PAGE).replace(/\s+/g, " ");
 
-/** The switch to stock's engine: its file need not be there for the page to tell of it. */
-const OF_THE_SWITCH = ["ERR_SOCKEYE_STOCK", "SOCKEYE_STOCK"];
-
 /** What is no message: a word that callers put into another one, or made to be told from others. */
 const NO_MESSAGES = [
   "socket hang up", // Node's, as which a failed handshake is shown
@@ -26,7 +23,8 @@ const NO_MESSAGES = [
 const sources = [
   "index.js",
   "engine.io.js",
-  ...filesOf("lib", ".js"),
+  // what the command says is in docs/command.md
+  ...filesOf("lib", ".js").filter((file) => !file.startsWith(path.join("lib", "command") + path.sep)),
   ...filesOf("src", ".rs").filter((file) => !file.includes("protocol")),
 ].map((file) => ({ file, text: withoutComments(read(file)) }));
 
@@ -36,7 +34,7 @@ test("codes of errors and of warnings", () => {
   for (const code of codes) assert.ok(page.includes(`\`${code}\``), `${code} is not on the page`);
   for (const [, code] of page.matchAll(/`((?:ERR_)?SOCKEYE_[A-Z_]+)`/g)) {
     const isVariable = sources.some(({ text }) => text.includes(`env.${code}`)) || code === "SOCKEYE_NATIVE";
-    assert.ok(codes.has(code) || isVariable || OF_THE_SWITCH.includes(code), `nobody says ${code} any more`);
+    assert.ok(codes.has(code) || isVariable, `nobody says ${code} any more`);
   }
 });
 
