@@ -1,20 +1,17 @@
 //! X25519MLKEM768, an exchange of keys that stays secret if one of its two halves is broken
 //! (draft-ietf-tls-ecdhe-mlkem section 4), in the role of the server.
 
-use std::sync::LazyLock;
-
 use ml_kem::array::Array;
 use ml_kem::{EncapsulationKey, MlKem768, B32};
-use rustls::crypto::ring::{default_provider, kx_group::X25519};
+use rustls::crypto::ring::kx_group::X25519;
 use rustls::crypto::{ActiveKeyExchange, CompletedKeyExchange, SecureRandom, SharedSecret, SupportedKxGroup};
 use rustls::ffdhe_groups::FfdheGroup;
 use rustls::{Error, NamedGroup, PeerMisbehaved, ProtocolVersion};
 
+use super::provider::Ring;
+
 /// Bytes of a client's key for ML-KEM-768 (FIPS 203 section 8).
 const ENCAPSULATION_KEY: usize = 1184;
-
-/// Where keys come from. Each provider has the same, and to make one for each handshake would be a waste.
-static RANDOM: LazyLock<&'static dyn SecureRandom> = LazyLock::new(|| default_provider().secure_random);
 
 /// The group.
 pub static X25519_ML_KEM_768: &dyn SupportedKxGroup = &Hybrid;
@@ -35,7 +32,7 @@ impl SupportedKxGroup for Hybrid {
         let key = Array::try_from(key).map_err(|_| invalid())?;
         let key = EncapsulationKey::<MlKem768>::new(&key).map_err(|_| invalid())?;
         let mut random = B32::default();
-        RANDOM.fill(&mut random)?;
+        Ring.fill(&mut random)?;
         let (ciphertext, secret) = key.encapsulate_deterministic(&random);
         let classical = X25519.start_and_complete(point)?;
         Ok(CompletedKeyExchange {

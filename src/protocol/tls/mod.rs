@@ -3,6 +3,7 @@
 
 pub mod hello;
 mod hybrid;
+mod provider;
 pub mod session;
 pub mod terms;
 

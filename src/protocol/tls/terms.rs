@@ -3,8 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::crypto::ring::{self, sign, Ticketer};
-use rustls::crypto::CryptoProvider;
+use rustls::crypto::ring::{sign, Ticketer, ALL_CIPHER_SUITES, ALL_KX_GROUPS};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, Signer, SigningKey, SingleCertAndKey};
@@ -15,6 +14,7 @@ use rustls::{
 
 use super::hello::Hello;
 use super::hybrid::X25519_ML_KEM_768;
+use super::provider;
 
 const VERSION_1_2: u16 = 0x0303;
 const VERSION_1_3: u16 = 0x0304;
@@ -101,10 +101,8 @@ impl Terms {
         let words = |error: &dyn fmt::Display| error.to_string();
         let key = PrivateKeyDer::try_from(settings.key).map_err(|it| words(&it))?;
         let signing_key = Arc::new(Key(sign::any_supported_type(&key).map_err(|it| words(&it))?));
-        let provider = ring::default_provider();
-        let suite = |number: &u16| {
-            provider.cipher_suites.iter().find(|suite| suite.suite() == CipherSuite::from(*number))
-        };
+        let suite =
+            |number: &u16| ALL_CIPHER_SUITES.iter().find(|it| it.suite() == CipherSuite::from(*number));
         // a suite that is not to be had here ends what is known of Node's choice
         let of_version = |version| {
             let candidates = settings.ciphers.iter().filter(move |it| is_of(**it, version));
@@ -126,10 +124,9 @@ impl Terms {
         };
         let (numbers_1_2, numbers_1_3) = (numbers(&ciphers_1_2), numbers(&ciphers_1_3));
         let hybrid = settings.prefers_hybrid.then_some(X25519_ML_KEM_768);
-        let kx_groups: Vec<_> = hybrid.into_iter().chain(provider.kx_groups).collect();
+        let kx_groups: Vec<_> = hybrid.into_iter().chain(ALL_KX_GROUPS.iter().copied()).collect();
         let groups = kx_groups.iter().map(|it| u16::from(it.name())).collect();
-        let cipher_suites = [ciphers_1_3, ciphers_1_2].concat();
-        let provider = CryptoProvider { cipher_suites, kx_groups, ..provider };
+        let provider = provider::of([ciphers_1_3, ciphers_1_2].concat(), kx_groups);
         let chain = settings.chain.iter().map(|it| CertificateDer::from(it.to_vec())).collect();
         // that the two belong together, Node has seen to
         let certified = CertifiedKey::new(chain, signing_key.clone());
