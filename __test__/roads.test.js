@@ -82,8 +82,9 @@ for (const transports of TRANSPORTS) {
 }
 
 test("no road is off", NATIVE, () => {
-  const { closedRoads } = require("../lib/node/internals");
+  const { closedRoads, whyUnkept, whyUnshown } = require("../lib/node/internals");
   assert.deepEqual(closedRoads(), { descriptors: undefined, remaking: undefined, entrance: undefined });
+  assert.deepEqual([whyUnshown(), whyUnkept()], [undefined, undefined]);
 });
 
 for (const allowRequest of [null, false, ""]) {

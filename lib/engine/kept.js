@@ -2,7 +2,7 @@
 
 const createDebug = require("debug");
 const { Arrival } = require("./arrival");
-const { isBetweenRequests, suspend } = require("../node/kept");
+const { isBetweenRequests, suspend, watchForNext } = require("../node/kept");
 
 const debug = createDebug("engine");
 
@@ -88,7 +88,9 @@ class Kept {
   /** A request has come to the HTTP server. */
   onRequest(req, res, isOurs) {
     this._row = isOurs ? this._row + 1 : 0;
-    if (this._row >= this._rest) res.on("close", () => this._onAnswered(req, isOurs));
+    if (this._row < this._rest) return;
+    watchForNext(this.socket.parser);
+    res.on("close", () => this._onAnswered(req, isOurs));
   }
 
   /** It is answered. */

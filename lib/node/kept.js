@@ -16,7 +16,7 @@ const MOST_ADDED = 1000;
 
 /**
  * Whether a connection waits for its next request, of which nothing has been read, and Node's HTTP server is the only one
- * that could notice who reads it.
+ * that could notice who reads it. Its parser must have been watched since its last request.
  * @param {http.Server} httpServer
  * @param {net.Socket} socket
  * @returns {boolean}
@@ -53,9 +53,29 @@ const LISTENED = [
   ["resume", 1],
 ];
 
+/** Of a parser: whether a request has begun since the one at which it was watched. */
+const kHasBegun = Symbol("hasBegun");
+
+/**
+ * Has the parser of a connection remember whether a request begins after the one that has just come to its HTTP server: see
+ * `isBetweenRequests`.
+ * @param {object} parser - of a socket
+ */
+function watchForNext(parser) {
+  if (parser == null || whyUnkept() !== undefined) return;
+  parser[kHasBegun] = false;
+  parser[parser.constructor.kOnMessageBegin] = onBegin;
+}
+
+/** Called by Node, on the parser, with the first byte of a request. */
+function onBegin() {
+  this[kHasBegun] = true;
+  this[this.constructor.kOnMessageBegin] = null;
+}
+
 /** Whether a parser reads by itself, and has come to the end of a request. */
 function isOnlyWaiting(parser) {
-  if (parser?._consumed !== true || parser.duration() !== 0) return false;
+  if (parser?._consumed !== true || parser[kHasBegun] !== false) return false;
   const { incoming: req } = parser;
   return req === null || (req?.complete === true && !req.upgrade);
 }
@@ -93,4 +113,4 @@ function suspend(socket) {
 
 function noop() {}
 
-module.exports = { isBetweenRequests, suspend };
+module.exports = { isBetweenRequests, suspend, watchForNext };
