@@ -13,7 +13,7 @@ module.exports = {
       exec_mode: "fork",
       instances: 1,
       env: { NODE_ENV: "production", PORT: "3000" },
-      // a new process takes clients before the old one is told to end
+      // it says when it takes clients
       wait_ready: true,
       listen_timeout: 10_000,
       // SIGINT, then DRAIN_DELAY and DRAIN_TIME
