@@ -1,7 +1,7 @@
 "use strict";
 
-// Builds the addon of a target: with the platform's own tools on macOS and Windows, and with zig on Linux, for old C
-// libraries, the other architecture, musl, and macOS.
+// Builds the addon of a target on its own system: with the tools of macOS and Windows there, and on Linux with zig, for old C
+// libraries, the other architecture, and musl.
 
 const fs = require("node:fs");
 const path = require("node:path");
@@ -29,7 +29,7 @@ function build(target, { into }) {
     if (error instanceof Unavailable) return { skipped: error.message };
     throw error;
   }
-  const folder = cargo("build", target.rust, { ...how, glibc: target.glibc, ...optionsFor(target, how) });
+  const folder = cargo("build", target.rust, { ...how, glibc: target.glibc, ...optionsFor(target) });
   const built = path.join(folder, LIBRARIES[target.os]);
   if (target.os === "linux") {
     const complaints = complaintsAbout(fs.readFileSync(built), target);
@@ -43,21 +43,16 @@ function build(target, { into }) {
 
 function toolsFor({ os, rust }) {
   requireCargo();
-  if (os === process.platform && os !== "linux") return { rust: obtainRust(rust) };
-  if (os === "win32") throw new Unavailable("Windows' linker and libraries are to be had on Windows only");
-  return { zig: obtainZig(), rust: obtainRust(rust) };
+  if (os !== process.platform) throw new Unavailable(`linkers for ${os} are used on ${os} only`);
+  return os === "linux" ? { zig: obtainZig(), rust: obtainRust(rust) } : { rust: obtainRust(rust) };
 }
 
-function optionsFor({ os, libc }, { zig }) {
-  const strip = { CARGO_PROFILE_RELEASE_STRIP: "symbols" };
+function optionsFor({ os, libc }) {
+  const env = { CARGO_PROFILE_RELEASE_STRIP: "symbols" };
   // what loads an addon has its C library already, except on Windows, where Node keeps that to itself
-  if (libc === "musl") return { flags: ["-Ctarget-feature=-crt-static"], env: strip };
-  if (os === "win32") return { flags: ["-Ctarget-feature=+crt-static"], env: strip };
-  if (os === "darwin" && zig !== undefined) {
-    // Rust would strip with a tool of its own, which Debian's lacks, and the signature would be wrong after that
-    return { flags: ["-Clink-arg=-Wl,-s"], env: { CARGO_PROFILE_RELEASE_STRIP: "none" } };
-  }
-  return { env: strip };
+  if (libc === "musl") return { flags: ["-Ctarget-feature=-crt-static"], env };
+  if (os === "win32") return { flags: ["-Ctarget-feature=+crt-static"], env };
+  return { env };
 }
 
 module.exports = { build };

@@ -26,6 +26,9 @@ const HYBRID: u16 = 0x11ec;
 /// finite fields.
 const OF_OPENSSL: [u16; 10] = [29, 23, 30, 25, 24, 256, 257, 258, 259, 260];
 
+/// The sets of groups that OpenSSL likes alike from 3.5 on, best first: X25519MLKEM768; X25519, P-256; X448, P-384, P-521.
+const LIKED_ALIKE: [&[u16]; 3] = [&[HYBRID], &[29, 23], &[30, 24, 25]];
+
 /// What servers are asked for here (RFC 7301 section 6).
 const HTTP: &[u8] = b"http/1.1";
 
@@ -192,14 +195,26 @@ impl Terms {
         let is_ours = |group: &&u16| self.groups.contains(group) && (is_1_3 || **group != HYBRID);
         // rustls takes what the client likes best
         let Some(choice) = hello.groups.iter().find(is_ours) else { return false };
-        if is_1_3 && self.prefers_hybrid && hello.shares.contains(&HYBRID) {
-            return *choice == HYBRID;
+        if is_1_3 && self.prefers_hybrid {
+            return liked_best(hello) == Some(*choice);
         }
         let share = hello.shares.iter().find(|it| OF_OPENSSL.contains(it)).filter(|_| is_1_3);
         // OpenSSL takes the first of a client's keys that it knows, or else what the server likes best
         let theirs = share.or_else(|| OF_OPENSSL.iter().find(|it| hello.groups.contains(it)));
         theirs == Some(choice)
     }
+}
+
+/// The group that OpenSSL chooses from 3.5 on: one of the best set of which the client has any, and of which it has sent a key,
+/// if it has sent any. None: that is not known, or it would ask for another key.
+fn liked_best(hello: &Hello) -> Option<u16> {
+    let liked = LIKED_ALIKE.iter().find(|set| set.iter().any(|group| hello.groups.contains(group)))?;
+    if !hello.shares.iter().any(|group| OF_OPENSSL.contains(group) || *group == HYBRID) {
+        return liked.iter().find(|group| hello.groups.contains(group)).copied();
+    }
+    let by_server = liked.iter().find(|group| hello.shares.contains(group));
+    let by_client = hello.shares.iter().find(|group| liked.contains(group));
+    by_server.filter(|_| by_server == by_client).copied()
 }
 
 /// Whether a suite is one of a version of the protocol.
@@ -243,7 +258,8 @@ mod tests {
             |it| it.ciphers = vec![0xffff, 0x1301],
             |it| it.shares = vec![0x1a1a, 29],
             |it| it.shares = vec![],
-            |it| (it.groups, it.shares) = (vec![24, 29], vec![24]),
+            |it| (it.groups, it.shares) = (vec![24, 25], vec![24]),
+            |it| (it.groups, it.shares) = (vec![23, 29], vec![23]),
             |it| (it.groups, it.shares) = (vec![0x11ec, 29], vec![0x11ec, 29]),
             |it| it.schemes = vec![0x0804, 0x0403],
         ] {
@@ -266,6 +282,21 @@ mod tests {
     }
 
     #[test]
+    fn before_3_5_openssl_takes_the_first_key_that_it_knows() {
+        let terms = terms(|it| it.prefers_hybrid = false).unwrap();
+        for (is_admitted, groups, shares) in [
+            (true, vec![24, 29], vec![24]),
+            (true, vec![29, 23, 30], vec![29, 30]),
+            (false, vec![29, 23, 30], vec![30, 29]),
+            (false, vec![29, 23, 30], vec![0x1a1a, 30, 29]),
+            (false, vec![24, 25], vec![]),
+        ] {
+            let hello = Hello { groups, shares, ..usual() };
+            assert_eq!(terms.admit(&hello).is_ok(), is_admitted, "{hello:?}");
+        }
+    }
+
+    #[test]
     fn others_are_not() {
         let terms = terms(|_| {}).unwrap();
         for (why, change) in [
@@ -275,13 +306,14 @@ mod tests {
             // for RSA
             ("of its cipher suites", |it| (it.versions, it.ciphers) = (vec![0x0303], vec![0xc02f])),
             ("of its groups", |it| (it.groups, it.shares) = (vec![30], vec![])),
-            ("of its groups", |it| it.shares = vec![30, 29]),
-            ("of its groups", |it| it.shares = vec![0x1a1a, 30, 29]),
-            ("of its groups", |it| it.shares = vec![29, 0x11ec]),
+            // OpenSSL asks once more for a key of a group that it likes better
+            ("of its groups", |it| (it.groups, it.shares) = (vec![24, 29], vec![24])),
+            ("of its groups", |it| (it.groups, it.shares) = (vec![24, 23], vec![24])),
+            // which of two it likes alike
+            ("of its groups", |it| (it.groups, it.shares) = (vec![23, 29], vec![23, 29])),
             // rustls would ask once more
             ("of its groups", |it| it.shares = vec![24]),
             ("of its groups", |it| it.groups = vec![0x11ec, 29, 23]),
-            ("of its groups", |it| (it.groups, it.shares) = (vec![24, 25], vec![])),
             ("of its groups", |it| (it.versions, it.groups) = (vec![0x0303], vec![24, 29])),
             ("of its signature schemes", |it| it.schemes = vec![0x0804, 0x0603]),
             ("of its signature schemes", |it| it.schemes = vec![]),
