@@ -6,6 +6,7 @@
 const assert = require("node:assert/strict");
 const { execFileSync } = require("node:child_process");
 const fs = require("node:fs");
+const { createRequire } = require("node:module");
 const os = require("node:os");
 const path = require("node:path");
 const test = require("node:test");
@@ -56,6 +57,21 @@ test("the packages of a release", { timeout: 10 * MINUTES }, async (t) => {
     const tracked = execFileSync("git", ["ls-files", ...folders], { cwd: root, encoding: "utf8" });
     assert.deepEqual(main.files, [...REST, ...tracked.trim().split("\n")].sort());
     inspectContents(main);
+  });
+
+  await t.test("its code is the repository's without comments, each line where it is there", () => {
+    const { tokenizer } = createRequire(path.join(root, "scripts", "release", "x.js"))("acorn");
+    const tokensOf = (code) =>
+      Array.from(tokenizer(code, { ecmaVersion: 2023, locations: true }), ({ type, value, loc }) => [
+        type.label,
+        value?.pattern ?? value,
+        loc.start.line,
+      ]);
+    for (const file of main.files.filter((name) => name.startsWith("lib/"))) {
+      const code = read(main, file);
+      assert.deepEqual(tokensOf(code), tokensOf(fs.readFileSync(path.join(root, file), "utf8")), file);
+      assert.doesNotMatch(code, /^ *(\/\/|\/?\*)/m, file);
+    }
   });
 
   await t.test("that of a platform has its addon, and what has to be said with it", () => {

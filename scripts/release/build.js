@@ -48,11 +48,10 @@ function toolsFor({ os, rust }) {
 }
 
 function optionsFor({ os, libc }) {
-  const env = { CARGO_PROFILE_RELEASE_STRIP: "symbols" };
   // what loads an addon has its C library already, except on Windows, where Node keeps that to itself
-  if (libc === "musl") return { flags: ["-Ctarget-feature=-crt-static"], env };
-  if (os === "win32") return { flags: ["-Ctarget-feature=+crt-static"], env };
-  return { env };
+  if (libc === "musl") return { flags: ["-Ctarget-feature=-crt-static"] };
+  if (os === "win32") return { flags: ["-Ctarget-feature=+crt-static"] };
+  return {};
 }
 
 module.exports = { build };

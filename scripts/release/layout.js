@@ -23,6 +23,7 @@ const PROVENANCE = { access: "public", provenance: true };
 function layMain(folder, targets) {
   const files = filesToPack().filter((file) => !file.endsWith(".node") && file !== NOTICES);
   for (const file of files) copy(path.join(root, file), path.join(folder, file));
+  for (const file of files.filter((name) => /^lib\/.*\.js$/.test(name))) leaveOutComments(path.join(folder, file));
   const manifest = readManifest();
   for (const key of OURS) delete manifest[key];
   const { version } = manifest;
@@ -77,6 +78,25 @@ function layPlatform(target, addon, folder) {
 function pack(folder, destination) {
   const [{ filename, size, files }] = runPack(folder, ["--pack-destination", destination]);
   return { file: path.join(destination, filename), size, files: files.map(({ path: name }) => name).sort() };
+}
+
+/**
+ * Comments are a third of the code, and for who works on it: they are in the repository. What is left stays on its line, so that
+ * stack traces point to the same places there.
+ */
+function leaveOutComments(file) {
+  const { parse } = require("acorn");
+  const code = fs.readFileSync(file, "utf8");
+  let rest = "";
+  let end = 0;
+  parse(code, {
+    ecmaVersion: 2023,
+    onComment(_isBlock, text, from, to) {
+      rest += code.slice(end, from).replace(/[ \t]+$/, "") + "\n".repeat(text.split("\n").length - 1);
+      end = to;
+    },
+  });
+  fs.writeFileSync(file, rest + code.slice(end));
 }
 
 /** What `npm pack` takes in here. */
