@@ -174,10 +174,11 @@ class Trial {
   }
 
   /** @param {import("./foreign").Result} result */
-  take({ name, skipped, passed, output }) {
+  take({ name, skipped, passed, seconds, output }) {
     return this.report.step(`serves with ${name}`, () => {
       if (skipped !== undefined) throw new Unavailable(skipped);
       assert.ok(passed, output);
+      return `within ${seconds.toFixed(1)} s`;
     });
   }
 
