@@ -5,23 +5,10 @@ const fs = require("node:fs");
 const os = require("node:os");
 const path = require("node:path");
 const test = require("node:test");
+const { INSTRUMENTS, NEST } = require("./fixtures/alias-app/frameworks");
 const { MINUTES, packInto, install, execute, versionOf } = require("./support/tarball");
 
 const APP = path.join(__dirname, "fixtures", "alias-app");
-
-/** What loads socket.io itself, or looks for its files. */
-const FRAMEWORKS = {
-  "@nestjs/common": "11.2.10",
-  "@nestjs/core": "11.2.10",
-  "@nestjs/platform-express": "11.2.10",
-  "@nestjs/platform-socket.io": "11.2.6",
-  "@nestjs/websockets": "11.2.6",
-  "@opentelemetry/api": "1.10.0",
-  "@opentelemetry/instrumentation-socket.io": "0.70.0",
-  "@socket.io/admin-ui": "0.5.1",
-  "reflect-metadata": "0.2.2",
-  rxjs: "7.8.2",
-};
 
 test("installed under the name socket.io", { timeout: 8 * MINUTES }, async (t) => {
   const scratch = fs.mkdtempSync(path.join(os.tmpdir(), "sockeye-alias-"));
@@ -101,7 +88,8 @@ test("installed under the name socket.io", { timeout: 8 * MINUTES }, async (t) =
 async function makeProject(directory, version) {
   fs.cpSync(APP, directory, { recursive: true });
   const dependencies = {
-    ...FRAMEWORKS,
+    ...NEST,
+    ...INSTRUMENTS,
     "socket.io": version,
     "socket.io-client": versionOf("socket.io-client"),
   };

@@ -11,6 +11,7 @@ const path = require("node:path");
 const test = require("node:test");
 const yaml = require("js-yaml");
 const dockerfile = require("./support/dockerfile");
+const { daemonBinary, freePort, isListening } = require("./support/services");
 const { ROOT, MINUTES, execute, install, packInto, withoutNpm } = require("./support/tarball");
 const { atEnd, connect, connected, eventually, once, selfSigned, within } = require("./support/harness");
 
@@ -258,16 +259,16 @@ for (const [name, proxy] of Object.entries(PROXIES)) {
     const port = await freePort();
     const file = path.join(directory, proxy.file);
     fs.writeFileSync(file, proxy.configure(text, { port, nodes, directory, certificate }));
-    const { status, stderr } = spawnSync(binary(name), proxy.check(file), { encoding: "utf8" });
+    const { status, stderr } = spawnSync(daemonBinary(name), proxy.check(file), { encoding: "utf8" });
     assert.equal(status, 0, stderr);
 
-    const child = spawn(binary(name), proxy.run(file), { stdio: "ignore" });
+    const child = spawn(daemonBinary(name), proxy.run(file), { stdio: "ignore" });
     const end = once(child, "exit", MINUTES);
     atEnd(t, async () => {
       child.kill("SIGKILL");
       await end;
     });
-    await eventually(() => accepts(port), `${name} listens`);
+    await eventually(() => isListening(port), `${name} listens`);
 
     const url = `https://127.0.0.1:${port}`;
     const all = [];
@@ -333,27 +334,5 @@ function replaceAll(text, replacements) {
 
 /** Why tests that need a program are skipped, or false. */
 function missing(name) {
-  return binary(name) === undefined && `no ${name} here`;
-}
-
-/** Daemons are kept where only root has its PATH. */
-function binary(name) {
-  const directories = [...process.env.PATH.split(path.delimiter), "/usr/sbin"];
-  return directories.map((directory) => path.join(directory, name)).find((file) => fs.existsSync(file));
-}
-
-async function freePort() {
-  const server = net.createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-function accepts(port) {
-  return new Promise((resolve) => {
-    const socket = net.connect(port, "127.0.0.1");
-    socket.on("connect", () => resolve(true) ?? socket.destroy());
-    socket.on("error", () => resolve(false));
-  });
+  return daemonBinary(name) === undefined && `no ${name} here`;
 }

@@ -8,6 +8,7 @@
 
 const fs = require("node:fs");
 const path = require("node:path");
+const { usesMusl } = require("../lib/native/system");
 const { canRun, ensureInstalled, root, run } = require("./support");
 
 const CLIENT_BUNDLES = [
@@ -61,14 +62,10 @@ function isUpToDate() {
 
 /** The addon that this process would load, named as napi names it: sockeye.linux-x64-gnu.node. */
 function findAddon() {
-  const libc = process.platform === "linux" ? (isMusl() ? "-musl" : "-gnu") : "";
+  const libc = process.platform === "linux" ? (usesMusl() ? "-musl" : "-gnu") : "";
   const prefix = `sockeye.${process.platform}-${process.arch}${libc}`;
   const name = fs.readdirSync(root).find((file) => file.startsWith(prefix) && file.endsWith(".node"));
   return name && path.join(root, name);
-}
-
-function isMusl() {
-  return !process.report.getReport().header.glibcVersionRuntime;
 }
 
 /** The latest change of a file, or of anything in a directory; 0 if it is not there. */

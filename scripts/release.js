@@ -115,7 +115,8 @@ async function prepare() {
 }
 
 async function release() {
-  const missing = TARGETS.filter((target) => !builtAddons().has(target));
+  const built = builtAddons();
+  const missing = TARGETS.filter((target) => !built.has(target));
   if (missing.length !== 0) {
     throw new Error(`there are no addons for ${missing.map(({ name }) => name).join(", ")}`);
   }

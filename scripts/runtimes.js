@@ -7,6 +7,7 @@
 const { spawnSync } = require("node:child_process");
 const fs = require("node:fs");
 const path = require("node:path");
+const { usesMusl } = require("../lib/native/system");
 const { npm, root } = require("./support");
 
 /** The Nodes that people run. */
@@ -14,7 +15,7 @@ const NODES = [20, 22, 24, 26];
 
 const CACHE = path.join(root, ".runtimes");
 
-const isMusl = process.platform === "linux" && !process.report.getReport().header.glibcVersionRuntime;
+const isMusl = process.platform === "linux" && usesMusl();
 const exe = process.platform === "win32" ? ".exe" : "";
 
 /** Of each runtime: the package that has its binary for this platform, and where in it that is. */

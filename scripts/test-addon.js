@@ -6,10 +6,11 @@ const fs = require("node:fs");
 const path = require("node:path");
 const { check, checkNode, coreOf, finish, testFiles } = require("./checks");
 const { SMOKE } = require("./nodes");
+const { addonOf } = require("./release/targets");
 const { ensureInstalled, root, run } = require("./support");
 
 const [target] = process.argv.slice(2);
-const addon = path.join(root, "addons", `sockeye.${target}.node`);
+const addon = path.join(root, "addons", addonOf({ name: target }));
 
 ensureInstalled();
 check("client bundles", () => run(process.execPath, [path.join(__dirname, "build.js"), "--no-addon"]));

@@ -32,7 +32,9 @@ const withoutPostgres =
 
 /** Why tests that need NATS are skipped, or false. */
 const withoutNats =
-  natsBinary() === undefined && !isListeningNow(NATS_PORT) && "no NATS here: apt-get install nats-server";
+  daemonBinary("nats-server") === undefined &&
+  !isListeningNow(NATS_PORT) &&
+  "no NATS here: apt-get install nats-server";
 
 /** Why tests that kill what they have started themselves are skipped, or false. */
 const withoutOwnRedis = redisBinary() === undefined && `no redis-server here: ${INSTALL}`;
@@ -136,7 +138,11 @@ class NatsBroker extends Broker {
   prepare() {}
 
   command() {
-    return [natsBinary(), ["--addr", "127.0.0.1", "--port", String(this.port)], { cwd: this.directory }];
+    return [
+      daemonBinary("nats-server"),
+      ["--addr", "127.0.0.1", "--port", String(this.port)],
+      { cwd: this.directory },
+    ];
   }
 
   isReady() {
@@ -273,6 +279,9 @@ module.exports = {
   postgresOptions,
   RedisBroker,
   PostgresBroker,
+  daemonBinary,
+  freePort,
+  isListening,
   proxy,
 };
 
@@ -305,9 +314,9 @@ function redisBinary() {
   return findBinary("redis-server", process.env.PATH.split(path.delimiter));
 }
 
-/** Debian puts it where only root has its PATH. */
-function natsBinary() {
-  return findBinary("nats-server", [...process.env.PATH.split(path.delimiter), "/usr/sbin"]);
+/** A daemon; Debian puts those where only root has its PATH. */
+function daemonBinary(name) {
+  return findBinary(name, [...process.env.PATH.split(path.delimiter), "/usr/sbin"]);
 }
 
 /** Debian keeps them out of the PATH, by version. */

@@ -3,10 +3,9 @@
 /** The packages that have to do with Socket.IO in the folders of an application: how often, which versions, who gets which. */
 
 const fs = require("fs");
-const { createRequire } = require("module");
 const path = require("path");
 const { devDependencies } = require("../../package.json");
-const { NAMES } = require("../fallback/stock");
+const { NAMES, lookFrom } = require("../fallback/stock");
 
 /** The copy that this command belongs to. */
 const OWN_ROOT = fs.realpathSync(path.join(__dirname, "..", ".."));
@@ -121,15 +120,10 @@ function list(folder) {
   }
 }
 
-/** What a file in a folder would get by a name. */
+/** What a file in a folder would get by a name; null if nothing. */
 function resolve(folder, name) {
-  try {
-    const file = createRequire(path.join(folder, "package.json")).resolve(`${name}/package.json`);
-    const { name: itsName, version } = JSON.parse(fs.readFileSync(file, "utf8"));
-    return { name: itsName, version, path: fs.realpathSync(path.dirname(file)) };
-  } catch {
-    return null;
-  }
+  const it = lookFrom(path.join(folder, "package.json"), name);
+  return it === undefined ? null : { name: it.ownName, version: it.version, path: fs.realpathSync(it.root) };
 }
 
 function tellCopies(findings, ours) {

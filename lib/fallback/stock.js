@@ -92,10 +92,12 @@ function findStock(places = usualPlaces()) {
   let isAlias = false;
   for (const place of places) {
     for (const name of NAMES) {
-      const { isGenuine, ...stock } = lookFrom(place, name) ?? {};
-      if (isGenuine === true && isFit(stock.version)) return { fit: stock, unfit, isAlias };
-      if (isGenuine === true) unfit ??= stock;
-      isAlias ||= isGenuine === false;
+      const it = lookFrom(place, name);
+      if (it === undefined) continue;
+      const { ownName, ...stock } = it;
+      if (ownName !== GENUINE) isAlias = true;
+      else if (isFit(stock.version)) return { fit: stock, unfit, isAlias };
+      else unfit ??= stock;
     }
   }
   return { fit: undefined, unfit, isAlias };
@@ -110,17 +112,18 @@ function usualPlaces() {
   return [__filename, ...mains, path.resolve("package.json")];
 }
 
-/** What goes by a name where a file would look for it; undefined if nothing does. */
+/**
+ * What goes by a name where a file would look for it.
+ * @param {string} place - the file
+ * @param {string} name
+ * @returns {{ name: string, root: string, version: string, ownName: string }|undefined} `ownName`: what its own package.json
+ *   calls it; undefined: nothing does
+ */
 function lookFrom(place, name) {
   try {
     const file = createRequire(place).resolve(`${name}/package.json`);
     const manifest = JSON.parse(fs.readFileSync(file, "utf8"));
-    return {
-      name,
-      root: path.dirname(file),
-      version: manifest.version,
-      isGenuine: manifest.name === GENUINE,
-    };
+    return { name, root: path.dirname(file), version: manifest.version, ownName: manifest.name };
   } catch {
     return undefined;
   }
@@ -140,4 +143,4 @@ function announce(stock) {
   return stock;
 }
 
-module.exports = { NAMES, findStock, fromStock, isStockWanted };
+module.exports = { NAMES, findStock, fromStock, isStockWanted, lookFrom };

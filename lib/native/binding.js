@@ -9,7 +9,7 @@ const fs = require("fs");
 const path = require("path");
 const { version } = require("../../package.json");
 const { explain, explainVersion, isMissing } = require("./addon-failure");
-const { candidates, usesMusl } = require("./system");
+const { candidates, ownTarget } = require("./system");
 
 const ROOT = path.join(__dirname, "..", "..");
 
@@ -29,8 +29,7 @@ function chooseTarget() {
   const targets = candidates();
   if (targets.length === 1) return targets[0];
   const present = targets.filter(isPresent);
-  if (present.length === 1) return present[0];
-  return usesMusl() ? targets[1] : targets[0];
+  return present.length === 1 ? present[0] : ownTarget();
 }
 
 function isPresent(target) {

@@ -32,6 +32,12 @@ function usesMusl() {
   return findLibrary() === MUSL;
 }
 
+/** The one of the candidates that goes by the C library of this process. */
+function ownTarget() {
+  const targets = candidates();
+  return targets.length > 1 && usesMusl() ? targets[1] : targets[0];
+}
+
 function readReport() {
   const { report } = process;
   if (typeof report?.getReport !== "function") return {};
@@ -60,4 +66,4 @@ function describeRuntime() {
   return deno ? `Deno ${deno}` : `Node ${node}`;
 }
 
-module.exports = { candidates, findLibrary, usesMusl, describeSystem, describeRuntime };
+module.exports = { candidates, findLibrary, usesMusl, ownTarget, describeSystem, describeRuntime };

@@ -2,6 +2,8 @@
 
 // What there are packages for: the targets of lib/native/addon-failure.js, as npm and as Rust name them.
 
+const { ownTarget } = require("../../lib/native/system");
+
 /**
  * @typedef {object} Target
  * @property {string} name - as the loader and the package name it: `linux-x64-gnu`
@@ -40,12 +42,8 @@ function linux(cpu, library, more) {
 
 /** The target of the Node that runs this; `undefined` where there is none. */
 function hostTarget() {
-  const { platform, arch, report } = process;
-  const isMusl = platform === "linux" && !report.getReport().header.glibcVersionRuntime;
-  return TARGETS.find(
-    ({ os, cpu, libc }) =>
-      os === platform && cpu === arch && (libc === undefined || (libc === "musl") === isMusl),
-  );
+  const own = ownTarget();
+  return TARGETS.find(({ name }) => name === own);
 }
 
 /** The name of a target's addon: `sockeye.linux-x64-gnu.node`. */

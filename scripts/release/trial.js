@@ -5,6 +5,7 @@
 const assert = require("node:assert/strict");
 const fs = require("node:fs");
 const path = require("node:path");
+const { NEST } = require("../../__test__/fixtures/alias-app/frameworks");
 const { root } = require("../support");
 const { Unavailable } = require("./cache");
 const { FOREIGN, smokeForeign, smokeRuntimes } = require("./foreign");
@@ -20,15 +21,6 @@ const PATIENCE = 30;
 
 /** An application whose framework loads socket.io itself. */
 const NEST_APP = path.join(root, "__test__", "fixtures", "alias-app", "nest.js");
-const NEST = {
-  "@nestjs/common": "11.2.10",
-  "@nestjs/core": "11.2.10",
-  "@nestjs/platform-express": "11.2.10",
-  "@nestjs/platform-socket.io": "11.2.6",
-  "@nestjs/websockets": "11.2.6",
-  "reflect-metadata": "0.2.2",
-  rxjs: "7.8.2",
-};
 
 class Trial {
   /**
