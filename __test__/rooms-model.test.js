@@ -11,6 +11,7 @@ const test = require("node:test");
 const assert = require("node:assert/strict");
 const { Adapter, SessionAwareAdapter } = require("socket.io-adapter");
 const { isStock, defaultWorkers, serve, once, Recorder, RawWebSocket } = require("./support/harness");
+const { randomFrom } = require("../scripts/random");
 
 const PROGRAMS = Number(process.env.SIO_PROGRAMS) || 3;
 const STEPS = 120;
@@ -393,15 +394,4 @@ function tick() {
 /** The event in a message. */
 function parse(message) {
   return message.startsWith("42") ? JSON.parse(message.slice(2)) : undefined;
-}
-
-/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
-function randomFrom(seed) {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

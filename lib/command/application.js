@@ -15,6 +15,7 @@ const MOST_OUTPUT = 4096;
 
 const ALIAS =
   "Import sockeye.io instead; where a framework does it: npm's alias and overrides, see the README";
+const COSTS = 'See "What costs speed" in docs/differences.md';
 
 /**
  * @param {import("./findings").Findings} findings
@@ -150,13 +151,13 @@ function tellEngine(findings, engine) {
     );
   }
   for (const why of Object.keys(roads.pumped)) {
-    note(`bytes of clients pass through JavaScript: ${why}`, "See What costs speed in the README");
+    note(`bytes of clients pass through JavaScript: ${why}`, COSTS);
   }
   if (tls !== null && tls.obstacle !== null && tls.obstacle !== roads.websocket) {
-    note(`TLS is left to Node: ${tls.obstacle}`, "See What costs speed in the README");
+    note(`TLS is left to Node: ${tls.obstacle}`, COSTS);
   }
   for (const why of Object.keys(tls?.node ?? {})) {
-    note(`TLS with a client was left to Node: ${why}`, "See What costs speed in the README");
+    note(`TLS with a client was left to Node: ${why}`, COSTS);
   }
   if (roads.shows)
     findings.ok("application", `${at}: the application sees requests, for which Node's objects are made`);

@@ -1,0 +1,136 @@
+"use strict";
+
+// Which files of tests run which code of lib/, and how long they take: asked once of V8, and kept in target/mutants.
+
+const { createHash } = require("node:crypto");
+const fs = require("node:fs");
+const path = require("node:path");
+const { pathToFileURL } = require("node:url");
+const { runTestFile } = require("./test-run");
+
+/**
+ * @typedef {object} Tested - of a file of tests
+ * @property {boolean} passed - whether it passes without a mutant
+ * @property {number} seconds
+ * @property {Object<string, number[][]>} covered - of a file of lib/, the places that are run: starts and ends
+ */
+
+/**
+ * @param {import("./copy").Copy} copy
+ * @param {string[]} testFiles
+ * @returns {Promise<Map<string, Tested>>}
+ */
+async function coverageOf(copy, testFiles) {
+  const cache = path.join(copy.source, "target", "mutants", "coverage.json");
+  const digest = digestOf(copy);
+  const known = readJson(cache);
+  const tested = new Map(Object.entries(known?.digest === digest ? known.tested : {}));
+  const save = () => fs.writeFileSync(cache, JSON.stringify({ digest, tested: Object.fromEntries(tested) }));
+  for (const file of testFiles) {
+    if (tested.has(file)) continue;
+    const folder = path.join(copy.source, "target", "mutants", "v8");
+    fs.rmSync(folder, { recursive: true, force: true });
+    const { passed, seconds, why } = await runTestFile(copy.root, file, {
+      env: { NODE_V8_COVERAGE: folder },
+    });
+    console.log(`${file}: ${passed ? "passes" : `fails without a mutant (${why})`}, ${seconds.toFixed(1)} s`);
+    tested.set(file, { passed, seconds, covered: readCoverage(copy, folder) });
+    save();
+  }
+  return tested;
+}
+
+/** Changes with lib/, and so does what `at` of a mutant means. */
+function digestOf(copy) {
+  const hash = createHash("sha256");
+  for (const file of fs.readdirSync(path.join(copy.root, "lib"), { recursive: true }).sort()) {
+    if (file.endsWith(".js")) hash.update(file).update(copy.read(path.join("lib", file)));
+  }
+  return hash.digest("hex");
+}
+
+function readJson(file) {
+  try {
+    return JSON.parse(fs.readFileSync(file, "utf8"));
+  } catch {
+    return undefined;
+  }
+}
+
+/** What V8 has written of all processes of a run. */
+function readCoverage(copy, folder) {
+  const base = pathToFileURL(path.join(copy.root, "lib")).href;
+  /** Of each file, a byte for each character that says whether it was run. */
+  const marks = new Map();
+  for (const report of fs.existsSync(folder) ? fs.readdirSync(folder) : []) {
+    // a process that was stopped while it wrote
+    const scripts = readJson(path.join(folder, report))?.result ?? [];
+    for (const { url, functions } of scripts) {
+      if (!url.startsWith(`${base}/`)) continue;
+      const file = path.join("lib", url.slice(base.length + 1));
+      if (!marks.has(file)) marks.set(file, new Uint8Array(copy.read(file).length + 1));
+      mark(marks.get(file), functions);
+    }
+  }
+  return Object.fromEntries([...marks].map(([file, bytes]) => [file, rangesOf(bytes)]));
+}
+
+/** What one process has run of a file. Inner ranges come after those around them, and overrule them. */
+function mark(marks, functions) {
+  const counts = new Float64Array(marks.length);
+  const ranges = functions.flatMap((one) => one.ranges);
+  ranges.sort((a, b) => a.startOffset - b.startOffset || b.endOffset - a.endOffset);
+  for (const { startOffset, endOffset, count } of ranges) counts.fill(count, startOffset, endOffset);
+  counts.forEach((count, at) => {
+    if (count > 0) marks[at] = 1;
+  });
+}
+
+function rangesOf(bytes) {
+  const ranges = [];
+  let start = -1;
+  bytes.forEach((byte, at) => {
+    if (byte === 1 && start === -1) start = at;
+    if (byte === 0 && start !== -1) {
+      ranges.push([start, at]);
+      start = -1;
+    }
+  });
+  return ranges;
+}
+
+/**
+ * The files of tests that run a place, those first that say most and take least.
+ * @param {Map<string, Tested>} tested
+ * @param {{ file: string, at: number }} mutant
+ * @returns {string[]}
+ */
+function filesThatRun(tested, { file, at }) {
+  return inOrder(
+    tested,
+    [...tested]
+      .filter(([, { covered }]) => covered[file]?.some(([start, end]) => start <= at && at < end))
+      .map(([name]) => name),
+    file,
+  );
+}
+
+/** All files of tests that use the package. */
+function filesThatUse(tested, file) {
+  return inOrder(
+    tested,
+    [...tested].filter(([, { covered }]) => Object.keys(covered).length > 0).map(([name]) => name),
+    file,
+  );
+}
+
+/** Those whose names have a word of the mutated file's come first, then the quick ones; those that fail by themselves are out. */
+function inOrder(tested, names, file) {
+  const words = path.basename(file).split(/[-.]/).slice(0, -1);
+  const rank = (name) => (words.some((word) => word.length > 3 && name.includes(word)) ? 0 : 1);
+  return names
+    .filter((name) => tested.get(name).passed)
+    .sort((a, b) => rank(a) - rank(b) || tested.get(a).seconds - tested.get(b).seconds);
+}
+
+module.exports = { coverageOf, filesThatRun, filesThatUse };

@@ -1,0 +1,81 @@
+"use strict";
+
+// Mutants of lib/: those that Stryker would make, but written into the file one at a time. Its own way, all of them in one
+// program that asks for each expression which one it is, changes what the package looks at in itself (the identity and the
+// names of functions) and how long everything takes.
+
+const fs = require("node:fs");
+const path = require("node:path");
+
+/**
+ * @typedef {object} Mutant
+ * @property {string} name - tells it from all others
+ * @property {"js"|"rust"} language
+ * @property {string} file - from the root of the project
+ * @property {number} [at] - the first character in the file that is changed, if that is known
+ * @property {function(string): string} apply - makes the mutated text of the file of its text
+ */
+
+/**
+ * @param {string} root
+ * @returns {Promise<Mutant[]>}
+ */
+async function javascriptMutants(root) {
+  const { createInstrumenter } = await import("@stryker-mutator/instrumenter");
+  const { createInjector } = await import("typed-inject");
+  const instrumenter = createInstrumenter(createInjector().provideValue("logger", quiet));
+  const files = fs
+    .readdirSync(path.join(root, "lib"), { recursive: true })
+    .filter((file) => file.endsWith(".js"))
+    .sort()
+    .map((file) => path.join("lib", file));
+  const contents = new Map(files.map((file) => [file, fs.readFileSync(path.join(root, file), "utf8")]));
+  const { mutants } = await instrumenter.instrument(
+    files.map((file) => ({ name: path.join(root, file), mutate: true, content: contents.get(file) })),
+    { plugins: null, excludedMutations: [], ignorers: [], noHeader: true },
+  );
+  return mutants
+    .map(({ fileName, location, mutatorName, replacement }) => {
+      const file = path.relative(root, fileName);
+      const text = contents.get(file);
+      const [start, end] = [offsetOf(text, location.start), offsetOf(text, location.end)];
+      return { file, start, end, original: text.slice(start, end), mutatorName, replacement, location };
+    })
+    .filter((mutant) => !isTalk(contents.get(mutant.file), mutant))
+    .map(({ file, start, end, original, mutatorName, replacement, location }) => ({
+      name: `${file}:${location.start.line + 1}:${location.start.column + 1}: ${mutatorName}: ${brief(original)} → ${brief(replacement)}`,
+      language: "js",
+      file,
+      at: start,
+      apply: (text) => text.slice(0, start) + replacement + text.slice(end),
+    }));
+}
+
+/** Whether a mutant changes nothing but what is printed with `DEBUG`. */
+function isTalk(text, { start }) {
+  const line = text.slice(text.lastIndexOf("\n", start) + 1, text.indexOf("\n", start));
+  return /^\s*debug\(/.test(line) || /= debugModule\(|require\("debug"\)/.test(line);
+}
+
+/** @param {{ line: number, column: number }} position - both from 0 */
+function offsetOf(text, { line, column }) {
+  let at = 0;
+  for (let i = 0; i < line; i++) at = text.indexOf("\n", at) + 1;
+  return at + column;
+}
+
+function brief(code) {
+  const line = code.replaceAll(/\s+/g, " ");
+  return line.length <= 60 ? line : `${line.slice(0, 57)}...`;
+}
+
+const nothing = () => {};
+const quiet = {
+  debug: nothing,
+  info: nothing,
+  warn: console.warn,
+  error: console.error,
+  isDebugEnabled: () => false,
+};
+
+module.exports = { javascriptMutants };
