@@ -4,6 +4,7 @@ const test = require("node:test");
 const assert = require("node:assert/strict");
 const zlib = require("node:zlib");
 const { serve, once, record, eventually, RawPolling } = require("./support/harness");
+const { requireStock } = require("./support/stock");
 
 /** Resolves when the server holds a poll of this socket. */
 function pollOpen(socket) {
@@ -98,6 +99,25 @@ for (const [name, send] of [
     assert.deepEqual((await polling.poll()).packets, ['42["kept"]']);
   });
 }
+
+test("a volatile event that a parser makes several texts of answers an open poll with all of them", async (t) => {
+  const { Encoder, Decoder, PacketType } = requireStock("socket.io-parser");
+  class TwoTexts extends Encoder {
+    encode(packet) {
+      const [text] = super.encode(packet);
+      return packet.type === PacketType.EVENT ? [text, "and more"] : [text];
+    }
+  }
+  const server = await serve(t, { parser: { Encoder: TwoTexts, Decoder } });
+  const { polling, socket } = await server.pollingPair();
+  const poll = polling.poll();
+  await pollOpen(socket);
+  socket.volatile.emit("ev");
+  socket.emit("last");
+  const { packets } = await poll;
+  while (packets.length < 4) packets.push(...(await polling.poll()).packets);
+  assert.deepEqual(packets, ['42["ev"]', "4and more", '42["last"]', "4and more"]);
+});
 
 test("broadcasts with volatile, to rooms and excepting", async (t) => {
   const server = await serve(t);
