@@ -25,7 +25,7 @@ const words = args.filter((arg) => arg !== "--nodes");
 const files = testFiles(words);
 const serialFiles = files.filter(isSerial);
 const coreFiles = coreOf(files);
-const parallelFiles = files.filter((file) => !isSerial(file));
+const otherFiles = files.filter((file) => !isSerial(file) && !coreFiles.includes(file));
 
 if (!prepare()) finish();
 if (words.length === 0) {
@@ -36,13 +36,13 @@ if (files.some((file) => file.includes("panics"))) {
   // the test builds it too, but has less time for that
   check("addon that panics", () => run("cargo", ["build", "--lib", "--features", "panics"]));
 }
-checkNode("node --test", parallelFiles);
-checkNode("node --test, over TLS, with three workers", coreFiles, {
+checkNode("node --test", otherFiles);
+checkNode("node --test, the core, with four workers", coreFiles, { env: { SIO_WORKERS: "4" } });
+checkNode("node --test, the core, over TLS, with three workers", coreFiles, {
   stream: "https",
   env: { SIO_WORKERS: "3" },
 });
-checkNode("node --test, over streams without a descriptor", coreFiles, { stream: "duplex" });
-checkNode("node --test, with four workers", coreFiles, { env: { SIO_WORKERS: "4" } });
+checkNode("node --test, the core, over streams without a descriptor", coreFiles, { stream: "duplex" });
 checkNode("node --test, one at a time", serialFiles, { concurrency: 1 });
 if (args.includes("--nodes")) smokeOtherNodes();
 if (files.length === 0) check(`a test file whose name contains ${words.join(" or ")}`, () => false);
