@@ -1,6 +1,6 @@
 "use strict";
 
-// The processes that the benchmark starts. None outlives it, however it ends, short of SIGKILL.
+// The processes that the benchmark and the stress programs start. None outlives it, however it ends, short of SIGKILL.
 
 const { spawn } = require("node:child_process");
 
@@ -27,13 +27,14 @@ function endAll() {
 /**
  * Starts a process. Its output is gathered as text in `child.said`.
  *
- * @param {{ command: string, args: string[], cwd?: string, env?: object }} what
+ * @param {{ command: string, args: string[], cwd?: string, env?: object, ipc?: boolean }} what `ipc`: Node's channel for
+ *   messages
  */
-function start({ command, args, cwd, env }) {
+function start({ command, args, cwd, env, ipc = false }) {
   const child = spawn(command, args, {
     cwd,
     env: { ...process.env, ...env },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["ignore", "pipe", "pipe", ...(ipc ? ["ipc"] : [])],
   });
   running.add(child);
   child.said = { stdout: "", stderr: "" };

@@ -182,6 +182,7 @@ function figure(result, server, measure) {
   return ratio === undefined ? format(value) : `${format(value)} (${formatRatio(ratio)})`;
 }
 
+/** A table of Markdown, whose first column is text and whose others are numbers. */
 function tableOf(headings, rows) {
   const alignment = headings.map((_, index) => (index === 0 ? "---" : "---:"));
   return [
@@ -191,4 +192,4 @@ function tableOf(headings, rows) {
   ].join("\n");
 }
 
-module.exports = { DOCUMENTS, fill, write };
+module.exports = { DOCUMENTS, fill, tableOf, write };

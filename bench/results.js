@@ -80,4 +80,4 @@ function save(directory, measured, order) {
   return all;
 }
 
-module.exports = { load, save, summarise };
+module.exports = { describeMachine, load, save, summarise };
