@@ -78,8 +78,8 @@ class Trial {
     const core = coreOf([...this.tested.keys()]).filter((file) => this.tested.get(file).passed);
     const rounds = [
       { files: files.filter((file) => !isSerial(file)), jobs: JOBS },
-      { files: files.filter(isSerial), jobs: 1 },
       ...VARIANTS.map((env) => ({ files: files.length === 0 ? [] : core, env, jobs: JOBS })),
+      { files: files.filter(isSerial), jobs: 1 },
     ];
     for (const round of rounds) {
       const by = await this._firstToFail(round);
