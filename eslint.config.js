@@ -4,7 +4,17 @@ const js = require("@eslint/js");
 const globals = require("globals");
 
 module.exports = [
-  { ignores: ["target/", ".runtimes/", ".toolchains/", "release/", "addons/", "client-dist/"] },
+  {
+    ignores: [
+      "target/",
+      ".runtimes/",
+      ".toolchains/",
+      "release/",
+      "addons/",
+      "client-dist/",
+      "stress/*/.cache/",
+    ],
+  },
   js.configs.recommended,
   {
     languageOptions: { ecmaVersion: 2023, globals: globals.node },

@@ -18,6 +18,7 @@ const {
   CLOSE,
   PING,
   PONG,
+  isStock,
 } = require("./support/harness");
 
 const LIMIT = 1000;
@@ -179,6 +180,33 @@ test("an empty close frame is answered with an empty one", async () => {
   assert.equal((await disconnected)[0], "transport close");
   assert.deepEqual(await ws.closed(), { code: null, reason: "", end: "FIN" });
 });
+
+// ws looks at a text when it is complete
+test("a text that cannot become UTF-8 any more is not waited for: 1007", { skip: isStock }, async () => {
+  const piece = (payload, opcode = TEXT) => frame({ opcode, payload: Buffer.from(payload), fin: false });
+  await assertClosed(piece(INVALID_UTF8), 1007);
+  // a character may come in pieces, but not this one
+  await assertClosed(Buffer.concat([piece([0x36, 0xe8]), piece([0xaa, 0x28], CONTINUATION)]), 1007);
+  // the beginning of a frame
+  const whole = frame({ payload: Buffer.concat([INVALID_UTF8, Buffer.alloc(100)]) });
+  await assertClosed(whole.subarray(0, whole.length - 100), 1007);
+});
+
+for (const [name, last, code, skip] of [
+  // ws reports it in another tick, before which the event is answered
+  ["a violation", frame({ opcode: 3 }), 1002, isStock],
+  ["a close frame", frame({ opcode: CLOSE, payload: closePayload(1000) }), 1000, false],
+]) {
+  test(`${name} that comes together with an event is answered before the event is`, { skip }, async () => {
+    const { ws, socket, disconnected } = await server.rawPair();
+    socket.on("ev", (answer) => answer("late"));
+    ws.write(Buffer.concat([frame({ payload: '421["ev"]' }), last]));
+    await disconnected;
+    const closed = await ws.closed();
+    assert.equal(closed.code, code);
+    assert.deepEqual(ws.messages.slice(ws.taken), []);
+  });
+}
 
 test("what follows a close frame is ignored", async () => {
   const { ws, socket, log, disconnected } = await server.rawPair();

@@ -89,6 +89,9 @@ function lint() {
     CRATES.every((manifest) => run("cargo", ["fmt", "--check", "--manifest-path", manifest])),
   );
   check("clippy", () => run("cargo", ["clippy", "--all-targets", "--", "-D", "warnings"]));
+  check("clippy, with features for tests", () =>
+    run("cargo", ["clippy", "--all-targets", "--all-features", "--", "-D", "warnings"]),
+  );
   check("types", () =>
     // of those in deep/, stock's types are asked the same
     ["tsconfig.json", "esm/tsconfig.json", "deep/tsconfig.json", "deep/tsconfig.stock.json"].every(

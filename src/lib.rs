@@ -33,7 +33,11 @@
 //!
 //! The half of both journeys that is in JavaScript is described in `ARCHITECTURE.md`, with the reasons for all of it.
 #![warn(missing_docs)]
+// what is private is explained to those who read it
+#![cfg_attr(feature = "internals", allow(missing_docs))]
 pub mod bridge;
+#[cfg(feature = "internals")]
+pub mod internals;
 mod os;
 mod panics;
 mod protocol;

@@ -18,7 +18,7 @@ pub enum Violation {
     /// RFC 6455 section 5.4: a control frame that is fragmented.
     FragmentedControl,
     /// RFC 6455 section 5.5: a control frame of more than 125 bytes, or a Close frame of one byte.
-    ControlLength(u64),
+    ControlLength(u8),
     /// RFC 6455 section 5.1: a client frame without a mask.
     Unmasked,
     /// A length that no JavaScript number can hold.

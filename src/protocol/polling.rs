@@ -128,7 +128,7 @@ impl Polling {
         let packets = self.take_packets();
         let has_binary = packets.iter().any(|packet| matches!(packet, Packet::Binary(_)));
         let payload = match protocol {
-            Protocol::V4 { .. } => Payload::Text(encode(packets, size)),
+            Protocol::V4 { .. } | Protocol::Raw => Payload::Text(encode(packets, size)),
             Protocol::V3 { base64: false } if has_binary => Payload::Binary(encode_v3_binary(packets)),
             Protocol::V3 { .. } => Payload::Text(encode_v3(packets)),
         };

@@ -192,7 +192,7 @@ pub struct Open {
     pub protocol: Protocol,
     /// The WebSocket that it begins with, or `None` for a GET.
     pub takeover: Option<Takeover>,
-    /// The `open` packet.
+    /// The `open` packet; nothing where the protocol has none.
     pub handshake: String,
     /// A message that follows the handshake at once.
     pub initial: Option<polling::Packet>,

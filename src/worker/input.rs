@@ -5,7 +5,7 @@ use std::mem;
 
 use super::connection::watch;
 use super::event::Kind;
-use super::websocket::Phase;
+use super::websocket::{Last, Phase};
 use super::Worker;
 use crate::panics::panic_point;
 use crate::protocol::engine_io::packet::{self, Type};
@@ -173,7 +173,7 @@ impl Worker {
         panic_point!("bytes");
         let max_payload = self.options.max_payload;
         let Some(websocket) = self.websocket(id) else { return };
-        if let Phase::Lingering { .. } = websocket.phase {
+        if let Phase::Lingering { .. } | Phase::Concluding(_) = websocket.phase {
             return;
         }
         let mut reader = mem::take(&mut websocket.reader);
@@ -202,6 +202,9 @@ impl Worker {
     }
 
     fn on_violation(&mut self, id: StreamId, violation: Violation) {
+        if self.conclude(id, Last::Violation(violation)) {
+            return;
+        }
         let owner = self.websocket(id).and_then(|websocket| websocket.owner);
         self.detach(id, Some(violation.close_code()));
         if let Some(owner) = owner {
@@ -215,12 +218,20 @@ impl Worker {
         let Some((websocket, pool)) = self.websocket_and_pool(id) else { return Flow::Stop };
         let owner = websocket.owner.filter(|_| websocket.phase == Phase::Open);
         match (incoming, owner) {
+            (Incoming::Text(text), Some(owner)) if websocket.protocol == Protocol::Raw => {
+                self.on_raw_text(owner, text)
+            }
             (Incoming::Text(text), Some(owner)) => self.on_text_frame(id, owner, text),
             (Incoming::Binary(data), Some(owner)) => self.on_binary_frame(id, owner, data),
             (Incoming::Ping(data), Some(_)) => {
                 websocket.pong(data, pool);
                 self.mark_dirty(id);
                 Flow::Continue
+            }
+            (Incoming::Close(payload), Some(_)) if websocket.protocol == Protocol::Raw => {
+                let status = payload.first_chunk().map(|status| u16::from_be_bytes(*status));
+                self.conclude(id, Last::Close(status));
+                Flow::Stop
             }
             (Incoming::Close(payload), _) => {
                 websocket.answer_close(payload, pool);
@@ -240,6 +251,54 @@ impl Worker {
             return Flow::Continue;
         }
         self.on_packet(owner, text)
+    }
+
+    /// A client that speaks no Engine.IO has come to its end, which it is told of when the application has handled what came
+    /// before, see `on_alive`. Returns whether that is so.
+    fn conclude(&mut self, id: StreamId, last: Last) -> bool {
+        let Some(websocket) = self.websocket(id) else { return false };
+        if websocket.protocol != Protocol::Raw || websocket.phase != Phase::Open {
+            return false;
+        }
+        let Some(owner) = websocket.owner else { return false };
+        websocket.phase = Phase::Concluding(last);
+        websocket.reader.reset();
+        self.events.check_alive(owner, true);
+        true
+    }
+
+    /// The application has handled what came before a client's end. Returns whether there was one.
+    pub(super) fn finish_concluding(&mut self, id: ConnectionId) -> bool {
+        let Some(State::WebSocket { stream }) = self.connection(id).map(|it| it.session.state()) else {
+            return false;
+        };
+        let Some((websocket, pool)) = self.websocket_and_pool(stream) else { return false };
+        let Phase::Concluding(last) = websocket.phase else { return false };
+        let ending = match last {
+            Last::Close(status) => {
+                let payload = status.map(u16::to_be_bytes);
+                websocket.answer_close(payload.as_ref().map_or(&[], <[u8; 2]>::as_slice), pool);
+                self.detach(stream, None);
+                Ending::TransportClose
+            }
+            Last::Violation(violation) => {
+                self.detach(stream, Some(violation.close_code()));
+                Ending::WebSocketViolation(violation)
+            }
+        };
+        self.on_websocket_lost(stream, id, ending);
+        true
+    }
+
+    /// A text message of a client that speaks no Engine.IO.
+    fn on_raw_text(&mut self, id: ConnectionId, text: &str) -> Flow {
+        let verdict =
+            self.with_session(id, |connection, turn| connection.session.on_packet(Type::Message, turn));
+        let Some(verdict) = verdict else { return Flow::Stop };
+        if verdict == Verdict::Message {
+            self.events.text(id, text, false);
+        }
+        Flow::Continue
     }
 
     fn on_binary_frame(&mut self, id: StreamId, owner: ConnectionId, data: Cow<'_, [u8]>) -> Flow {

@@ -32,7 +32,8 @@ impl Worker {
     pub(super) fn open(&mut self, open: Open) {
         let id = open.connection;
         let turn = Turn { options: &self.options, now: self.now };
-        let handshake = &open.handshake.as_bytes()[1..];
+        // its data: the type goes in front again
+        let handshake = open.handshake.as_bytes().get(1..);
         match open.takeover {
             None => {
                 let session = Session::polling(open.protocol, turn);
@@ -42,7 +43,7 @@ impl Worker {
                 let mut polling = Polling::default();
                 polling.traveller = open.traveller;
                 self.enter(id, Connection::new(session, Some(Box::new(polling))));
-                self.send_packet(id, Type::Open, handshake);
+                self.send_packet(id, Type::Open, handshake.unwrap_or_default());
                 self.greet(id, open.initial);
                 // both answer the GET that brought the session, and nothing else does
                 self.on_poll(id);
@@ -52,7 +53,9 @@ impl Worker {
                 let session = Session::websocket(open.protocol, stream, turn);
                 self.enter(id, Connection::new(session, None));
                 let head = self.adopt(id, takeover);
-                self.send_packet(id, Type::Open, handshake);
+                if let Some(handshake) = handshake {
+                    self.send_packet(id, Type::Open, handshake);
+                }
                 self.greet(id, open.initial);
                 self.on_head(stream, head);
             }
@@ -523,8 +526,12 @@ impl Worker {
         });
     }
 
-    /// JavaScript has written what it was given for a client; or, when a pong was overdue, handed over all that had come.
+    /// JavaScript has written what it was given for a client; or, when a pong was overdue, handed over all that had come; or has
+    /// come to a client's end.
     pub(super) fn on_alive(&mut self, id: ConnectionId) {
+        if self.finish_concluding(id) {
+            return;
+        }
         if self.with_session(id, |connection, turn| connection.session.on_ping_left(turn)) != Some(true) {
             self.end_if_overdue(id);
         }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::command::{Flags, Parcel};
 use super::outbox::{Outbox, Pool, SHARE_FROM};
-use super::websocket::{Phase, Queued};
+use super::websocket::Queued;
 use super::work::Work;
 use super::writes::MUCH;
 use super::Worker;
@@ -104,12 +104,12 @@ impl Encoded {
 /// may change.
 fn queue_frames(parcel: &Parcel<'_>, protocol: Protocol, outbox: &mut Outbox, pool: &mut Pool) {
     let prefix: Option<&[u8]> = match protocol {
-        Protocol::V4 { base64: false } => Some(&[]),
+        Protocol::V4 { base64: false } | Protocol::Raw => Some(&[]),
         Protocol::V3 { base64: false } => Some(&v3::BINARY_MESSAGE),
         Protocol::V4 { base64: true } | Protocol::V3 { base64: true } => None,
     };
     if let Some(text) = parcel.text {
-        outbox.append(pool, |out| frame::write_text(b"4", text.as_bytes(), out));
+        outbox.append(pool, |out| frame::write_text(protocol.text_prefix(), text.as_bytes(), out));
     }
     for buffer in parcel.buffers {
         match prefix {
@@ -133,11 +133,13 @@ pub(super) fn queue_pieces(pieces: &[Bytes], outbox: &mut Outbox, pool: &mut Poo
 /// Writes a message as frames, compressed where that applies.
 fn write_compressed(parcel: &Parcel<'_>, protocol: Protocol, deflate: &mut Deflate, out: &mut Vec<u8>) {
     if let Some(text) = parcel.text {
-        write_message(true, [b"4", text.as_bytes()], deflate, out);
+        write_message(true, [protocol.text_prefix(), text.as_bytes()], deflate, out);
     }
     for buffer in parcel.buffers {
         match protocol {
-            Protocol::V4 { base64: false } => write_message(false, [&[], buffer], deflate, out),
+            Protocol::V4 { base64: false } | Protocol::Raw => {
+                write_message(false, [&[], buffer], deflate, out);
+            }
             Protocol::V4 { base64: true } => {
                 write_message(true, [&[], payload::base64_packet(buffer).as_bytes()], deflate, out);
             }
@@ -163,7 +165,7 @@ fn write_message(is_text: bool, pieces: [&[u8]; 2], deflate: &mut Deflate, out: 
 
 fn write_buffer(buffer: &[u8], protocol: Protocol, out: &mut Vec<u8>) {
     match protocol {
-        Protocol::V4 { base64: false } => frame::write_binary(&[], buffer, out),
+        Protocol::V4 { base64: false } | Protocol::Raw => frame::write_binary(&[], buffer, out),
         Protocol::V4 { base64: true } => {
             frame::write_text(&[], payload::base64_packet(buffer).as_bytes(), out);
         }
@@ -237,7 +239,7 @@ impl Worker {
         let mut exceeds = false;
         // the common case frames straight into the outbox
         if let Some((websocket, pool)) = self.websocket_and_pool(stream) {
-            if websocket.phase == Phase::Open && !is_dropped {
+            if websocket.takes_messages() && !is_dropped {
                 let before = websocket.outbox.len();
                 let is_compressed = websocket.reader.deflate.is_some() && flags.compress();
                 match websocket.reader.deflate.as_mut().filter(|_| flags.compress()) {
@@ -400,11 +402,12 @@ mod tests {
         Protocol::V4 { base64: true },
         Protocol::V3 { base64: false },
         Protocol::V3 { base64: true },
+        Protocol::Raw,
     ];
 
     fn write_frames(parcel: &Parcel<'_>, protocol: Protocol, out: &mut Vec<u8>) {
         if let Some(text) = parcel.text {
-            frame::write_text(b"4", text.as_bytes(), out);
+            frame::write_text(protocol.text_prefix(), text.as_bytes(), out);
         }
         for buffer in parcel.buffers {
             write_buffer(buffer, protocol, out);

@@ -54,11 +54,22 @@ impl Simulation {
     }
 
     pub fn connect_with(&self, id: u32, deflate: Option<Parameters>) -> Client {
+        let mut client = self.open(id, PROTOCOL, deflate, "0");
+        assert_eq!(client.received(), b"\x81\x010");
+        client
+    }
+
+    /// A client that speaks no Engine.IO.
+    pub fn connect_raw(&self, id: u32) -> Client {
+        self.open(id, Protocol::Raw, None, "")
+    }
+
+    fn open(&self, id: u32, protocol: Protocol, deflate: Option<Parameters>, handshake: &str) -> Client {
         let (client, server) = UnixStream::pair().unwrap();
         client.set_nonblocking(true).unwrap();
         server.set_nonblocking(true).unwrap();
         let takeover = Takeover {
-            protocol: PROTOCOL,
+            protocol,
             stream: StreamId::from_word(id),
             fd: Some(server.into()),
             #[cfg(unix)]
@@ -70,16 +81,14 @@ impl Simulation {
         self.turn(|worker| {
             worker.open(Open {
                 connection: ConnectionId::from_word(id),
-                protocol: PROTOCOL,
+                protocol,
                 takeover: Some(takeover),
-                handshake: "0".into(),
+                handshake: handshake.into(),
                 initial: None,
                 traveller: None,
             });
         });
-        let mut client = Client { end: client };
-        assert_eq!(client.received(), b"\x81\x010");
-        client
+        Client { end: client }
     }
 
     /// A turn in which something is said to the worker.
@@ -283,6 +292,54 @@ fn volatile_messages_are_dropped_while_the_worker_is_behind() {
             }
         }
     });
+}
+
+#[test]
+fn without_engine_io_messages_are_as_they_are_and_nobody_is_pinged() {
+    Simulation::run(impatient(), |simulation| async move {
+        let mut client = simulation.connect_raw(0);
+        client.end.write_all(b"\x81\x81\0\0\0\x002\x82\x81\0\0\0\x00b\x89\x80\0\0\0\0").unwrap();
+        simulation.turn(|worker| worker.read_turn(StreamId::from_word(0)));
+        late_timer_turn(&simulation);
+        late_timer_turn(&simulation);
+        assert_eq!(client.received(), b"\x8a\0");
+        let (kinds, texts) = simulation.events();
+        assert_eq!((kinds, texts.as_str()), (vec![Kind::Text as u32, Kind::Binary as u32], "2"));
+        simulation.send(0, "2");
+        assert_eq!(client.received(), b"\x81\x012");
+    });
+}
+
+#[test]
+fn without_engine_io_what_came_before_a_clients_end_is_answered_first() {
+    let message = b"\x81\x81\0\0\0\x00a";
+    for (last, answer, description) in [
+        (&b"\x88\x85\0\0\0\0\x03\xe8bye"[..], &b"\x88\x02\x03\xe8"[..], ""),
+        (b"\x88\x80\0\0\0\0", b"\x88\0", ""),
+        (b"\x83\x80\0\0\0\0", b"\x88\x02\x03\xea", "RangeError: Invalid WebSocket frame: invalid opcode 3"),
+    ] {
+        Simulation::run(Options::default(), |simulation| async move {
+            let mut client = simulation.connect_raw(0);
+            client.end.write_all(&[message, last, message].concat()).unwrap();
+            simulation.turn(|worker| worker.read_turn(StreamId::from_word(0)));
+            assert_eq!(client.received(), b"");
+            assert_eq!(
+                simulation.events(),
+                ([Kind::Text, Kind::CheckAlive].map(|it| it as u32).into(), "a".into())
+            );
+            simulation.send(0, "b");
+            // what comes meanwhile is nobody's
+            client.send("c");
+            simulation.turn(|worker| worker.read_turn(StreamId::from_word(0)));
+            simulation.turn(|worker| worker.on_alive(ConnectionId::from_word(0)));
+            assert_eq!(client.received(), [b"\x81\x01b", answer].concat());
+            let (kinds, texts) = simulation.events();
+            assert_eq!(kinds, [Kind::Closed as u32]);
+            assert!(texts.ends_with(description) && texts.starts_with("transport"), "{texts}");
+            simulation.send(0, "d");
+            assert_eq!(client.received(), b"");
+        });
+    }
 }
 
 /// What JavaScript may say about 8 clients and 3 rooms.

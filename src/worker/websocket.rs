@@ -5,6 +5,7 @@ use tokio::task::AbortHandle;
 use super::outbox::{Outbox, Pool};
 use super::stream::Stream;
 use crate::protocol::engine_io::Protocol;
+use crate::protocol::error::Violation;
 use crate::protocol::ids::ConnectionId;
 use crate::protocol::websocket::frame::{self, FrameReader};
 
@@ -16,16 +17,28 @@ const PONG_LIMIT: usize = 64 << 10;
 ///
 /// ```text
 ///   Open ── our Close frame ──▶ Closing ── the client's ──▶ Lingering ── its FIN, timeout ──▶ (dropped)
-///     └── the client's Close frame, or its violation ──────────▲
+///     ├── the client's Close frame, or its violation ──────────▲
+///     └── the same without Engine.IO ──▶ Concluding ── ALIVE ──┘
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// Messages flow.
     Open,
+    /// The client has come to its end, but not the application: what it answers to earlier messages goes first, as with ws.
+    Concluding(Last),
     /// Our Close frame is on its way, the client's is waited for; messages are ignored.
     Closing,
     /// Both Close frames are done with: what waits is written, then a FIN, and what comes is thrown away.
     Lingering { finished: bool },
+}
+
+/// How a client has come to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Last {
+    /// With a Close frame of this status.
+    Close(Option<u16>),
+    /// With a violation.
+    Violation(Violation),
 }
 
 /// Whether a WebSocket stands in a list of its worker's, to be written.
@@ -89,6 +102,11 @@ impl WebSocket {
         self.outbox.len() + self.stream.unsent()
     }
 
+    /// Whether messages of the application may still be sent.
+    pub fn takes_messages(&self) -> bool {
+        matches!(self.phase, Phase::Open | Phase::Concluding(_))
+    }
+
     /// Whether nothing waits, in whatever way: what is next can as well be written past the outbox.
     #[cfg(unix)]
     pub fn is_at_rest(&self) -> bool {
@@ -116,7 +134,7 @@ impl WebSocket {
     }
 
     fn send_close(&mut self, payload: &[u8], pool: &mut Pool) {
-        if self.phase == Phase::Open {
+        if self.takes_messages() {
             self.outbox.append(pool, |out| frame::write_close(payload, out));
             self.phase = Phase::Closing;
         }

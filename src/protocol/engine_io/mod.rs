@@ -7,8 +7,15 @@ pub mod v3;
 /// The revision of the protocol that a client speaks. `base64`: it wants binary data as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
-    V4 { base64: bool },
-    V3 { base64: bool },
+    V4 {
+        base64: bool,
+    },
+    V3 {
+        base64: bool,
+    },
+    /// None: what comes over a WebSocket is the application's as it is, without packets, handshake and heartbeats.
+    #[cfg_attr(not(feature = "internals"), allow(dead_code, reason = "JavaScript has no use for it yet"))]
+    Raw,
 }
 
 impl Protocol {
@@ -22,7 +29,7 @@ impl Protocol {
     }
 
     /// How many ways there are to put a message on the wire.
-    pub const FORMS: usize = 4;
+    pub const FORMS: usize = 5;
 
     /// Which of these ways it is.
     pub fn form(self) -> usize {
@@ -31,6 +38,15 @@ impl Protocol {
             Protocol::V4 { base64: true } => 1,
             Protocol::V3 { base64: false } => 2,
             Protocol::V3 { base64: true } => 3,
+            Protocol::Raw => 4,
+        }
+    }
+
+    /// What stands in front of the text of a message.
+    pub fn text_prefix(self) -> &'static [u8] {
+        match self {
+            Protocol::V4 { .. } | Protocol::V3 { .. } => b"4",
+            Protocol::Raw => b"",
         }
     }
 

@@ -53,6 +53,8 @@ pub enum State {
 /// Which side owes the next heartbeat packet (Engine.IO protocol v4, "Heartbeat").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Heartbeat {
+    /// Neither: the protocol has none.
+    Absent,
     /// We send a ping at this time.
     PingDue(Instant),
     /// The client has until then to answer; in revision 3, which has the clients send the pings, to send the next.
@@ -72,6 +74,7 @@ impl Heartbeat {
         match protocol {
             Protocol::V4 { .. } => Heartbeat::PingDue(turn.now + turn.options.ping_interval),
             Protocol::V3 { .. } => Heartbeat::await_ping(turn),
+            Protocol::Raw => Heartbeat::Absent,
         }
     }
 
@@ -97,7 +100,7 @@ impl Heartbeat {
     fn deadline(self) -> Option<Instant> {
         match self {
             Heartbeat::PingDue(at) | Heartbeat::Awaited { until: at, overdue: false, .. } => Some(at),
-            Heartbeat::Awaited { .. } => None,
+            Heartbeat::Absent | Heartbeat::Awaited { .. } => None,
         }
     }
 }

@@ -85,13 +85,17 @@ struct Assembly {
     compressed: bool,
     payload: Vec<u8>,
     count: u32,
+    /// Bytes of a text that are known to be whole characters.
+    checked: usize,
     arriving: Option<Arriving>,
 }
 
-/// A large frame that has not arrived as a whole. While there is one, what the client sends belongs to it.
+/// A frame that has not arrived as a whole: a large one, or one of a text. While there is one, what the client sends
+/// belongs to it.
 #[derive(Debug)]
 struct Arriving {
     is_final: bool,
+    is_large: bool,
     /// The mask of the bytes that come next.
     mask: [u8; 4],
     /// Bytes that have not arrived; never 0.
@@ -140,6 +144,28 @@ impl Assembly {
     }
 }
 
+impl Assembly {
+    /// Whether what arrives can be looked at as text before all of it is there.
+    fn is_plain_text(&self) -> bool {
+        self.opcode == Data::Text && !self.compressed
+    }
+
+    /// Refuses a text as soon as it cannot become one any more. A large frame is looked at when it is complete: the message is
+    /// looked at as a whole in the end, and to do that twice with much of it would cost more than the client's error is worth.
+    fn check(&mut self) -> Result<(), Violation> {
+        if !self.is_plain_text() || self.arriving.as_ref().is_some_and(|frame| frame.is_large) {
+            return Ok(());
+        }
+        match std::str::from_utf8(&self.payload[self.checked..]) {
+            Ok(_) => self.checked = self.payload.len(),
+            // the rest of a character may come
+            Err(error) if error.error_len().is_none() => self.checked += error.valid_up_to(),
+            Err(_) => return Err(Violation::Utf8),
+        }
+        Ok(())
+    }
+}
+
 impl FrameReader {
     /// Where the client's next bytes belong, and how many of them, if these are at least `least`: those of a large frame. They
     /// can be put there right away, in place of being fed; `filled` has to be called then.
@@ -166,10 +192,11 @@ impl FrameReader {
         max_payload: usize,
         mut deliver: impl FnMut(Incoming<'_>) -> Flow,
     ) -> Result<(), Violation> {
-        if self.assembly.as_mut().is_some_and(|assembly| assembly.arrived(length)) {
-            self.finish(max_payload, &mut deliver)?;
+        let Some(assembly) = self.assembly.as_mut() else { return Ok(()) };
+        if !assembly.arrived(length) {
+            return assembly.check();
         }
-        Ok(())
+        self.finish(max_payload, &mut deliver).map(|_| ())
     }
 }
 
@@ -190,7 +217,9 @@ impl FrameReader {
         if let Some(assembly) = self.assembly.as_mut() {
             let (rest, is_final) = assembly.arrive(input);
             input = rest;
-            if is_final && self.finish(max_payload, &mut deliver)? == Flow::Stop {
+            if !is_final {
+                assembly.check()?;
+            } else if self.finish(max_payload, &mut deliver)? == Flow::Stop {
                 return Ok(());
             }
         }
@@ -227,11 +256,16 @@ impl FrameReader {
                 [bytes[payload_at - 4], bytes[payload_at - 3], bytes[payload_at - 2], bytes[payload_at - 1]];
             if bytes.len() < end {
                 match header.opcode {
-                    OpCode::Data(opcode) if length >= LARGE_FRAME => {
+                    OpCode::Data(opcode) if length >= LARGE_FRAME || self.is_plain_text(&header) => {
                         let assembly = self.assembly(opcode, header.rsv1)?;
-                        assembly.arriving =
-                            Some(Arriving { is_final: header.is_final, mask, missing: length });
+                        assembly.arriving = Some(Arriving {
+                            is_final: header.is_final,
+                            is_large: length >= LARGE_FRAME,
+                            mask,
+                            missing: length,
+                        });
                         assembly.arrive(&mut bytes[payload_at..]);
+                        assembly.check()?;
                         return Ok(bytes.len());
                     }
                     _ => break,
@@ -299,7 +333,7 @@ impl FrameReader {
                 return Err(Violation::Opcode(opcode));
             }
             OpCode::Control(control) => {
-                let length = u64::from(second & 0x7f);
+                let length = second & 0x7f;
                 if first & 0x80 == 0 {
                     return Err(Violation::FragmentedControl);
                 }
@@ -328,11 +362,12 @@ impl FrameReader {
                 self.message(opcode, header.rsv1, Cow::Borrowed(payload), max_payload, deliver)
             }
             OpCode::Data(opcode) => {
-                self.assembly(opcode, header.rsv1)?.payload.extend_from_slice(payload);
+                let assembly = self.assembly(opcode, header.rsv1)?;
+                assembly.payload.extend_from_slice(payload);
                 if header.is_final {
                     self.finish(max_payload, deliver)
                 } else {
-                    Ok(Flow::Continue)
+                    assembly.check().map(|()| Flow::Continue)
                 }
             }
             OpCode::Control(Control::Ping) => Ok(deliver(Incoming::Ping(payload))),
@@ -346,10 +381,30 @@ impl FrameReader {
 }
 
 impl FrameReader {
+    /// Forgets what has come; what has been agreed on with the client stays.
+    pub fn reset(&mut self) {
+        *self = FrameReader { deflate: self.deflate.take(), ..FrameReader::default() };
+    }
+
+    /// Whether a data frame is of a message that can be looked at as text before all of it is there.
+    fn is_plain_text(&self, header: &FrameHeader) -> bool {
+        match header.opcode {
+            OpCode::Data(Data::Text) => !header.rsv1,
+            _ => self.assembly.as_ref().is_some_and(|assembly| assembly.is_plain_text()),
+        }
+    }
+
     /// The message that a data frame begins or goes on with.
     fn assembly(&mut self, opcode: Data, compressed: bool) -> Result<&mut Assembly, Violation> {
         let message = self.assembly.get_or_insert_with(|| {
-            Box::new(Assembly { opcode, compressed, payload: Vec::new(), count: 0, arriving: None })
+            Box::new(Assembly {
+                opcode,
+                compressed,
+                payload: Vec::new(),
+                count: 0,
+                checked: 0,
+                arriving: None,
+            })
         });
         message.count += 1;
         if message.count > MAX_FRAGMENTS {
@@ -782,6 +837,64 @@ mod tests {
             Flow::Stop
         });
         assert_eq!((seen, result), (1, Ok(())));
+    }
+
+    #[test]
+    fn a_text_is_refused_when_it_cannot_become_one_any_more() {
+        let broken: [&[u8]; 4] = [b"a\xff", b"\xed\xa0\x80", b"\xc3\x28", b"\xf4\x90\x80\x80"];
+        for bytes in broken {
+            let padding = [b'x'; 100];
+            for first in [0x01, 0x81] {
+                let whole = client_frame(first, &[bytes, &padding].concat());
+                let header = whole.len() - bytes.len() - padding.len();
+                // byte by byte, and no further than to what is wrong
+                let mut reader = FrameReader::default();
+                let mut feed = |byte: u8| reader.feed(&mut [byte], MAX, |_| Flow::Stop);
+                let refused = whole.iter().position(|&byte| feed(byte).is_err()).unwrap();
+                let valid = std::str::from_utf8(bytes).unwrap_err().valid_up_to();
+                assert!(refused <= header + valid + 3, "{refused} {header} {bytes:?}");
+            }
+            // a fragment that is complete
+            assert_eq!(violation(&client_frame(0x01, bytes)), Violation::Utf8);
+            let mut fragments = client_frame(0x01, b"a");
+            fragments.extend(client_frame(0x00, bytes));
+            assert_eq!(violation(&fragments), Violation::Utf8);
+            // another kind of message
+            assert_eq!(read(&[&client_frame(0x02, bytes)]).1, Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_large_frame_of_a_text_is_looked_at_once_it_is_complete() {
+        let mut text = vec![b'x'; 2 * LARGE_FRAME];
+        text[0] = 0xff;
+        for first in [0x01, 0x81] {
+            let mut bytes = client_frame(first, &text);
+            let (mut reader, last) = (FrameReader::default(), bytes.len() - 1);
+            assert_eq!(reader.feed(&mut bytes[..last], text.len(), |_| Flow::Stop), Ok(()));
+            let result = reader.feed(&mut bytes[last..], text.len(), |_| Flow::Stop);
+            assert_eq!(result, Err(Violation::Utf8));
+        }
+    }
+
+    #[test]
+    fn characters_may_be_cut_anywhere() {
+        let text = "aé日😀z".repeat(5);
+        let expected = format!("{:?}", Incoming::Text(&text));
+        for cut in 0..=text.len() {
+            for again in cut..=text.len() {
+                let (first, second, third) =
+                    (&text.as_bytes()[..cut], &text.as_bytes()[cut..again], &text.as_bytes()[again..]);
+                let frames =
+                    [client_frame(0x01, first), client_frame(0x00, second), client_frame(0x80, third)]
+                        .concat();
+                assert_eq!(read(&[&frames]), (vec![expected.clone()], Ok(())));
+                let whole = client_frame(0x81, text.as_bytes());
+                let (one, two) = whole.split_at(whole.len() - text.len() + cut);
+                let (two, three) = two.split_at(again - cut);
+                assert_eq!(read(&[one, two, three]), (vec![expected.clone()], Ok(())));
+            }
+        }
     }
 
     #[test]
