@@ -171,6 +171,7 @@ impl NativeEngine {
             max_backlog: options.max_backlog.max(1.0) as usize,
             max_outbound: options.max_outbound as usize,
             limits: options.limits,
+            ..Options::default()
         });
         let inbox = Arc::new(Inbox::new(
             settings.max_backlog,
@@ -734,4 +735,18 @@ pub fn switching_protocols(key: String) -> String {
 #[napi]
 pub fn panic_at(point: String, times: u32) -> u32 {
     crate::panics::arm(point, times)
+}
+
+/// For tests of the sanitizers: loses memory.
+#[cfg(feature = "faults")]
+#[napi]
+pub fn leak() {
+    crate::os::faults::leak();
+}
+
+/// For tests of the sanitizers: reads memory that has been freed.
+#[cfg(feature = "faults")]
+#[napi]
+pub fn use_after_free() -> u32 {
+    u32::from(crate::os::faults::use_after_free())
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::websocket::frame::{Limits, MAX_FRAGMENTS};
+
 /// The options that the workers need. Durations come from JavaScript in milliseconds, sizes in bytes.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -13,6 +15,8 @@ pub struct Options {
     pub upgrade_timeout: Duration,
     /// Largest message that a client may send, in bytes.
     pub max_payload: usize,
+    /// Fragments that it may consist of.
+    pub max_fragments: u32,
     /// Whether Socket.IO packet headers are parsed here (the application uses the default parser).
     pub parse_packets: bool,
     /// Bytes of events that may wait for JavaScript before the workers stop reading.
@@ -23,6 +27,13 @@ pub struct Options {
     pub limits: String,
 }
 
+impl Options {
+    /// What a message over a WebSocket may be.
+    pub fn message_limits(&self) -> Limits {
+        Limits { payload: self.max_payload, fragments: self.max_fragments }
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Options {
@@ -30,6 +41,7 @@ impl Default for Options {
             ping_timeout: Duration::from_millis(20_000),
             upgrade_timeout: Duration::from_millis(10_000),
             max_payload: 1_000_000,
+            max_fragments: MAX_FRAGMENTS,
             parse_packets: true,
             max_backlog: 8 << 20,
             max_outbound: usize::MAX,

@@ -25,11 +25,11 @@
 //! | `DEFECT` | kind; text length |
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 
+use super::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
 use crate::protocol::engine_io::packet::Type;
 use crate::protocol::error::Ending;
 use crate::protocol::ids::{slot_of, ConnectionId, Id, StreamId};
@@ -321,7 +321,8 @@ impl Inbox {
     pub fn take(&self) -> Option<(EventBatch, bool)> {
         let mut queue = self.queue.lock();
         let Some(batch) = queue.pop_front() else {
-            self.signaled.store(false, Ordering::Release);
+            // an exchange as well: the models take no order between one and a store for granted, which there is
+            self.signaled.swap(false, Ordering::AcqRel);
             return None;
         };
         let before = self.backlog.fetch_sub(batch.weight, Ordering::Relaxed);

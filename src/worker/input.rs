@@ -171,13 +171,13 @@ impl Worker {
     /// Bytes of a WebSocket.
     pub(super) fn on_bytes(&mut self, id: StreamId, bytes: &mut [u8]) {
         panic_point!("bytes");
-        let max_payload = self.options.max_payload;
+        let limits = self.options.message_limits();
         let Some(websocket) = self.websocket(id) else { return };
         if let Phase::Lingering { .. } | Phase::Concluding(_) = websocket.phase {
             return;
         }
         let mut reader = mem::take(&mut websocket.reader);
-        let result = reader.feed(bytes, max_payload, |incoming| self.on_incoming(id, incoming));
+        let result = reader.feed(bytes, limits, |incoming| self.on_incoming(id, incoming));
         self.after_bytes(id, reader, result);
     }
 
@@ -185,10 +185,10 @@ impl Worker {
     #[cfg(unix)]
     fn on_placed(&mut self, id: StreamId, length: usize) {
         panic_point!("bytes");
-        let max_payload = self.options.max_payload;
+        let limits = self.options.message_limits();
         let Some(websocket) = self.websocket(id) else { return };
         let mut reader = mem::take(&mut websocket.reader);
-        let result = reader.filled(length, max_payload, |incoming| self.on_incoming(id, incoming));
+        let result = reader.filled(length, limits, |incoming| self.on_incoming(id, incoming));
         self.after_bytes(id, reader, result);
     }
 

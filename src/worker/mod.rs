@@ -21,6 +21,8 @@ mod gathering;
 pub mod hello;
 mod input;
 mod lifecycle;
+#[cfg(all(test, feature = "models"))]
+mod models;
 mod outbox;
 mod outgoing;
 mod output;
@@ -33,6 +35,7 @@ mod rooms;
 #[cfg(all(test, unix))]
 mod simulation;
 mod stream;
+mod sync;
 mod table;
 mod websocket;
 #[cfg(unix)]

@@ -8,13 +8,11 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
-use tokio::sync::Notify;
-
 use super::command::Command;
+use super::sync::{Condvar, Mutex, Notify};
 
 /// Bytes of commands that may wait.
-const MAX_SIZE: usize = 16 << 20;
+pub const MAX_SIZE: usize = 16 << 20;
 
 /// How long the oldest command may have waited ...
 const MAX_AGE: Duration = Duration::from_millis(50);

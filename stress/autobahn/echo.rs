@@ -18,6 +18,9 @@ use sockeye::internals::*;
 /// The suite sends messages of 16 MiB.
 const MAX_PAYLOAD: usize = 64 << 20;
 
+/// And of 4 MiB in fragments of 64 bytes.
+const MAX_FRAGMENTS: u32 = 1 << 20;
+
 /// An upgrade request has to be here by then.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -161,6 +164,7 @@ impl Echo {
             ping_interval: never,
             ping_timeout: never,
             max_payload: MAX_PAYLOAD,
+            max_fragments: MAX_FRAGMENTS,
             parse_packets: false,
             ..Options::default()
         });

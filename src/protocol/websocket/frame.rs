@@ -12,8 +12,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use super::deflate::Deflate;
 use crate::protocol::error::Violation;
 
-/// The most fragments that one message may consist of.
-const MAX_FRAGMENTS: u32 = 16_384;
+/// The most fragments that one message may consist of, as in ws.
+pub const MAX_FRAGMENTS: u32 = 16_384;
 
 /// The longest frame header without its mask.
 const MAX_HEADER: usize = 10;
@@ -55,6 +55,22 @@ impl Incoming<'_> {
             Incoming::Ping(data) | Incoming::Close(data) => data.len(),
             Incoming::Pong => 0,
         }
+    }
+}
+
+/// What one message of a client may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes that it, or the sum of its fragments, may have.
+    pub payload: usize,
+    /// Fragments that it may consist of.
+    pub fragments: u32,
+}
+
+impl From<usize> for Limits {
+    /// So many bytes, and as many fragments as usual.
+    fn from(payload: usize) -> Limits {
+        Limits { payload, fragments: MAX_FRAGMENTS }
     }
 }
 
@@ -189,48 +205,47 @@ impl FrameReader {
     pub fn filled(
         &mut self,
         length: usize,
-        max_payload: usize,
+        limits: impl Into<Limits>,
         mut deliver: impl FnMut(Incoming<'_>) -> Flow,
     ) -> Result<(), Violation> {
         let Some(assembly) = self.assembly.as_mut() else { return Ok(()) };
         if !assembly.arrived(length) {
             return assembly.check();
         }
-        self.finish(max_payload, &mut deliver).map(|_| ())
+        self.finish(limits.into(), &mut deliver).map(|_| ())
     }
 }
 
 impl FrameReader {
     /// Takes the next bytes of the client, unmasks them in place and hands every complete message to `deliver`.
     ///
-    /// `max_payload` is the size in bytes that a message, or the sum of its fragments, may have.
-    ///
     /// # Errors
     /// The first [`Violation`]; the reader must not be used after it.
     pub fn feed(
         &mut self,
         input: &mut [u8],
-        max_payload: usize,
+        limits: impl Into<Limits>,
         mut deliver: impl FnMut(Incoming<'_>) -> Flow,
     ) -> Result<(), Violation> {
+        let limits = limits.into();
         let mut input = input;
         if let Some(assembly) = self.assembly.as_mut() {
             let (rest, is_final) = assembly.arrive(input);
             input = rest;
             if !is_final {
                 assembly.check()?;
-            } else if self.finish(max_payload, &mut deliver)? == Flow::Stop {
+            } else if self.finish(limits, &mut deliver)? == Flow::Stop {
                 return Ok(());
             }
         }
         if self.partial.is_empty() {
-            let consumed = self.consume(input, max_payload, &mut deliver)?;
+            let consumed = self.consume(input, limits, &mut deliver)?;
             self.partial.extend_from_slice(&input[consumed..]);
             return Ok(());
         }
         let mut bytes = std::mem::take(&mut self.partial);
         bytes.extend_from_slice(input);
-        let consumed = self.consume(&mut bytes, max_payload, &mut deliver)?;
+        let consumed = self.consume(&mut bytes, limits, &mut deliver)?;
         let leftover = bytes.len() - consumed;
         if leftover > 0 && (leftover > LEFTOVER_SLACK || bytes.capacity() <= LEFTOVER_SLACK) {
             bytes.drain(..consumed);
@@ -245,11 +260,11 @@ impl FrameReader {
     fn consume(
         &mut self,
         bytes: &mut [u8],
-        max_payload: usize,
+        limits: Limits,
         deliver: &mut impl FnMut(Incoming<'_>) -> Flow,
     ) -> Result<usize, Violation> {
         let mut at = 0;
-        while let Some((header, length, header_length)) = self.header(&bytes[at..], max_payload)? {
+        while let Some((header, length, header_length)) = self.header(&bytes[at..], limits)? {
             let payload_at = at + header_length + 4;
             let end = payload_at + length;
             let mask =
@@ -257,7 +272,7 @@ impl FrameReader {
             if bytes.len() < end {
                 match header.opcode {
                     OpCode::Data(opcode) if length >= LARGE_FRAME || self.is_plain_text(&header) => {
-                        let assembly = self.assembly(opcode, header.rsv1)?;
+                        let assembly = self.assembly(opcode, header.rsv1, limits)?;
                         assembly.arriving = Some(Arriving {
                             is_final: header.is_final,
                             is_large: length >= LARGE_FRAME,
@@ -273,7 +288,7 @@ impl FrameReader {
             }
             let payload = &mut bytes[payload_at..end];
             unmask(payload, mask);
-            if self.frame(&header, payload, max_payload, deliver)? == Flow::Stop {
+            if self.frame(&header, payload, limits, deliver)? == Flow::Stop {
                 return Ok(bytes.len());
             }
             at = end;
@@ -283,11 +298,7 @@ impl FrameReader {
 
     /// Reads a frame's header: the header, the payload's length and the header's own length without the mask.
     /// What can be refused is refused on the first two bytes, and a length on the header alone.
-    fn header(
-        &self,
-        bytes: &[u8],
-        max_payload: usize,
-    ) -> Result<Option<(FrameHeader, usize, usize)>, Violation> {
+    fn header(&self, bytes: &[u8], limits: Limits) -> Result<Option<(FrameHeader, usize, usize)>, Violation> {
         let [first, second, ..] = *bytes else { return Ok(None) };
         self.check_first_bytes(first, second)?;
         // tungstenite reports a length only together with the mask, so the mask bit is hidden from it
@@ -303,7 +314,7 @@ impl FrameReader {
         }
         if let OpCode::Data(_) = header.opcode {
             let gathered = self.assembly.as_ref().map_or(0, |message| message.payload.len()) as u64;
-            if gathered + length > max_payload as u64 {
+            if gathered + length > limits.payload as u64 {
                 return Err(Violation::TooLarge);
             }
         }
@@ -354,18 +365,18 @@ impl FrameReader {
         &mut self,
         header: &FrameHeader,
         payload: &[u8],
-        max_payload: usize,
+        limits: Limits,
         deliver: &mut impl FnMut(Incoming<'_>) -> Flow,
     ) -> Result<Flow, Violation> {
         match header.opcode {
             OpCode::Data(opcode) if header.is_final && self.assembly.is_none() => {
-                self.message(opcode, header.rsv1, Cow::Borrowed(payload), max_payload, deliver)
+                self.message(opcode, header.rsv1, Cow::Borrowed(payload), limits, deliver)
             }
             OpCode::Data(opcode) => {
-                let assembly = self.assembly(opcode, header.rsv1)?;
+                let assembly = self.assembly(opcode, header.rsv1, limits)?;
                 assembly.payload.extend_from_slice(payload);
                 if header.is_final {
-                    self.finish(max_payload, deliver)
+                    self.finish(limits, deliver)
                 } else {
                     assembly.check().map(|()| Flow::Continue)
                 }
@@ -395,7 +406,12 @@ impl FrameReader {
     }
 
     /// The message that a data frame begins or goes on with.
-    fn assembly(&mut self, opcode: Data, compressed: bool) -> Result<&mut Assembly, Violation> {
+    fn assembly(
+        &mut self,
+        opcode: Data,
+        compressed: bool,
+        limits: Limits,
+    ) -> Result<&mut Assembly, Violation> {
         let message = self.assembly.get_or_insert_with(|| {
             Box::new(Assembly {
                 opcode,
@@ -407,7 +423,7 @@ impl FrameReader {
             })
         });
         message.count += 1;
-        if message.count > MAX_FRAGMENTS {
+        if message.count > limits.fragments {
             return Err(Violation::TooManyFragments);
         }
         Ok(message)
@@ -416,11 +432,11 @@ impl FrameReader {
     /// Handles the message under assembly, which is complete.
     fn finish(
         &mut self,
-        max_payload: usize,
+        limits: Limits,
         deliver: &mut impl FnMut(Incoming<'_>) -> Flow,
     ) -> Result<Flow, Violation> {
         let Some(message) = self.assembly.take() else { return Ok(Flow::Continue) };
-        self.message(message.opcode, message.compressed, Cow::Owned(message.payload), max_payload, deliver)
+        self.message(message.opcode, message.compressed, Cow::Owned(message.payload), limits, deliver)
     }
 
     /// Handles a whole message.
@@ -429,12 +445,12 @@ impl FrameReader {
         opcode: Data,
         compressed: bool,
         payload: Cow<'_, [u8]>,
-        max_payload: usize,
+        limits: Limits,
         deliver: &mut impl FnMut(Incoming<'_>) -> Flow,
     ) -> Result<Flow, Violation> {
         match self.deflate.as_mut() {
             Some(deflate) if compressed => {
-                let payload = deflate.decompress(&payload, max_payload)?;
+                let payload = deflate.decompress(&payload, limits.payload)?;
                 deliver_message(opcode, Cow::Owned(payload), deliver)
             }
             _ => deliver_message(opcode, payload, deliver),
