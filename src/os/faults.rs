@@ -29,13 +29,12 @@ fn a_race() {
     // SAFETY: it is not safe, and meant to be found out.
     unsafe impl Send for Shared {}
     let mut value = 0;
-    let write = |shared: Shared| {
-        let shared = shared;
+    fn write(Shared(pointer): Shared) {
         for _ in 0..1000 {
             // SAFETY: the memory outlives the scope; that another thread writes as well is meant to be found out.
-            unsafe { *shared.0 += 1 };
+            unsafe { *pointer += 1 };
         }
-    };
+    }
     let (one, other) = (Shared(&raw mut value), Shared(&raw mut value));
     std::thread::scope(|scope| {
         scope.spawn(|| write(one));

@@ -104,13 +104,13 @@ impl Deadlines {
     }
 
     /// How many have deadlines.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "internals"))]
     pub fn len(&self) -> usize {
         self.heap.len()
     }
 
     /// When a holder is to be looked at.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "internals"))]
     pub fn get(&self, holder: Holder) -> Option<Instant> {
         self.heap.iter().find(|entry| entry.holder == holder).map(|entry| entry.at)
     }

@@ -30,10 +30,12 @@ impl Worker {
         true
     }
 
-    /// Says the same of a connection that JavaScript has numbered, and that never came to be.
+    /// Says the same of a connection that JavaScript has numbered, and that never came to be. If another has the number, which
+    /// would be a defect of JavaScript's, that one ends: each end is told once.
     pub(super) fn refuse_connection(&mut self, id: ConnectionId) {
-        debug_assert!(!self.connections.contains(id));
-        self.tell_closed(id, Ending::InternalError);
+        if !self.fail_connection(id) {
+            self.tell_closed(id, Ending::InternalError);
+        }
     }
 
     /// Takes a stream off the books, with what waits for it: `RELEASED`. `None`: it is not there. Else the session that

@@ -32,6 +32,8 @@ mod random_programs;
 pub mod recovery;
 pub mod road;
 mod rooms;
+#[cfg(any(test, feature = "internals"))]
+pub mod scene;
 #[cfg(all(test, unix))]
 mod simulation;
 mod stream;

@@ -85,7 +85,7 @@ impl Worker {
 
     /// Ends a session without asking it, because its state is suspect, and so may be what it knows of its WebSockets.
     /// `false`: there is none.
-    fn fail_connection(&mut self, id: ConnectionId) -> bool {
+    pub(super) fn fail_connection(&mut self, id: ConnectionId) -> bool {
         let is_its = |websocket: &WebSocket| websocket.owner == Some(id);
         let streams: Vec<StreamId> =
             self.websockets.iter().filter(|(_, it)| is_its(it)).map(|(stream, _)| stream).collect();

@@ -1,0 +1,2 @@
+#![no_main]
+libfuzzer_sys::fuzz_target!(|input: &[u8]| sockeye_fuzz::socket_io_headers::check(input));
