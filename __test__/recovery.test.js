@@ -117,6 +117,26 @@ for (const [name, adapter] of [
     assert.deepEqual(await eventsOf(d), ["one", "missed", "two"]);
   });
 
+  test(
+    `${name}: a session keeps its rooms when the last of several connections goes first`,
+    { skip: isStock },
+    async (t) => {
+      const lost = await lostSession(t, adapter);
+      const b = await lost.recover();
+      const c = await lost.recover();
+      c.socket.data.of = "c";
+      c.ws.destroy();
+      await c.disconnected;
+      b.ws.destroy();
+      await b.disconnected;
+      lost.io.to("room").emit("missed");
+      const d = await lost.recover();
+      assert.deepEqual(d.socket.data, { of: "c" });
+      lost.io.to("room").emit("two");
+      assert.deepEqual(await eventsOf(d), ["missed", "two"]);
+    },
+  );
+
   test(`${name}: who is turned away takes nothing from the connection that has the session`, async (t) => {
     const lost = await lostSession(t, adapter, { skipMiddlewares: false });
     const b = await lost.recover();

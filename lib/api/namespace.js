@@ -233,6 +233,16 @@ class Namespace extends StrictEventEmitter {
   }
 
   /**
+   * Whether a connected socket's session is its own still. It is not when it has a twin, and stays lost when that has gone:
+   * the twin has left its rooms and kept the session as it was then.
+   *
+   * @private
+   */
+  _hasSessionOf(socket) {
+    return this.sockets.get(socket.id) === socket && !this._hasTwin(socket);
+  }
+
+  /**
    * Targets rooms; see {@link BroadcastOperator#to}.
    *
    * @public

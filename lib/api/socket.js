@@ -614,7 +614,7 @@ class Socket extends StrictEventEmitter {
     if (
       this.server._opts.connectionStateRecovery &&
       RECOVERABLE_REASONS.has(reason) &&
-      !this.nsp._hasTwin(this)
+      this.nsp._hasSessionOf(this)
     ) {
       debug("keeping the session of %s", this.id);
       this.adapter.persistSession({
