@@ -15,17 +15,26 @@ const { runTestFile } = require("./test-run");
  * @property {Object<string, number[][]>} covered - of a file of lib/, the places that are run: starts and ends
  */
 
+/** All of a file. */
+const EVERYTHING = [[0, Number.MAX_SAFE_INTEGER]];
+
 /**
+ * Of a file of lib/ that has changed since it was asked, only which files of tests load it is taken for known.
  * @param {import("./copy").Copy} copy
  * @param {string[]} testFiles
  * @returns {Promise<Map<string, Tested>>}
  */
 async function coverageOf(copy, testFiles) {
   const cache = path.join(copy.source, "target", "mutants", "coverage.json");
-  const digest = digestOf(copy);
-  const known = readJson(cache);
-  const tested = new Map(Object.entries(known?.digest === digest ? known.tested : {}));
-  const save = () => fs.writeFileSync(cache, JSON.stringify({ digest, tested: Object.fromEntries(tested) }));
+  const known = readJson(cache) ?? { digests: {}, tested: {} };
+  const digests = digestsOf(copy);
+  const tested = new Map(Object.entries(known.tested).filter(([file]) => testFiles.includes(file)));
+  for (const { covered } of tested.values()) {
+    for (const file of Object.keys(covered)) {
+      if (known.digests[file] !== digests[file]) covered[file] = EVERYTHING;
+    }
+  }
+  const save = () => fs.writeFileSync(cache, JSON.stringify({ digests, tested: Object.fromEntries(tested) }));
   for (const file of testFiles) {
     if (tested.has(file)) continue;
     const folder = path.join(copy.source, "target", "mutants", "v8");
@@ -40,13 +49,16 @@ async function coverageOf(copy, testFiles) {
   return tested;
 }
 
-/** Changes with lib/, and so does what `at` of a mutant means. */
-function digestOf(copy) {
-  const hash = createHash("sha256");
-  for (const file of fs.readdirSync(path.join(copy.root, "lib"), { recursive: true }).sort()) {
-    if (file.endsWith(".js")) hash.update(file).update(copy.read(path.join("lib", file)));
-  }
-  return hash.digest("hex");
+/** @returns {Object<string, string>} of the files of lib/ */
+function digestsOf(copy) {
+  const files = fs.readdirSync(path.join(copy.root, "lib"), { recursive: true });
+  const digestOf = (file) => createHash("sha256").update(copy.read(file)).digest("hex");
+  return Object.fromEntries(
+    files
+      .filter((file) => file.endsWith(".js"))
+      .map((file) => path.join("lib", file))
+      .map((file) => [file, digestOf(file)]),
+  );
 }
 
 function readJson(file) {
