@@ -518,7 +518,7 @@ fn layout(words: &[u32], at: usize) -> Option<(Option<usize>, usize)> {
 }
 
 /// How many bytes the first `units` UTF-16 units of a text take.
-fn bytes_of_units(text: &str, units: usize) -> usize {
+pub(super) fn bytes_of_units(text: &str, units: usize) -> usize {
     let mut left = units;
     for (at, character) in text.char_indices() {
         if left == 0 {

@@ -489,7 +489,7 @@ impl Scene {
         while let Some((batch, _)) = self.inbox.take() {
             let (words, mut text) = (&batch.words, batch.text.as_str());
             let mut take_text = |length: u32| {
-                let (taken, rest) = text.split_at(length as usize);
+                let (taken, rest) = text.split_at(bytes_of_units(text, length as usize));
                 text = rest;
                 taken
             };
