@@ -13,6 +13,7 @@ module.exports = [
       "addons/",
       "client-dist/",
       "stress/*/.cache/",
+      "fuzz/target/",
     ],
   },
   js.configs.recommended,

@@ -12,9 +12,16 @@ const { summarise } = require("./summary");
 const { Tally, tallyOfCargo } = require("./tally");
 
 const FILE_TIMEOUT = 10 * 60_000;
-const CRATES = [".", "bench/loadgen", "bench/peers/floor", "bench/peers/socketioxide"].map((directory) =>
-  path.join(root, directory, "Cargo.toml"),
+const CRATES = [".", "fuzz", "bench/loadgen", "bench/peers/floor", "bench/peers/socketioxide"].map(
+  (directory) => path.join(root, directory, "Cargo.toml"),
 );
+
+/** The crate that fuzzes, without the programs for which it takes another toolchain: its targets, and their seeds. */
+const FUZZ = [
+  ...["--manifest-path", path.join(root, "fuzz", "Cargo.toml")],
+  ...["--target-dir", path.join(root, "target")],
+  ...["--no-default-features", "--lib", "--tests"],
+];
 
 /** What is tested over other streams, with several workers, and on other systems as well: see __test__/support/harness.js. */
 const CORE = [
@@ -88,9 +95,10 @@ function lint() {
   check("rustfmt", () =>
     CRATES.every((manifest) => run("cargo", ["fmt", "--check", "--manifest-path", manifest])),
   );
-  check("clippy", () => run("cargo", ["clippy", "--all-targets", "--", "-D", "warnings"]));
-  check("clippy, with features for tests", () =>
-    run("cargo", ["clippy", "--all-targets", "--all-features", "--", "-D", "warnings"]),
+  check("clippy", () =>
+    [["--all-targets"], ["--all-targets", "--all-features"], FUZZ].every((args) =>
+      run("cargo", ["clippy", ...args, "--", "-D", "warnings"]),
+    ),
   );
   check("types", () =>
     // of those in deep/, stock's types are asked the same
@@ -104,11 +112,16 @@ function runPackage(name, bin, args) {
   return run(process.execPath, [path.join(root, "node_modules", name, bin), ...args]);
 }
 
-/** The tests of the crate. */
+/** The tests of the crate, and the seeds of what is fuzzed. */
 function checkCargo() {
-  check("cargo test", () => {
+  checkCrate("cargo test", []);
+  checkCrate("seeds of fuzzing", FUZZ);
+}
+
+function checkCrate(name, args) {
+  check(name, () => {
     const stdio = ["inherit", "pipe", "inherit"];
-    const { status, stdout, error } = spawnSync("cargo", ["test", "--", "--quiet"], {
+    const { status, stdout, error } = spawnSync("cargo", ["test", ...args, "--", "--quiet"], {
       cwd: root,
       stdio,
       encoding: "utf8",

@@ -52,7 +52,7 @@ pub fn check(input: &[u8]) {
     let seed = u64::from(choices.word());
     // control frames do not count to our limit, but to tungstenite's
     let max_payload = [125, 1000, 5000, 20_000][usize::from(settings & 3)];
-    let deflate = (settings & 4 != 0).then(|| Parameters {
+    let deflate = (settings & 4 != 0).then_some(Parameters {
         server_no_context_takeover: true,
         client_no_context_takeover: settings & 8 != 0,
         server_max_window_bits: 15,

@@ -77,8 +77,8 @@ fn check_base64(input: &[u8]) {
     let decoded = decode_base64(input);
     assert_eq!(decoded, model_base64(input), "{input:x?}");
     // Node is of another opinion about what comes after a `=`, which no client sends
-    let is_ordinary =
-        input.is_ascii() && !input.trim_ascii_end().trim_ascii_end().iter().any(|&byte| byte == b'=');
+    let end = input.iter().position(|&byte| byte == b'=').unwrap_or(input.len());
+    let is_ordinary = input.is_ascii() && input[end..].iter().all(|&byte| byte == b'=');
     if is_ordinary && input.len() < 40 && input.len() % 8 == 3 {
         let hex: String = decoded.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(ask(b'B', input), hex, "{input:x?}");

@@ -1,4 +1,4 @@
-//! Plays the inputs that are kept, and mutations of them, with any compiler. `SOCKEYE_FUZZ_INPUT`: a file with one more.
+//! Plays the inputs that are kept, and mutations of them, with any compiler.
 
 use std::sync::Mutex;
 
