@@ -17,6 +17,8 @@
 //!      Closed ◀── close with a GET at hand, end, from any state
 //! ```
 
+#[cfg(test)]
+mod model;
 mod upgrade;
 
 use std::time::{Duration, Instant};
