@@ -7,6 +7,8 @@ const fs = require("node:fs");
 const path = require("node:path");
 const test = require("node:test");
 const echo = require("./fixtures/stress/echo");
+const nothingLost = require("../stress/nothing-lost");
+const { Ledger } = require("../stress/support/ledger");
 const report = require("../stress/report");
 const results = require("../stress/results");
 const trial = require("../stress/trial");
@@ -65,6 +67,65 @@ for (const [variant, expected] of [
     assert.equal(children(), "");
   });
 }
+
+test("a ledger tells what was lost, doubled and misordered", () => {
+  const wrong = ({ lost, doubled, misordered }) => ({ lost, doubled, misordered });
+  function ledger(isGapless, ...entries) {
+    const one = new Ledger("stream", { isGapless });
+    for (const entry of entries) one.note(...entry);
+    return one;
+  }
+  const a = (...numbers) => numbers.map((number) => ["a", number]);
+  const none = { lost: 0, doubled: 0, misordered: 0 };
+  assert.deepEqual(wrong(ledger(true, ...a(1, 2, 3))), none);
+  assert.deepEqual(wrong(ledger(true, ...a(1, 2, 5))), { ...none, lost: 2 });
+  assert.deepEqual(wrong(ledger(true, ...a(1, 2, 2, 3))), { ...none, doubled: 1 });
+  assert.deepEqual(wrong(ledger(true, ...a(1, 3, 2, 4))), { ...none, misordered: 1 });
+  assert.deepEqual(wrong(ledger(true, ...a(1, 3, 2, 2))), { ...none, misordered: 1, doubled: 1 });
+  // in another session: messages between them may be missed, but none may come again
+  assert.deepEqual(wrong(ledger(true, ...a(1, 2), ["b", 9], ["b", 10])), none);
+  assert.deepEqual(wrong(ledger(true, ...a(1, 2), ["b", 2])), { ...none, doubled: 1 });
+  assert.deepEqual(wrong(ledger(true, ...a(1, 2), ["b", 9], ["b", 11])), { ...none, lost: 1 });
+  // what the last session has left on its way
+  assert.deepEqual(wrong(ledger(false, ...a(1, 2), ["b", 4], ["a", 3], ["b", 5])), none);
+  // the end
+  const late = ledger(true, ...a(1, 2));
+  late.settle(4);
+  assert.deepEqual(wrong(late), { ...none, lost: 2 });
+  const acked = ledger(false, ...a(1, 4, 5));
+  acked.settle(7, new Set([2, 7]));
+  assert.deepEqual(wrong(acked), { ...none, lost: 2 });
+  assert.deepEqual(acked.examples, [
+    "stream, lost: 3 of 7 was acked and has not come",
+    "stream, lost: 6 of 7 was acked and has not come",
+  ]);
+});
+
+/** Without accidents, so that what the checkers find is what the server was told to do wrong. */
+const calm = { ...nothingLost, scales: { short: { seconds: 2, life: 1e8, limit: 60 } } };
+
+for (const [sabotage, expected] of Object.entries({
+  drop: /^1 of \d+ events lost \(room 3 0 to 3, lost: 31 came behind 29\)$/,
+  forget: /^1 of \d+ events lost \(up from 7, lost: 20 of \d+ was acked and has not come\)$/,
+  double: /^1 of \d+ events doubled \(own 7 0 to 7, doubled: 30 came again\)$/,
+  misorder: /^\d+ of \d+ events misordered \(room 3 0 to \d+, misordered: 30 came behind 31/,
+  misdirect: /^1 of \d+ events misdirected/,
+})) {
+  test(`nothing-lost notices a server that does: ${sabotage}`, { skip }, async () => {
+    const { failures } = await trial(calm, OURS, { ...SHORT, variant: `plain,${sabotage}` });
+    assert.match(failures.at(-1) ?? "nothing", expected);
+    // who did not get what went to somebody else has lost it
+    assert.equal(failures.length, sabotage === "misdirect" ? 2 : 1, failures.join("\n"));
+  });
+}
+
+test("nothing-lost: nothing is lost", { skip }, async () => {
+  const { failures, figures } = await trial(nothingLost, OURS, SHORT);
+  assert.deepEqual(failures, []);
+  assert.ok(figures.events > 5000, `${figures.events} events`);
+  assert.ok(figures.accidents > 50, `${figures.accidents} accidents`);
+  assert.ok(figures.recovered > 20, `${figures.recovered} recovered sessions`);
+});
 
 test("docs/reliability.md has the results that are kept", () => {
   const text = fs.readFileSync(results.DOCUMENT, "utf8");

@@ -76,8 +76,16 @@ function readOptions(args) {
   if (![undefined, "ours", "stock"].includes(values.only)) {
     throw new Error("--only is ours or stock");
   }
+  const chosen = programs.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
+  for (const { name, variants = [] } of chosen) {
+    if (values.variant && !variants.includes(values.variant)) {
+      throw new Error(
+        `${name} has ${variants.length > 0 ? `the variants ${variants.join(", ")}` : "no variants"}`,
+      );
+    }
+  }
   return {
-    programs: programs.filter(({ name }) => positionals.length === 0 || positionals.includes(name)),
+    programs: chosen,
     targets: [OURS, STOCK].filter(
       (target) => values.only === undefined || (target === OURS) === (values.only === "ours"),
     ),
