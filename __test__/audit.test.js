@@ -17,6 +17,7 @@ const CARGO = {
   good: '#!/bin/sh\n[ "$1" = audit ] || exit 9\n',
   bad: '#!/bin/sh\n[ "$2" = --version ] || { echo "1 vulnerability found!"; exit 1; }\n',
   without: "#!/bin/sh\nexit 101\n",
+  strict: '#!/bin/sh\n[ "$2" = --version ] || [ "$1" = audit ] || { echo "licenses FAILED"; exit 4; }\n',
 };
 
 const ADVISORY = {
@@ -85,6 +86,14 @@ test("something is known against a crate", SH, async (t) => {
   assert.equal(code, 1);
   assert.match(stdout, /1 vulnerability found!/);
   assert.match(stdout, /^FAILED {2}cargo audit/m);
+});
+
+test("a crate has a licence that is not allowed", SH, async (t) => {
+  const { code, stdout } = await audit(t, "strict", {});
+  assert.equal(code, 1);
+  assert.match(stdout, /licenses FAILED/);
+  assert.match(stdout, /^passed {2}cargo audit/m);
+  assert.match(stdout, /^FAILED {2}cargo deny/m);
 });
 
 test("without cargo-audit, it says how to get it", SH, async (t) => {

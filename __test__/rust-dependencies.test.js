@@ -4,8 +4,10 @@
 
 const test = require("node:test");
 const assert = require("node:assert/strict");
+const { spawnSync } = require("node:child_process");
 const fs = require("node:fs");
 const path = require("node:path");
+const { TARGETS } = require("../scripts/release/targets");
 const { compareVersions } = require("../scripts/upstream");
 
 const root = path.join(__dirname, "..");
@@ -44,4 +46,20 @@ test("tungstenite comes without its code for handshakes", () => {
     tungstenite.dependencies.filter((name) => ["http", "httparse"].includes(name)),
     [],
   );
+});
+
+test("licences, sources and duplicates are those that deny.toml allows", (t) => {
+  const cargo = (...args) => spawnSync("cargo", ["deny", ...args], { cwd: root, encoding: "utf8" });
+  if (cargo("--version").status !== 0) {
+    t.skip("cargo-deny is not installed");
+    return;
+  }
+  const { status, stderr } = cargo("--offline", "check", "bans", "licenses", "sources");
+  assert.equal(status, 0, stderr);
+});
+
+test("deny.toml looks at what addons are built for", () => {
+  const [, list] = /^targets = \[([^\]]*)\]/m.exec(fs.readFileSync(path.join(root, "deny.toml"), "utf8"));
+  const targets = [...list.matchAll(/"([^"]+)"/g)].map((match) => match[1]);
+  assert.deepEqual(targets.sort(), TARGETS.map(({ rust }) => rust).sort());
 });

@@ -40,5 +40,7 @@ pub mod bridge;
 pub mod internals;
 mod os;
 mod panics;
+#[cfg(test)]
+mod properties;
 mod protocol;
 mod worker;

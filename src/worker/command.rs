@@ -760,7 +760,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(crate::properties::config(128))]
 
         /// Messages with texts of any alphabet, and with buffers, each of which may be there any number of times.
         #[test]

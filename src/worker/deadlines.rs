@@ -252,7 +252,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+        #![proptest_config(crate::properties::config(200))]
 
         #[test]
         fn deadlines_come_as_from_a_plain_list(steps in proptest::collection::vec(step(), 1..200)) {

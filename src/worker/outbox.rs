@@ -265,7 +265,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(crate::properties::config(64))]
 
         #[test]
         fn is_a_queue_of_bytes_that_holds_what_waits_and_little_more(steps in prop::collection::vec(step(), 1..120)) {

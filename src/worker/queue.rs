@@ -272,7 +272,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(crate::properties::config(64))]
 
         #[test]
         fn is_a_queue_that_knows_its_size_and_whom_to_hold_back(

@@ -277,7 +277,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+        #![proptest_config(crate::properties::config(200))]
 
         #[test]
         fn rooms_are_sets(steps in vec(step(), 1..100)) {
