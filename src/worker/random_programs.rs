@@ -113,7 +113,7 @@ fn long_frame(length: usize) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(crate::properties::config(60))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(60) })]
 
     #[test]
     fn every_end_is_told_once_and_nobody_gets_what_is_meant_for_another(steps in vec(step(), 1..500)) {

@@ -420,7 +420,7 @@ fn outcome(all: &[Said], budget: usize, per_batch: usize) -> Vec<Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(crate::properties::config(100))]
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_is_interrupted_reaches_the_same_clients_in_the_same_order(
