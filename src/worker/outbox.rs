@@ -246,6 +246,8 @@ mod tests {
         Advance(usize),
         /// All but so many bytes are written.
         AdvanceTo(usize),
+        /// All is taken at once.
+        Take,
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -255,6 +257,7 @@ mod tests {
             3 => (1..20_000usize).prop_map(Step::AppendShared),
             4 => (0..=1000usize).prop_map(Step::Advance),
             4 => (0..40usize).prop_map(Step::AdvanceTo),
+            1 => Just(Step::Take),
         ]
     }
 
@@ -297,6 +300,10 @@ mod tests {
                         model.drain(..taken);
                         outbox.advance(taken, &mut pool);
                     }
+                    Step::Take => {
+                        prop_assert!(model == outbox.take(&mut pool), "other bytes are taken");
+                        model.clear();
+                    }
                 }
                 prop_assert_eq!(outbox.len(), model.len());
                 prop_assert!(model == all_of(&outbox), "the bytes differ");
@@ -306,6 +313,9 @@ mod tests {
                 let cut = outbox.rest.front().map_or(0, |segment| segment.bytes().len());
                 prop_assert!(held <= 8 * waiting + cut + SLACK, "{} held for {}", held, waiting);
             }
+            let pieces = outbox.into_pieces();
+            prop_assert!(pieces.iter().all(|piece| !piece.is_empty()));
+            prop_assert!(model == pieces.concat(), "the pieces differ");
         }
     }
 

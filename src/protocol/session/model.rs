@@ -43,14 +43,14 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Probe("2probe")),
         2 => Just(Step::Probe("5")),
         1 => prop::sample::select(vec!["", "4a", "2", "3probe", "5x", "é"]).prop_map(Step::Probe),
-        2 => Just(Step::BeginUpgrade),
-        1 => Just(Step::AbortUpgrade),
-        1 => (any::<bool>(), prop::bool::weighted(0.2))
+        5 => Just(Step::BeginUpgrade),
+        2 => Just(Step::AbortUpgrade),
+        3 => (prop::bool::weighted(0.2), prop::bool::weighted(0.1))
             .prop_map(|(get_waits, discard)| Step::Close { get_waits, discard }),
         1 => Just(Step::TellLast),
         8 => (1..250u64).prop_map(Step::Pass),
         1 => (1..40_000u64).prop_map(Step::Pass),
-        2 => (1..600u64).prop_map(Step::Stall),
+        1 => (1..600u64).prop_map(Step::Stall),
         1 => prop::bool::weighted(0.1).prop_map(|ends| if ends { Step::End } else { Step::Pass(1) }),
     ]
 }
@@ -357,12 +357,12 @@ impl Life {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_session_goes_through_the_states_of_engine_io_and_ends_once(
-        steps in vec(step(), 1..120),
-        websocket in any::<bool>(),
+        steps in vec(step(), 1..80),
+        websocket in prop::bool::weighted(0.3),
         legacy in prop::bool::weighted(0.3),
     ) {
         let protocol = if legacy { Protocol::V3 { base64: false } } else { Protocol::V4 { base64: false } };
