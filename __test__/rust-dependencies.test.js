@@ -12,9 +12,9 @@ const { compareVersions } = require("../scripts/upstream");
 
 const root = path.join(__dirname, "..");
 
-/** What Cargo.lock pins: the versions and the dependencies of each crate, by name. */
-function lockedCrates() {
-  const text = fs.readFileSync(path.join(root, "Cargo.lock"), "utf8");
+/** What a Cargo.lock pins: the versions and the dependencies of each crate, by name. */
+function lockedCrates(folder = "") {
+  const text = fs.readFileSync(path.join(root, folder, "Cargo.lock"), "utf8");
   const crates = new Map();
   for (const entry of text.split("[[package]]").slice(1)) {
     const name = /^name = "(.+)"$/m.exec(entry)[1];
@@ -62,4 +62,17 @@ test("deny.toml looks at what addons are built for", () => {
   const [, list] = /^targets = \[([^\]]*)\]/m.exec(fs.readFileSync(path.join(root, "deny.toml"), "utf8"));
   const targets = [...list.matchAll(/"([^"]+)"/g)].map((match) => match[1]);
   assert.deepEqual(targets.sort(), TARGETS.map(({ rust }) => rust).sort());
+});
+
+test("what is fuzzed is made of the same versions", () => {
+  const versionsOf = (list) => list.map(({ version }) => version);
+  const fuzzed = lockedCrates("fuzz");
+  let common = 0;
+  for (const [name, list] of lockedCrates()) {
+    if (!fuzzed.has(name)) continue;
+    common++;
+    const others = versionsOf(fuzzed.get(name)).filter((version) => !versionsOf(list).includes(version));
+    assert.deepEqual(others, [], `${name}: cp Cargo.lock fuzz/ brings them together`);
+  }
+  assert.ok(common > 50);
 });
