@@ -7,6 +7,7 @@ const fs = require("node:fs");
 const path = require("node:path");
 const test = require("node:test");
 const echo = require("./fixtures/stress/echo");
+const life = require("../stress/life");
 const nothingLost = require("../stress/nothing-lost");
 const { Ledger } = require("../stress/support/ledger");
 const report = require("../stress/report");
@@ -102,7 +103,7 @@ test("a ledger tells what was lost, doubled and misordered", () => {
 });
 
 /** Without accidents, so that what the checkers find is what the server was told to do wrong. */
-const calm = { ...nothingLost, scales: { short: { seconds: 2, life: 1e8, limit: 60 } } };
+const calm = { ...nothingLost, scales: { short: { clients: 40, seconds: 1.5, life: 1e8, limit: 60 } } };
 
 for (const [sabotage, expected] of Object.entries({
   drop: /^1 of \d+ events lost \(room 3 0 to 3, lost: 31 came behind 29\)$/,
@@ -125,6 +126,13 @@ test("nothing-lost: nothing is lost", { skip }, async () => {
   assert.ok(figures.events > 5000, `${figures.events} events`);
   assert.ok(figures.accidents > 50, `${figures.accidents} accidents`);
   assert.ok(figures.recovered > 20, `${figures.recovered} recovered sessions`);
+});
+
+test("life: who is connected hears of the end, and nothing is left behind", { skip }, async () => {
+  const { failures, figures } = await trial(life, OURS, SHORT);
+  assert.deepEqual(failures, []);
+  assert.equal(figures.kept, 6);
+  assert.equal(children(), "");
 });
 
 test("docs/reliability.md has the results that are kept", () => {

@@ -18,7 +18,6 @@
 const { setTimeout: delay } = require("node:timers/promises");
 const { Ledger, sum } = require("./support/ledger");
 
-const CLIENTS = 200;
 const PROCESSES = 2;
 const ROOMS = 20;
 /** so many of them each client is in */
@@ -71,9 +70,9 @@ module.exports = {
     { figure: "loopMax", label: "longest wait of the loop", unit: "ms" },
   ],
   scales: {
-    short: { seconds: 5, life: 2500, limit: 60 },
-    normal: { seconds: 60, life: 8000, limit: 180 },
-    long: { events: 10_000_000, life: 20_000, limit: 1800 },
+    short: { clients: 200, seconds: 5, life: 2500, limit: 60 },
+    normal: { clients: 200, seconds: 60, life: 8000, limit: 180 },
+    long: { clients: 200, events: 10_000_000, life: 20_000, limit: 1800 },
   },
   run,
   server,
@@ -93,7 +92,7 @@ async function run({ serve, start, scale, seed, variant = "plain", say, atEnd })
   const network = start("proxy", { ports: servers.map(({ port }) => port), seed, life: scale.life });
   const { ports } = await network.message("listening");
   const processes = Array.from({ length: PROCESSES }, (_, part) =>
-    start("clients", { part, ports, isSecure: how.stream === "tls" }),
+    start("clients", { count: scale.clients, part, ports, isSecure: how.stream === "tls" }),
   );
   await Promise.all(processes.map((process) => process.message("ready", 30_000)));
   await network.ask("storm");
@@ -264,7 +263,7 @@ async function server({ args, io, answers }) {
     const isChosen =
       number === 30 && sabotage !== undefined && (event === "own" ? address === 7 : address === 3);
     if (isChosen && event === "room" && sabotage === "drop") {
-      target = target.except(people.get(usersOf(3)[0]).socket?.id ?? "");
+      target = target.except(people.get(3).socket.id);
     } else if (isChosen && event === "own" && sabotage === "double") {
       target.emit(event, address, node, number, TEXT);
     } else if (isChosen && event === "own" && sabotage === "misdirect") {
@@ -343,10 +342,6 @@ function roomsOf(user) {
   return Array.from({ length: ROOMS_EACH }, (_, index) => (user + index * 7) % ROOMS);
 }
 
-function usersOf(room) {
-  return Array.from({ length: CLIENTS }, (_, user) => user).filter((user) => roomsOf(user).includes(room));
-}
-
 /** Joins the other node by way of Redis, and returns which of them this is. */
 async function joinNodes(io, port) {
   const { Redis } = require("ioredis");
@@ -381,10 +376,8 @@ async function proxy({ args, tell, answers }) {
 // the clients
 
 async function clients({ args, tell, answers }) {
-  const { ports, part, isSecure } = args;
-  const users = Array.from({ length: CLIENTS }, (_, user) => user).filter(
-    (user) => user % PROCESSES === part,
-  );
+  const { count, ports, part, isSecure } = args;
+  const users = Array.from({ length: count }, (_, user) => user).filter((user) => user % PROCESSES === part);
   const all = users.map((user) => new Client(user, ports, isSecure));
   await Promise.all(all.map((client) => client.untilConnected()));
   tell("ready");

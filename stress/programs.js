@@ -24,6 +24,6 @@
  */
 
 /** In the order in which they are run. @type {Program[]} */
-const programs = ["nothing-lost"].map((name) => require(`./${name}`));
+const programs = ["nothing-lost", "life"].map((name) => require(`./${name}`));
 
 module.exports = programs;

@@ -1,12 +1,13 @@
 "use strict";
 
 // What a process of a program runs: the role, a function of the program's file, and the answers to what the conductor
-// asks. A role gets `{ args, io, httpServer, sio, answers, tell }`:
+// asks. A role gets `{ args, io, httpServer, sio, answers, tell, release }`:
 //   args                 what the conductor hands over
 //   sio                  the package under test
 //   io, httpServer      for servers: it listens when the role has returned
 //   answers              where it puts functions that the conductor may ask: `answers.count = (args) => …`
 //   tell(type, rest)     tells the conductor something unasked
+//   release()            lets go of the conductor, so that the process ends when nothing else keeps it
 
 const http = require("node:http");
 const https = require("node:https");
@@ -25,7 +26,7 @@ const answers = { usage, gc: () => globalThis.gc() };
 
 process.on("message", ({ id, name, args }) => answer(id, name, args));
 // who has started it is gone
-process.on("disconnect", () => process.exit(71));
+process.on("disconnect", endWithConductor);
 
 start().catch((error) => {
   console.error(error);
@@ -34,7 +35,7 @@ start().catch((error) => {
 
 async function start() {
   const program = require(`../${config.program}`);
-  const context = { args: config.args, answers, tell };
+  const context = { args: config.args, answers, tell, release };
   Object.defineProperty(context, "sio", { get: () => require(config.package) });
   if (config.server) {
     const httpServer = config.stream === "tls" ? https.createServer(selfSigned()) : http.createServer();
@@ -52,6 +53,15 @@ async function start() {
 
 function tell(type, rest = {}) {
   if (process.connected) process.send({ type, ...rest });
+}
+
+function endWithConductor() {
+  process.exit(71);
+}
+
+function release() {
+  process.off("disconnect", endWithConductor);
+  process.disconnect();
 }
 
 async function answer(id, name, args) {
