@@ -4,10 +4,10 @@
 
 const { format, formatRatio } = require("../bench/measures");
 
-/** One run: its figures on one line, and broken promises below. */
-function line(program, target, { figures, failures, seconds }) {
+/** One run: its figures on one line, the details too if they are asked for, and broken promises below. */
+function line(program, target, { figures, failures, seconds }, { verbose = false } = {}) {
   const cells = program.rows
-    .filter(({ figure }) => figures[figure] !== undefined)
+    .filter(({ figure, isDetail }) => figures[figure] !== undefined && (verbose || !isDetail))
     .map((row) => `${row.label} ${value(row, figures[row.figure])}`);
   return [
     `  ${target.name.padEnd(11)}${cells.join(" · ")}${cells.length > 0 ? " · " : ""}${Math.round(seconds)} s`,
@@ -18,7 +18,9 @@ function line(program, target, { figures, failures, seconds }) {
 /** Ours against stock. */
 function verdict({ rows, broken, stockBroken }) {
   const compared = rows.filter(({ ratio }) => ratio !== undefined && Number.isFinite(ratio));
-  const parts = compared.map(({ label, ratio }) => `${label} ${formatRatio(ratio)}`);
+  const parts = compared
+    .filter(({ isDetail }) => !isDetail)
+    .map(({ label, ratio }) => `${label} ${formatRatio(ratio)}`);
   const ratios = parts.length > 0 ? ` Ours ÷ stock: ${parts.join(", ")}.` : "";
   const ofStock = stockBroken.length > 0 ? ` Stock breaks ${count(stockBroken.length)}.` : "";
   if (broken.length === 0) {

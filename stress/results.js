@@ -55,9 +55,9 @@ function middle(runs = [], figure) {
   return values.length > 0 ? Number(median(values).toPrecision(6)) : undefined;
 }
 
-function isWorse({ noWorse, moreIsBetter, ours, stock }) {
+function isWorse({ noWorse, moreIsBetter, noise = 0, ours, stock }) {
   if (!noWorse || ours === undefined || stock === undefined) return false;
-  return moreIsBetter ? ours < stock * (1 - TOLERANCE) : ours > stock * (1 + TOLERANCE);
+  return moreIsBetter ? ours < stock * (1 - TOLERANCE) - noise : ours > stock * (1 + TOLERANCE) + noise;
 }
 
 function worse(row) {
@@ -100,16 +100,21 @@ function tableOfOne(result) {
     minutes ? `${minutes} minutes` : `--${scale}`,
     rounds > 1 ? `medians of ${rounds} rounds` : "one round",
   ].flat();
+  const lineOf = (row) => [row.label, cell(row, row.ours), cell(row, row.stock)];
+  const columns = [form.slice(0, -1).join(", "), "sockeye.io", "socket.io 4.8.4"];
+  const details = rows.filter(({ isDetail }) => isDetail);
   return [
-    tableOf(
-      [form.slice(0, -1).join(", "), "sockeye.io", "socket.io 4.8.4"],
-      [
-        ...rows.map((row) => [row.label, cell(row, row.ours), cell(row, row.stock)]),
-        ["promises broken", broken.length, stockBroken.length],
-      ],
-    ),
+    tableOf(columns, [
+      ...rows.filter(({ isDetail }) => !isDetail).map(lineOf),
+      ["promises broken", broken.length, stockBroken.length],
+    ]),
+    details.length > 0
+      ? ["<details><summary>One by one</summary>", tableOf(columns, details.map(lineOf)), "</details>"]
+      : [],
     `${form.at(-1)}, ${measured}; ${machine}.`.replace(/^./, (letter) => letter.toUpperCase()),
-  ].join("\n\n");
+  ]
+    .flat()
+    .join("\n\n");
 }
 
 module.exports = { DOCUMENT, fill, load, summarise, write };

@@ -13,6 +13,7 @@
 //   npm run stress -- --variant tls           for programs that have several forms
 //   npm run stress -- --minutes 60            for programs that go on for as long as one likes
 //   npm run stress -- --seed 7                the same accidents again
+//   npm run stress -- --verbose               all figures of programs that have very many
 //   npm run stress -- --write                 keeps the figures, and shows them in docs/reliability.md
 //
 // The exit code is 1 if ours has broken a promise, or has been worse than stock where it must not be. What stock breaks
@@ -64,6 +65,7 @@ function readOptions(args) {
       variant: { type: "string" },
       minutes: { type: "string" },
       seed: { type: "string", default: "1" },
+      verbose: { type: "boolean", default: false },
       write: { type: "boolean", default: false },
     },
   });
@@ -95,6 +97,7 @@ function readOptions(args) {
     minutes: number("minutes", values.minutes),
     seed: number("seed", values.seed),
     variant: values.variant,
+    verbose: values.verbose,
     write: values.write,
   };
 }
@@ -125,7 +128,7 @@ async function takeTurns(program, options) {
     for (const target of order) {
       const result = await trial(program, target, options);
       runs[target.name].push(result);
-      console.log(report.line(program, target, result));
+      console.log(report.line(program, target, result, options));
     }
   }
   return runs;

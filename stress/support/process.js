@@ -1,5 +1,6 @@
 "use strict";
 
+const fs = require("node:fs");
 const path = require("node:path");
 const children = require("../../bench/children");
 const { totals } = require("../../bench/server-process");
@@ -109,6 +110,11 @@ class Process {
    */
   totals() {
     return totals(this.pid);
+  }
+
+  /** From now on `peakRss` of {@link totals} is that of the time to come. */
+  resetPeak() {
+    fs.writeFileSync(`/proc/${this.pid}/clear_refs`, "5");
   }
 
   /**
