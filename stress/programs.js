@@ -21,9 +21,11 @@
  * @property {boolean} [moreIsBetter]
  * @property {boolean} [noWorse] ours must not be worse than stock by more than a tenth: of medians, so more than one round
  *   is what tells
+ * @property {number} [noise] by which the two may differ besides, in the unit: what two runs of the same thing differ by
+ * @property {boolean} [isDetail] one of many of its kind: on the line of a run only with --verbose, in the document folded away
  */
 
 /** In the order in which they are run. @type {Program[]} */
-const programs = ["nothing-lost", "life"].map((name) => require(`./${name}`));
+const programs = ["nothing-lost", "slow-consumers", "life"].map((name) => require(`./${name}`));
 
 module.exports = programs;
