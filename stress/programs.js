@@ -26,6 +26,6 @@
  */
 
 /** In the order in which they are run. @type {Program[]} */
-const programs = ["nothing-lost", "slow-consumers", "life"].map((name) => require(`./${name}`));
+const programs = ["nothing-lost", "slow-consumers", "overrun", "life"].map((name) => require(`./${name}`));
 
 module.exports = programs;
