@@ -58,7 +58,8 @@ impl Sequence {
 /// Cuts bytes in pieces of random lengths, of which half are short.
 pub fn pieces(bytes: &[u8], seed: u64) -> Vec<&[u8]> {
     let mut sequence = Sequence::new(seed);
-    let longest = 1 + [3, 20, 200, 9000][sequence.below(4)];
+    // not too many of a long input
+    let longest = (1 + [3, 20, 200, 9000][sequence.below(4)]).max(bytes.len() / 50);
     let (mut pieces, mut rest) = (Vec::new(), bytes);
     while !rest.is_empty() {
         let most = if sequence.below(2) == 0 { 1 + longest / 8 } else { longest };
