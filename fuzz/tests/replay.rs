@@ -6,7 +6,7 @@ use sockeye_fuzz::choices::Sequence;
 use sockeye_fuzz::{seeds, Target, TARGETS};
 
 /// Inputs that a target gets.
-const INPUTS: usize = 3000;
+const INPUTS: usize = 2000;
 
 /// Targets measure memory.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
