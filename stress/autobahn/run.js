@@ -95,16 +95,13 @@ function installSuite() {
   const tools = path.join(CACHE, "virtualenv");
   fs.rmSync(folder, { recursive: true, force: true });
   fs.mkdirSync(CACHE, { recursive: true });
-  const env = {
-    ...process.env,
-    PYTHONPATH: tools,
-    PYTHONWARNINGS: "ignore",
-    PIP_NO_PYTHON_VERSION_WARNING: "1",
-  };
+  const env = { ...process.env, PYTHONWARNINGS: "ignore", PIP_NO_PYTHON_VERSION_WARNING: "1" };
+  // not for pip, which would take what virtualenv came with for installed
+  const withTools = { ...env, PYTHONPATH: tools };
   const quiet = ["--quiet", "--disable-pip-version-check"];
   const isDone =
     run(python, ["-m", "pip", "install", ...quiet, "--upgrade", "--target", tools, VIRTUALENV], { env }) &&
-    run(python, ["-m", "virtualenv", "--quiet", folder], { env }) &&
+    run(python, ["-m", "virtualenv", "--quiet", folder], { env: withTools }) &&
     run(path.join(bin, "pip"), ["install", ...quiet, "-r", REQUIREMENTS], { env });
   if (!isDone) throw new Unavailable("the Autobahn testsuite could not be installed");
   fs.writeFileSync(path.join(folder, "complete"), "");
