@@ -10,6 +10,8 @@ const echo = require("./fixtures/stress/echo");
 const life = require("../stress/life");
 const nothingLost = require("../stress/nothing-lost");
 const { Ledger } = require("../stress/support/ledger");
+const { Random } = require("../stress/support/random");
+const { fit } = require("../stress/support/slope");
 const report = require("../stress/report");
 const results = require("../stress/results");
 const trial = require("../stress/trial");
@@ -100,6 +102,17 @@ test("a ledger tells what was lost, doubled and misordered", () => {
     "stream, lost: 3 of 7 was acked and has not come",
     "stream, lost: 6 of 7 was acked and has not come",
   ]);
+});
+
+test("a line is found in what rises, and how sure it is", () => {
+  const exact = fit([1, 2, 3, 4].map((x) => [x, 5 + 2 * x]));
+  assert.deepEqual(exact, { slope: 2, error: 0, mean: 10 });
+  const random = new Random(1);
+  const noise = Array.from({ length: 100 }, (_, x) => [x, 100 + random.next()]);
+  const flat = fit(noise);
+  assert.ok(Math.abs(flat.slope) < 3 * flat.error, `${flat.slope} ± ${flat.error}`);
+  const rising = fit(noise.map(([x, y]) => [x, y + x / 10]));
+  assert.ok(rising.slope - 3 * rising.error > 0.05, `${rising.slope} ± ${rising.error}`);
 });
 
 /** Without accidents, so that what the checkers find is what the server was told to do wrong. */

@@ -26,6 +26,8 @@
  */
 
 /** In the order in which they are run. @type {Program[]} */
-const programs = ["nothing-lost", "slow-consumers", "overrun", "life"].map((name) => require(`./${name}`));
+const programs = ["nothing-lost", "slow-consumers", "overrun", "life", "soak"].map((name) =>
+  require(`./${name}`),
+);
 
 module.exports = programs;

@@ -9,7 +9,7 @@ const SEPARATOR = "\x1e";
 /**
  * Starts a request and hands it back, for tests that cut it.
  *
- * @param {{ port: number, secure: boolean }} server
+ * @param {{ port: number, secure: boolean, localAddress?: string }} server `localAddress`: from where to connect
  * @param {{ method?: string, path?: string, headers?: object, agent?: any }} options
  * @returns {import("node:http").ClientRequest}
  */
@@ -22,6 +22,7 @@ function startRequest(server, { method = "GET", path = "/", headers = {}, agent 
     path,
     headers,
     agent,
+    localAddress: server.localAddress,
     rejectUnauthorized: false,
   });
 }

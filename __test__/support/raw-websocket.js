@@ -83,13 +83,13 @@ function upgradeRequest(path, headers = {}) {
 
 /** Bytes to and from a server, with everything that happens on the connection written down. */
 class RawConnection {
-  /** @param {{ port: number, secure: boolean }} server */
+  /** @param {{ port: number, secure: boolean, localAddress?: string }} server `localAddress`: from where to connect */
   constructor(server, options = {}) {
     this.received = Buffer.alloc(0);
     /** "FIN" or the code of the error that ended the connection, e.g. "ECONNRESET" */
     this.end = null;
     this.changes = new Recorder();
-    const connect = { port: server.port, host: "127.0.0.1", ...options };
+    const connect = { port: server.port, host: "127.0.0.1", localAddress: server.localAddress, ...options };
     this.socket = server.secure
       ? tls.connect({ ...connect, rejectUnauthorized: false })
       : net.connect(connect);
