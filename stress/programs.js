@@ -26,7 +26,7 @@
  */
 
 /** In the order in which they are run. @type {Program[]} */
-const programs = ["nothing-lost", "slow-consumers", "overrun", "life", "soak"].map((name) =>
+const programs = ["nothing-lost", "slow-consumers", "overrun", "fairness", "life", "soak"].map((name) =>
   require(`./${name}`),
 );
 

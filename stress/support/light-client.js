@@ -16,6 +16,7 @@ const {
 
 const PATH = "/socket.io/?EIO=4&transport=websocket";
 const [OPEN_PACKET, PING_PACKET, MESSAGE_PACKET] = Buffer.from("024");
+const [CONNECTING, UPGRADED, OPEN, CONNECTED] = [0, 1, 2, 3];
 
 class LightClient {
   /** id of the socket, once it is connected */
@@ -23,12 +24,12 @@ class LightClient {
   /** once it is over: a close code, the code of an error, or "FIN" */
   end;
   #rest = null;
-  #isUpgraded = false;
+  #state = CONNECTING;
 
   /**
    * @param {number} port
-   * @param {{ deflate?: boolean, localAddress?: string }} [options] `deflate`: takes compressed messages, which it hands on
-   *   as they are
+   * @param {{ deflate?: boolean, localAddress?: string }} [options] `deflate`: offers compression as browsers do. What is
+   *   compressed it hands on as it is; so it does not see pings, nor what its id is
    * @returns {Promise<LightClient>} that is in the main namespace
    */
   static connect(port, options) {
@@ -58,7 +59,10 @@ class LightClient {
     this.socket.on("error", (error) => (this.end ??= error.code));
     this.socket.on("close", () => this.onEnd((this.end ??= "FIN")));
     this.socket.write(
-      upgradeRequest(PATH, deflate ? { "Sec-WebSocket-Extensions": "permessage-deflate" } : {}),
+      upgradeRequest(
+        PATH,
+        deflate ? { "Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits" } : {},
+      ),
     );
   }
 
@@ -80,7 +84,7 @@ class LightClient {
     const bytes = this.#rest === null ? chunk : Buffer.concat([this.#rest, chunk]);
     this.#rest = null;
     let offset = 0;
-    if (!this.#isUpgraded) {
+    if (this.#state === CONNECTING) {
       offset = bytes.indexOf("\r\n\r\n") + 4;
       if (offset === 3) {
         this.#rest = bytes;
@@ -91,7 +95,7 @@ class LightClient {
         this.socket.destroy();
         return;
       }
-      this.#isUpgraded = true;
+      this.#state = UPGRADED;
     }
     for (;;) {
       const left = bytes.length - offset;
@@ -117,19 +121,22 @@ class LightClient {
 
   #onFrame(first, payload) {
     const opcode = first & 15;
+    const isCompressed = (first & 0x40) !== 0;
     if (opcode === PING) {
       this.socket.write(frame({ opcode: PONG, payload }));
     } else if (opcode === CLOSE) {
       this.end ??= payload.length >= 2 ? payload.readUInt16BE(0) : 1005;
       this.socket.end(frame({ opcode: CLOSE, payload: closePayload(this.end) }));
-    } else if (opcode === TEXT && payload.length === 1 && payload[0] === PING_PACKET) {
+    } else if (opcode === TEXT && !isCompressed && payload.length === 1 && payload[0] === PING_PACKET) {
       this.send("3");
-    } else if (this.id !== undefined) {
-      this.onMessage(payload, (first & 0x40) !== 0);
-    } else if (payload[0] === OPEN_PACKET) {
+    } else if (this.#state === CONNECTED) {
+      this.onMessage(payload, isCompressed);
+    } else if (this.#state === UPGRADED && (isCompressed || payload[0] === OPEN_PACKET)) {
+      this.#state = OPEN;
       this.send("40");
-    } else if (payload[0] === MESSAGE_PACKET) {
-      this.id = JSON.parse(payload.toString("utf8", 2)).sid;
+    } else if (this.#state === OPEN && (isCompressed || payload[0] === MESSAGE_PACKET)) {
+      this.#state = CONNECTED;
+      if (!isCompressed) this.id = JSON.parse(payload.toString("utf8", 2)).sid;
       this.onConnect();
     }
   }
