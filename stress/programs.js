@@ -26,8 +26,8 @@
  */
 
 /** In the order in which they are run. @type {Program[]} */
-const programs = ["nothing-lost", "slow-consumers", "overrun", "fairness", "life", "soak"].map((name) =>
-  require(`./${name}`),
+const programs = ["nothing-lost", "slow-consumers", "overrun", "fairness", "hostile", "life", "soak"].map(
+  (name) => require(`./${name}`),
 );
 
 module.exports = programs;
