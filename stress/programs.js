@@ -26,8 +26,7 @@
  */
 
 /** In the order in which they are run. @type {Program[]} */
-const programs = ["nothing-lost", "slow-consumers", "overrun", "fairness", "hostile", "life", "soak"].map(
-  (name) => require(`./${name}`),
+const programs = ["nothing-lost", "load", "slow-consumers", "overrun", "fairness", "hostile", "life", "soak"].map((name) => require(`./${name}`));
 );
 
 module.exports = programs;
