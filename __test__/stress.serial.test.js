@@ -12,6 +12,7 @@ const nothingLost = require("../stress/nothing-lost");
 const { Ledger } = require("../stress/support/ledger");
 const { Random } = require("../stress/support/random");
 const { fit } = require("../stress/support/slope");
+const programs = require("../stress/programs");
 const report = require("../stress/report");
 const results = require("../stress/results");
 const trial = require("../stress/trial");
@@ -21,6 +22,29 @@ const skip = process.platform === "linux" ? false : "the programs need Linux";
 const OURS = { name: "sockeye.io", package: path.join(__dirname, "..") };
 const STOCK = { name: "socket.io", package: "socket.io" };
 const SHORT = { scale: "short", rounds: 1, seed: 1 };
+
+/** What else can be said of the figures of a program, on whatever machine. */
+const PROMISES = {
+  "slow-consumers"({ waited, gained, boundedGained, dropped }) {
+    assert.equal(dropped, 10);
+    // what is not read waits once, and less of it with a limit
+    assert.ok(waited > 50 && gained < waited + 60, `${gained} MB for ${waited} MB`);
+    assert.ok(boundedGained < gained, `${boundedGained} MB, ${gained} without a limit`);
+  },
+  overrun({ broadcastsPeak, singlesPeak, broadcastsRate, singlesRate }) {
+    assert.ok(Math.max(broadcastsPeak, singlesPeak) < 200, `${broadcastsPeak} MB, ${singlesPeak} MB`);
+    assert.ok(Math.min(broadcastsRate, singlesRate) > 0);
+  },
+  fairness(figures) {
+    const taken = Object.keys(figures).filter((name) => name.endsWith(" taken"));
+    assert.equal(taken.length, 6);
+    for (const name of taken) assert.ok(figures[name] > 0, name);
+  },
+  hostile({ attacks, kept, gained }) {
+    assert.equal(attacks, 18);
+    assert.ok(gained < 150 && kept < 150, `${gained} MB at worst, ${kept} MB kept`);
+  },
+};
 
 /** The processes that this one has started. */
 const children = () => fs.readFileSync(`/proc/self/task/${process.pid}/children`, "utf8").trim();
@@ -57,6 +81,31 @@ test("a broken promise is told, and so is what is worse than stock's", { skip },
   assert.match(report.verdict(broken.result), /NOT kept: ours breaks one promise.*an echo is missing$/s);
   const slow = await runBoth(echo, { ...SHORT, variant: "slow" });
   assert.deepEqual(slow.result.broken, ["time is worse than stock's: 200 ms, not 100 ms"]);
+});
+
+test("what is noise is not worse, and one of many figures is shown only if it is asked for", () => {
+  const row = { label: "wait", unit: "ms", noWorse: true };
+  const program = {
+    name: "p",
+    rows: [
+      { ...row, figure: "a", noise: 5 },
+      { ...row, figure: "b", label: "rate", moreIsBetter: true, noise: 5, isDetail: true },
+    ],
+  };
+  const run = (a, b) => [{ figures: { a, b }, failures: [], seconds: 1 }];
+  const brokenBy = (ours, stock) =>
+    results.summarise(program, { [OURS.name]: run(...ours), [STOCK.name]: run(...stock) }, SHORT).broken;
+  assert.deepEqual(brokenBy([15.9, 85.1], [10, 100]), []);
+  assert.deepEqual(brokenBy([16.1, 84.9], [10, 100]), [
+    "wait is worse than stock's: 16.1 ms, not 10 ms",
+    "rate is worse than stock's: 84.9 ms, not 100 ms",
+  ]);
+  const [one] = run(1, 2);
+  assert.equal(report.line(program, OURS, one), "  sockeye.io wait 1 ms · 1 s");
+  assert.equal(
+    report.line(program, OURS, one, { verbose: true }),
+    "  sockeye.io wait 1 ms · rate 2 ms · 1 s",
+  );
 });
 
 for (const [variant, expected] of [
@@ -147,6 +196,18 @@ test("life: who is connected hears of the end, and nothing is left behind", { sk
   assert.equal(figures.kept, 6);
   assert.equal(children(), "");
 });
+
+// What they demand is kept: nothing is lost or out of order, nobody is dropped who should not be, memory is bounded. How fast it
+// went is not asked for.
+for (const name of ["slow-consumers", "overrun", "fairness", "hostile"]) {
+  test(`${name} in short`, { skip }, async () => {
+    const program = programs.find((one) => one.name === name);
+    const { figures, failures } = await trial(program, OURS, SHORT);
+    assert.deepEqual(failures, []);
+    PROMISES[name](figures);
+    assert.equal(children(), "");
+  });
+}
 
 test("docs/reliability.md has the results that are kept", () => {
   const text = fs.readFileSync(results.DOCUMENT, "utf8");

@@ -15,7 +15,7 @@ const OTHERS = 50;
 /** Ms between an answer and the next event. */
 const REST = 20;
 /** Ms before figures are taken. */
-const WARM_UP = 300;
+const WARM_UP = 200;
 
 const TINY = 5000;
 const KEYS = 80_000;
@@ -76,7 +76,7 @@ module.exports = {
     ]),
   ],
   scales: {
-    short: { seconds: 0.8, room: 300, limit: 60 },
+    short: { seconds: 0.5, room: 200, limit: 60 },
     normal: { seconds: 4, room: 2000, limit: 180 },
     long: { seconds: 20, room: 5000, limit: 600 },
   },

@@ -35,7 +35,7 @@ module.exports = {
     { figure: `${kind}Loop`, label: "longest wait of the loop", unit: "ms" },
   ]),
   scales: {
-    short: { clients: 200, seconds: 1.5, limit: 60 },
+    short: { clients: 200, seconds: 1.2, looks: 2, limit: 60 },
     normal: { clients: 500, seconds: 8, limit: 240 },
     long: { clients: 1000, seconds: 20, limit: 600 },
   },
@@ -78,7 +78,7 @@ async function trial({ serve, start, scale }, kind) {
   const seconds = (performance.now() - begin) / 1000;
   const peak = server.totals().peakRss - before;
   await others.ask("served");
-  const kept = await memoryKept(server, before);
+  const kept = await memoryKept(server, before, scale.looks);
   if (echoes.p50 > MEDIAN_ECHO) {
     faults.push(`a bystander waited for ${Math.round(echoes.p50)} ms half of the time, above ${MEDIAN_ECHO}`);
   }

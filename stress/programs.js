@@ -26,7 +26,15 @@
  */
 
 /** In the order in which they are run. @type {Program[]} */
-const programs = ["nothing-lost", "load", "slow-consumers", "overrun", "fairness", "hostile", "life", "soak"].map((name) => require(`./${name}`));
-);
+const programs = [
+  "nothing-lost",
+  "load",
+  "slow-consumers",
+  "overrun",
+  "fairness",
+  "hostile",
+  "life",
+  "soak",
+].map((name) => require(`./${name}`));
 
 module.exports = programs;
