@@ -188,7 +188,7 @@ async function finish(servers, processes) {
     // streams of several nodes have names of their own
     const lasts = Object.assign({}, ...(await Promise.all(servers.map((server) => server.ask("lasts")))));
     const behind = await Promise.all(processes.map((process) => process.ask("behind", lasts, 30_000)));
-    if (behind.every((count) => count === 0) || time === 5) return lasts;
+    if (behind.every((count) => count === 0) || time === 3) return lasts;
   }
 }
 
@@ -394,7 +394,7 @@ async function clients({ args, tell, answers }) {
   };
   /** How many are not there yet, after a while in which they might have come. */
   answers.behind = async (lasts) => {
-    const end = performance.now() + 5000;
+    const end = performance.now() + 3000;
     let behind;
     do {
       behind = all.filter((client) => client.isBehind(lasts)).length;
