@@ -45,7 +45,8 @@ const VARIANTS = {
   tls: { stream: "tls" },
   deflate: { server: { perMessageDeflate: { threshold: 0 } } },
   workers: { server: { workers: 4 } },
-  // without recovery: what that adapter recovers is not what was missed when several nodes send, with stock as with us
+  // without recovery: the adapter delivers a node's own messages when they are published and those of others when it reads
+  // them, so that a client does not get them in the order of their offsets, by which it recovers what was missed
   nodes: { nodes: 2, server: { connectionStateRecovery: undefined } },
 };
 
