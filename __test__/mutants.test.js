@@ -7,7 +7,7 @@ const assert = require("node:assert/strict");
 const path = require("node:path");
 const { knownMutants } = require("../scripts/mutants/known");
 const { patch } = require("../scripts/mutants/rust");
-const { randomFrom, shuffle } = require("../scripts/random");
+const { Random } = require("../scripts/random");
 
 const root = path.join(__dirname, "..");
 
@@ -26,9 +26,9 @@ test("a diff is applied to the text that it was made of, and to no other", () =>
 
 test("what is drawn is the same for the same seed", () => {
   const list = Array.from({ length: 50 }, (_, i) => i);
-  const drawn = shuffle(list, randomFrom(1));
-  assert.deepEqual(drawn, shuffle(list, randomFrom(1)));
-  assert.notDeepEqual(drawn, shuffle(list, randomFrom(2)));
+  const drawn = new Random(1).shuffle(list);
+  assert.deepEqual(drawn, new Random(1).shuffle(list));
+  assert.notDeepEqual(drawn, new Random(2).shuffle(list));
   assert.deepEqual(
     [...drawn].sort((a, b) => a - b),
     list,

@@ -11,7 +11,7 @@ const test = require("node:test");
 const assert = require("node:assert/strict");
 const { Adapter, SessionAwareAdapter } = require("socket.io-adapter");
 const { isStock, defaultWorkers, serve, once, Recorder, RawWebSocket } = require("./support/harness");
-const { randomFrom } = require("../scripts/random");
+const { Random } = require("../scripts/random");
 
 const PROGRAMS = Number(process.env.SIO_PROGRAMS) || 3;
 const STEPS = 120;
@@ -57,7 +57,8 @@ class Program {
     this.server = server;
     this.io = server.io;
     this.recovers = recovers;
-    this.random = randomFrom(seed);
+    const random = new Random(seed);
+    this.random = () => random.next();
     /** What was done, to be told on failure. */
     this.log = [];
     /** Sockets that are in the namespace. */

@@ -16,7 +16,7 @@ const fs = require("node:fs");
 const path = require("node:path");
 const { parseArgs } = require("node:util");
 const { testFiles } = require("./checks");
-const { randomFrom, shuffle } = require("./random");
+const { Random } = require("./random");
 const { ensureInstalled, root } = require("./support");
 
 const FOLDER = path.join(root, "target", "mutants");
@@ -92,8 +92,8 @@ async function draw() {
     const isMeant = ({ name }) => name.includes(options.name);
     return all.map(({ mutants }) => ({ mutants: mutants.filter(isMeant), count: Infinity }));
   }
-  const random = randomFrom(Number(options.seed));
-  return all.map(({ mutants, count }) => ({ mutants: shuffle(mutants, random), count }));
+  const random = new Random(Number(options.seed));
+  return all.map(({ mutants, count }) => ({ mutants: random.shuffle(mutants), count }));
 }
 
 function readOutcomes() {

@@ -2,7 +2,7 @@
 
 const net = require("node:net");
 const { once } = require("node:events");
-const { Random } = require("./random");
+const { Random } = require("../../scripts/random");
 
 /** How a connection may end, in ms where that takes time. */
 const ENDINGS = ["reset", "half-close", "black hole"];
