@@ -255,9 +255,43 @@ impl Waiting {
     }
 }
 
+/// A place in the queue of events: how much had ever been published up to there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark(u64);
+
+/// The batches that wait, and how far they have been taken.
+#[derive(Default)]
+struct Queue {
+    batches: VecDeque<EventBatch>,
+    /// The weight of all that has ever been published ...
+    published: u64,
+    /// ... and taken.
+    taken: u64,
+    /// The nearest place that a worker wants to be told of.
+    awaited: Option<Mark>,
+}
+
+impl Queue {
+    fn push(&mut self, batch: &mut EventBatch) {
+        self.published += batch.weight as u64;
+        match self.batches.back_mut() {
+            Some(last) if last.has_room_for(batch) => last.append(batch),
+            _ => self.batches.push_back(std::mem::take(batch)),
+        }
+    }
+
+    /// Takes the oldest batch. The second: with it a place has been passed that somebody waits for.
+    fn pop(&mut self) -> Option<(EventBatch, bool)> {
+        let batch = self.batches.pop_front()?;
+        self.taken += batch.weight as u64;
+        let is_awaited = self.awaited.take_if(|mark| mark.0 <= self.taken).is_some();
+        Some((batch, is_awaited))
+    }
+}
+
 /// The queue that JavaScript drains.
 pub struct Inbox {
-    queue: Mutex<VecDeque<EventBatch>>,
+    queue: Mutex<Queue>,
     /// Whether JavaScript has been woken and has not yet found the queue empty.
     signaled: AtomicBool,
     backlog: AtomicUsize,
@@ -304,30 +338,43 @@ impl Inbox {
 
     fn publish(&self, batch: &mut EventBatch) {
         {
-            let mut queue = self.queue.lock();
+            let queue = &mut *self.queue.lock();
             self.backlog.fetch_add(batch.weight, Ordering::Relaxed);
-            match queue.back_mut() {
-                Some(last) if last.has_room_for(batch) => last.append(batch),
-                _ => queue.push_back(std::mem::take(batch)),
-            }
+            queue.push(batch);
         }
         if !self.signaled.swap(true, Ordering::AcqRel) {
             (self.wake)();
         }
     }
 
-    /// Takes the oldest batch, and whether the backlog has just fallen below the limit. `None`: the queue is empty,
-    /// and the next event wakes JavaScript again.
+    /// The end of what has been published.
+    fn mark(&self) -> Mark {
+        Mark(self.queue.lock().published)
+    }
+
+    /// Whether JavaScript has taken what comes before a place. If not, [`Inbox::take`] will say when it has.
+    fn is_passed(&self, mark: Mark) -> bool {
+        let queue = &mut *self.queue.lock();
+        let is_passed = mark.0 <= queue.taken;
+        if !is_passed {
+            queue.awaited = Some(queue.awaited.map_or(mark, |other| other.min(mark)));
+        }
+        is_passed
+    }
+
+    /// Takes the oldest batch, and whether workers that wait shall look again: the backlog has just fallen below the limit,
+    /// or a place has been passed that one of them asked for. `None`: the queue is empty, and the next event wakes JavaScript
+    /// again.
     pub fn take(&self) -> Option<(EventBatch, bool)> {
         let mut queue = self.queue.lock();
-        let Some(batch) = queue.pop_front() else {
+        let Some((batch, is_awaited)) = queue.pop() else {
             // an exchange as well: the models take no order between one and a store for granted, which there is
             self.signaled.swap(false, Ordering::AcqRel);
             return None;
         };
         let before = self.backlog.fetch_sub(batch.weight, Ordering::Relaxed);
         let resumes = before >= self.limit && before - batch.weight < self.limit;
-        Some((batch, resumes))
+        Some((batch, resumes || is_awaited))
     }
 }
 
@@ -335,17 +382,38 @@ impl Inbox {
 pub struct EventSink {
     inbox: Arc<Inbox>,
     batch: EventBatch,
+    /// The weight of all events that have ever been written here.
+    written: usize,
 }
 
 impl EventSink {
     /// The end of one worker.
     pub fn new(inbox: Arc<Inbox>) -> EventSink {
-        EventSink { inbox, batch: EventBatch::default() }
+        EventSink { inbox, batch: EventBatch::default(), written: 0 }
     }
 
     /// Whether JavaScript has fallen so far behind that nothing more should be read.
     pub fn is_full(&self) -> bool {
         self.inbox.is_full()
+    }
+
+    /// What the events weigh that have ever been written here; wraps around.
+    #[cfg(unix)]
+    pub fn written(&self) -> usize {
+        self.written
+    }
+
+    /// Makes what has been written known to JavaScript, and marks its end.
+    #[cfg(unix)]
+    pub fn publish_and_mark(&mut self) -> Mark {
+        self.publish();
+        self.inbox.mark()
+    }
+
+    /// Whether JavaScript has taken what comes before a place. Who is told that it has not waits for `Command::Resume`.
+    #[cfg(unix)]
+    pub fn is_passed(&self, mark: Mark) -> bool {
+        self.inbox.is_passed(mark)
     }
 
     /// Whether there is enough to wake JavaScript for, even if more will come at once.
@@ -504,7 +572,7 @@ impl EventSink {
 
     fn push_buffer(&mut self, first: u32, subject: impl Id, data: Vec<u8>) {
         self.push(&[first, subject.word()], "");
-        self.batch.weight += data.len();
+        self.weigh(data.len());
         self.batch.buffers.push(data);
     }
 
@@ -514,7 +582,12 @@ impl EventSink {
         }
         self.batch.words.extend_from_slice(words);
         self.batch.text.push_str(text);
-        self.batch.weight += EVENT_WEIGHT + text.len();
+        self.weigh(EVENT_WEIGHT + text.len());
+    }
+
+    fn weigh(&mut self, weight: usize) {
+        self.batch.weight += weight;
+        self.written = self.written.wrapping_add(weight);
     }
 }
 
@@ -616,6 +689,26 @@ mod tests {
         }
         sink.publish();
         assert!(std::iter::from_fn(|| inbox.take()).all(|(batch, _)| batch.buffers.len() <= 2));
+    }
+
+    #[test]
+    fn who_waits_for_a_place_is_told_when_it_has_been_passed() {
+        let (mut sink, inbox, _) = sink(usize::MAX);
+        let mark = |sink: &mut EventSink| {
+            sink.binary(ID, vec![0; FULL_WEIGHT]);
+            sink.publish();
+            inbox.mark()
+        };
+        let marks = [(); 4].map(|()| mark(&mut sink));
+        // nobody has asked yet
+        assert!(inbox.take().is_some_and(|(_, resumes)| !resumes));
+        assert!(inbox.is_passed(marks[0]) && !inbox.is_passed(marks[2]) && !inbox.is_passed(marks[1]));
+        assert!(inbox.take().is_some_and(|(_, resumes)| resumes));
+        // who was told of the nearest asks again
+        assert!(inbox.is_passed(marks[1]) && !inbox.is_passed(marks[2]));
+        assert!(inbox.take().is_some_and(|(_, resumes)| resumes));
+        assert!(inbox.take().is_some_and(|(_, resumes)| !resumes));
+        assert!(marks.iter().all(|mark| inbox.is_passed(*mark)));
     }
 
     #[test]

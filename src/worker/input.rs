@@ -5,6 +5,8 @@ use std::mem;
 
 use super::connection::watch;
 use super::event::Kind;
+#[cfg(unix)]
+use super::event::Mark;
 use super::websocket::{Last, Phase};
 use super::Worker;
 use crate::panics::panic_point;
@@ -40,6 +42,12 @@ const READS_PER_TURN: usize = 4;
 #[cfg(unix)]
 const PLACED_PER_READ: usize = 256 << 10;
 
+/// What one WebSocket may add to the queue of events, in about bytes, before it has to wait until JavaScript has taken what it
+/// has added: what others send is not to stand behind all that one has sent. It is a batch, or one message if that is larger,
+/// so that there is something to work on while the next is read.
+#[cfg(unix)]
+const SHARE: usize = 256 << 10;
+
 /// How a turn of reading ended.
 #[cfg(unix)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +64,9 @@ pub(super) enum Read {
 /// it keeps little across its awaits.
 #[cfg(unix)]
 pub(super) async fn read(shared: Shared, id: StreamId, fd: Rc<Wire>) {
+    let mut share = Share::Taken(0);
     loop {
-        match poll_fn(|context| read_when_ready(&shared, id, &fd, context)).await {
+        match poll_fn(|context| read_when_ready(&shared, id, &fd, &mut share, context)).await {
             Pause::Moment => tokio::task::yield_now().await,
             Pause::UntilResumed => {
                 let resume = shared.borrow().signals.resume.clone();
@@ -76,9 +85,24 @@ enum Pause {
     Forever,
 }
 
+/// How much of the queue of events is one WebSocket's.
+#[cfg(unix)]
+enum Share {
+    /// So much since it was last looked at, less than is due to it.
+    Taken(usize),
+    /// All that is due to it, up to there.
+    UsedUp(Mark),
+}
+
 /// Reads whatever a WebSocket has, until it has no more.
 #[cfg(unix)]
-fn read_when_ready(shared: &Shared, id: StreamId, fd: &Wire, context: &mut Context<'_>) -> Poll<Pause> {
+fn read_when_ready(
+    shared: &Shared,
+    id: StreamId,
+    fd: &Wire,
+    share: &mut Share,
+    context: &mut Context<'_>,
+) -> Poll<Pause> {
     loop {
         // whoever had the connection before may have read ahead
         let ready = if fd.has_unread() {
@@ -90,7 +114,25 @@ fn read_when_ready(shared: &Shared, id: StreamId, fd: &Wire, context: &mut Conte
         if shared.borrow().events.is_full() {
             return Poll::Ready(Pause::UntilResumed);
         }
-        match take_turn(shared, |worker| worker.read_turn(id)) {
+        let taken = match *share {
+            Share::UsedUp(mark) if !shared.borrow().events.is_passed(mark) => {
+                return Poll::Ready(Pause::UntilResumed);
+            }
+            Share::UsedUp(_) => 0,
+            Share::Taken(taken) => taken,
+        };
+        let read = take_turn(shared, |worker| {
+            let before = worker.events.written();
+            let read = worker.read_turn(id);
+            let taken = taken + worker.events.written().wrapping_sub(before);
+            *share = if taken < SHARE {
+                Share::Taken(taken)
+            } else {
+                Share::UsedUp(worker.events.publish_and_mark())
+            };
+            read
+        });
+        match read {
             Some(Read::Drained) => {
                 if let Some(mut ready) = ready {
                     ready.clear_ready();

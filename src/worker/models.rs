@@ -163,24 +163,50 @@ fn javascript_does_not_wait_for_a_worker_that_ends() {
 fn read(inbox: &Arc<Inbox>, queue: &CommandQueue, texts: &[&str]) {
     for text in texts {
         while inbox.is_full() {
-            // tasks that have been told to wait are woken by this command alone
-            let mut is_resumed = false;
-            while !is_resumed {
-                match queue.pop() {
-                    Some((command, _)) => is_resumed = matches!(command, Command::Resume),
-                    None => block_on(queue.wait()),
-                }
-            }
+            wait_until_resumed(queue);
         }
         publish(inbox, &[text]);
     }
 }
 
+/// Tasks that have been told to wait are woken by this command alone.
+fn wait_until_resumed(queue: &CommandQueue) {
+    loop {
+        match queue.pop() {
+            Some((Command::Resume, _)) => return,
+            Some(_) => {}
+            None => block_on(queue.wait()),
+        }
+    }
+}
+
+/// A worker whose only WebSocket uses up its share with each message.
+fn read_share_by_share(inbox: &Arc<Inbox>, queue: &CommandQueue, texts: &[&str]) {
+    let mut sink = EventSink::new(inbox.clone());
+    for text in texts {
+        sink.text(ConnectionId::from_word(0), text, false);
+        let mark = sink.publish_and_mark();
+        while !sink.is_passed(mark) {
+            wait_until_resumed(queue);
+        }
+    }
+}
+
 #[test]
 fn a_worker_that_javascript_has_held_back_reads_on() {
-    explore(|| {
-        // one event is too much already
-        let (inbox, event_loop) = inbox(1);
+    // one event is too much already
+    hold_back(1, read);
+}
+
+#[test]
+fn a_websocket_that_has_used_up_its_share_is_read_on() {
+    hold_back(1 << 20, read_share_by_share);
+}
+
+/// Two workers with `limit` for what waits, which `read` with pauses.
+fn hold_back(limit: usize, read: fn(&Arc<Inbox>, &CommandQueue, &[&str])) {
+    explore(move || {
+        let (inbox, event_loop) = inbox(limit);
         let queues: [Arc<CommandQueue>; 2] = Default::default();
         let workers: Vec<_> = queues
             .iter()
