@@ -3,7 +3,7 @@
 // `npm run test:miri`: the tests of what makes no system calls, run by Miri, which sees undefined behaviour, in libraries too. It
 // wants a nightly Rust with the components miri and rust-src.
 //
-//   npm run test:miri                    all of it, about ten minutes
+//   npm run test:miri                    all of it, which takes long: some tests have a megabyte to look at
 //   npm run test:miri -- websocket       the tests whose names contain one of the words
 
 const { check, finish } = require("./checks");
