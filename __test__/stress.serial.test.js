@@ -100,6 +100,11 @@ test("what is noise is not worse, and one of many figures is shown only if it is
     "wait is worse than stock's: 16.1 ms, not 10 ms",
     "rate is worse than stock's: 84.9 ms, not 100 ms",
   ]);
+  const both = { [OURS.name]: run(10, 88), [STOCK.name]: run(10, 100) };
+  assert.equal(
+    report.verdict(results.summarise(program, both, SHORT)),
+    "  kept. Ours ÷ stock: wait 1.00 ×. At worst of 1 in detail: rate 0.88 ×.",
+  );
   const [one] = run(1, 2);
   assert.equal(report.line(program, OURS, one), "  sockeye.io wait 1 ms · 1 s");
   assert.equal(

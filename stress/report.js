@@ -21,7 +21,7 @@ function verdict({ rows, broken, stockBroken }) {
   const parts = compared
     .filter(({ isDetail }) => !isDetail)
     .map(({ label, ratio }) => `${label} ${formatRatio(ratio)}`);
-  const ratios = parts.length > 0 ? ` Ours ÷ stock: ${parts.join(", ")}.` : "";
+  const ratios = (parts.length > 0 ? ` Ours ÷ stock: ${parts.join(", ")}.` : "") + worstDetail(compared);
   const ofStock = stockBroken.length > 0 ? ` Stock breaks ${count(stockBroken.length)}.` : "";
   if (broken.length === 0) {
     return `  kept.${ofStock}${ratios}`;
@@ -30,6 +30,18 @@ function verdict({ rows, broken, stockBroken }) {
     `  NOT kept: ours breaks ${count(broken.length)}.${ofStock}${ratios}`,
     ...broken.map((one) => `    ${one.split("\n")[0]}`),
   ].join("\n");
+}
+
+/** Of the many figures those in which ours does worst, apart from noise. */
+function worstDetail(rows) {
+  const details = rows.filter(({ isDetail, noWorse }) => isDetail && noWorse);
+  if (details.length === 0) return "";
+  const badness = ({ ratio, moreIsBetter }) => (moreIsBetter ? 1 / ratio : ratio);
+  const [worst] = details
+    .filter(({ ours, stock, noise = 0 }) => Math.abs(ours - stock) > noise)
+    .sort((a, b) => badness(b) - badness(a));
+  const told = worst ? `${worst.label} ${formatRatio(worst.ratio)}` : "no difference beyond noise";
+  return ` At worst of ${details.length} in detail: ${told}.`;
 }
 
 function count(number) {

@@ -25,9 +25,10 @@ const AT_ONCE = 8;
 /** Connections that send a byte every few ms. */
 const SLOW_ONES = 200;
 const SLOW_INTERVAL = 5;
-/** Bytes of what is written at once, at least; and before what was written must have been handled. */
+/** Bytes of what is written at once, at least; and before what was written must have been handled: not so much that a server
+ * takes longer for it than a client has for its pong. */
 const PIECE = 32 << 10;
-const WINDOW = 1 << 20;
+const WINDOW = 128 << 10;
 /** In ms: how long an end or an answer is waited for. */
 const PATIENCE = 5000;
 const LONG_PATIENCE = 30_000;
