@@ -256,13 +256,14 @@ impl Waiting {
 }
 
 /// A place in the queue of events: how much had ever been published up to there.
+#[cfg(unix)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark(u64);
 
-/// The batches that wait, and how far they have been taken.
+/// How far the queue has been taken, for workers that ask.
+#[cfg(unix)]
 #[derive(Default)]
-struct Queue {
-    batches: VecDeque<EventBatch>,
+struct Progress {
     /// The weight of all that has ever been published ...
     published: u64,
     /// ... and taken.
@@ -271,9 +272,37 @@ struct Queue {
     awaited: Option<Mark>,
 }
 
+#[cfg(unix)]
+impl Progress {
+    fn is_passed(&mut self, mark: Mark) -> bool {
+        let is_passed = mark.0 <= self.taken;
+        if !is_passed {
+            self.awaited = Some(self.awaited.map_or(mark, |other| other.min(mark)));
+        }
+        is_passed
+    }
+
+    /// Returns whether a place has been passed now that somebody waits for.
+    fn take(&mut self, weight: usize) -> bool {
+        self.taken += weight as u64;
+        self.awaited.take_if(|mark| mark.0 <= self.taken).is_some()
+    }
+}
+
+/// The batches that wait.
+#[derive(Default)]
+struct Queue {
+    batches: VecDeque<EventBatch>,
+    #[cfg(unix)]
+    progress: Progress,
+}
+
 impl Queue {
     fn push(&mut self, batch: &mut EventBatch) {
-        self.published += batch.weight as u64;
+        #[cfg(unix)]
+        {
+            self.progress.published += batch.weight as u64;
+        }
         match self.batches.back_mut() {
             Some(last) if last.has_room_for(batch) => last.append(batch),
             _ => self.batches.push_back(std::mem::take(batch)),
@@ -283,8 +312,10 @@ impl Queue {
     /// Takes the oldest batch. The second: with it a place has been passed that somebody waits for.
     fn pop(&mut self) -> Option<(EventBatch, bool)> {
         let batch = self.batches.pop_front()?;
-        self.taken += batch.weight as u64;
-        let is_awaited = self.awaited.take_if(|mark| mark.0 <= self.taken).is_some();
+        #[cfg(unix)]
+        let is_awaited = self.progress.take(batch.weight);
+        #[cfg(not(unix))]
+        let is_awaited = false;
         Some((batch, is_awaited))
     }
 }
@@ -348,18 +379,15 @@ impl Inbox {
     }
 
     /// The end of what has been published.
+    #[cfg(unix)]
     fn mark(&self) -> Mark {
-        Mark(self.queue.lock().published)
+        Mark(self.queue.lock().progress.published)
     }
 
     /// Whether JavaScript has taken what comes before a place. If not, [`Inbox::take`] will say when it has.
+    #[cfg(unix)]
     fn is_passed(&self, mark: Mark) -> bool {
-        let queue = &mut *self.queue.lock();
-        let is_passed = mark.0 <= queue.taken;
-        if !is_passed {
-            queue.awaited = Some(queue.awaited.map_or(mark, |other| other.min(mark)));
-        }
-        is_passed
+        self.queue.lock().progress.is_passed(mark)
     }
 
     /// Takes the oldest batch, and whether workers that wait shall look again: the backlog has just fallen below the limit,
@@ -383,13 +411,19 @@ pub struct EventSink {
     inbox: Arc<Inbox>,
     batch: EventBatch,
     /// The weight of all events that have ever been written here.
+    #[cfg(unix)]
     written: usize,
 }
 
 impl EventSink {
     /// The end of one worker.
     pub fn new(inbox: Arc<Inbox>) -> EventSink {
-        EventSink { inbox, batch: EventBatch::default(), written: 0 }
+        EventSink {
+            inbox,
+            batch: EventBatch::default(),
+            #[cfg(unix)]
+            written: 0,
+        }
     }
 
     /// Whether JavaScript has fallen so far behind that nothing more should be read.
@@ -587,7 +621,10 @@ impl EventSink {
 
     fn weigh(&mut self, weight: usize) {
         self.batch.weight += weight;
-        self.written = self.written.wrapping_add(weight);
+        #[cfg(unix)]
+        {
+            self.written = self.written.wrapping_add(weight);
+        }
     }
 }
 
@@ -691,6 +728,7 @@ mod tests {
         assert!(std::iter::from_fn(|| inbox.take()).all(|(batch, _)| batch.buffers.len() <= 2));
     }
 
+    #[cfg(unix)]
     #[test]
     fn who_waits_for_a_place_is_told_when_it_has_been_passed() {
         let (mut sink, inbox, _) = sink(usize::MAX);
