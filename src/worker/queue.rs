@@ -14,7 +14,7 @@ use super::sync::{Condvar, Mutex, Notify};
 /// Bytes of commands that may wait.
 pub const MAX_SIZE: usize = 16 << 20;
 
-/// How long the oldest command may have waited ...
+/// How long the oldest command may have waited, or the newest will have to at the pace at which they are taken ...
 const MAX_AGE: Duration = Duration::from_millis(50);
 
 /// ... if more than so many wait. Fewer are what one tick of an application says, however much work that is.
@@ -47,6 +47,10 @@ struct Waiting {
     behind: Option<usize>,
     /// Whether the worker's thread is there to take anything.
     is_served: bool,
+    /// When a command was taken last, if more waited.
+    taken: Option<Instant>,
+    /// The time from one command to the next, on average of late.
+    pace: Duration,
 }
 
 impl CommandQueue {
@@ -88,6 +92,7 @@ impl CommandQueue {
             waiting.behind = None;
             self.caught_up.notify_all();
         }
+        waiting.note_pace(Instant::now());
         if waiting.commands.is_empty() && waiting.commands.capacity() > SMALL_CAPACITY {
             waiting.commands = VecDeque::new();
         }
@@ -124,10 +129,24 @@ impl CommandQueue {
 }
 
 impl Waiting {
+    /// A command has been taken.
+    fn note_pace(&mut self, now: Instant) {
+        if let Some(before) = self.taken {
+            let latest = now.saturating_duration_since(before);
+            self.pace = if self.pace.is_zero() { latest } else { (self.pace * 7 + latest) / 8 };
+        }
+        self.taken = (!self.commands.is_empty()).then_some(now);
+    }
+
     fn is_too_much(&self, now: Instant) -> bool {
         let is_old = |(_, since): &(Command, Instant)| now.saturating_duration_since(*since) > MAX_AGE;
-        self.size > MAX_SIZE
-            || self.commands.len() > FEW_COMMANDS && self.commands.front().is_some_and(is_old)
+        let is_many = self.commands.len() > FEW_COMMANDS;
+        self.size > MAX_SIZE || is_many && (self.takes_long() || self.commands.front().is_some_and(is_old))
+    }
+
+    fn takes_long(&self) -> bool {
+        let commands = u32::try_from(self.commands.len()).unwrap_or(u32::MAX);
+        self.pace.checked_mul(commands).is_none_or(|time| time > MAX_AGE)
     }
 }
 
@@ -184,6 +203,23 @@ mod tests {
         assert!(!queue.is_behind());
         queue.push(Command::Resume, start + moments(2));
         assert!(queue.is_behind());
+    }
+
+    #[test]
+    fn no_more_may_wait_than_is_taken_in_a_while() {
+        let (queue, start) = (CommandQueue::default(), Instant::now());
+        let push = |count| (0..count).for_each(|_| queue.push(Command::Resume, start));
+        push(FEW_COMMANDS * 2);
+        queue.waiting.lock().pace = MAX_AGE / 1000;
+        push(1000 - FEW_COMMANDS * 2);
+        assert!(!queue.is_behind());
+        push(1);
+        assert!(queue.is_behind());
+        // the pace is that of late
+        let waiting = &mut *queue.waiting.lock();
+        waiting.taken = Some(start);
+        (1..100).for_each(|count| waiting.note_pace(start + MAX_AGE / 100 * count));
+        assert!(waiting.pace > MAX_AGE / 120 && waiting.pace < MAX_AGE / 90, "{:?}", waiting.pace);
     }
 
     #[test]
