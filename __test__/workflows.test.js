@@ -33,7 +33,7 @@ const MACHINES = [
 ];
 
 /** What installs a tool that one of ours wants. */
-const TOOLS = ["cargo install cargo-audit --locked", "rustup target add ${{ matrix.rust }}"];
+const TOOLS = ["cargo install cargo-audit cargo-deny --locked", "rustup target add ${{ matrix.rust }}"];
 
 /** Whether a command of a workflow is one of ours, as it is or in an image. */
 function isKnown(command) {

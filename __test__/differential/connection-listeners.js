@@ -49,6 +49,8 @@ module.exports = [
       ws.frame({ opcode: 8 });
       await ws.closed();
       await stage.until("server", "disconnect");
+      // the session ends before its socket
+      if (name === "keeping them") await stage.until("sockets", "close");
       const connection = wire(stage.server);
       const ask = async (text) => {
         const answer = await connection.ask(text);
