@@ -84,18 +84,24 @@ fn frames(choices: &mut Choices<'_>) -> Vec<u8> {
             }
         };
         let mask = if first & 1 != 0 { [0; 4] } else { [length, 0x5a, first, 0xff] };
-        bytes.push(first);
-        match payload.len() {
-            short @ 0..=125 => bytes.push(0x80 | short as u8),
-            long => {
-                bytes.push(0x80 | 126);
-                bytes.extend((long as u16).to_be_bytes());
-            }
-        }
-        bytes.extend(mask);
-        bytes.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
+        bytes.extend(client_frame(first, mask, &payload));
     }
     bytes
+}
+
+/// A frame of a client, with the length in the least bytes; no more than 65,535 bytes of payload.
+pub fn client_frame(first: u8, mask: [u8; 4], payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first];
+    match payload.len() {
+        short @ 0..=125 => frame.push(0x80 | short as u8),
+        long => {
+            frame.push(0x80 | 126);
+            frame.extend((long as u16).to_be_bytes());
+        }
+    }
+    frame.extend(mask);
+    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
+    frame
 }
 
 /// Takes over what is delivered; nothing is wanted after a Close frame.

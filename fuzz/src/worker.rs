@@ -7,6 +7,8 @@
 use arbitrary::{Result, Unstructured};
 use sockeye::internals::scene::{Content, Scene, Step, ROOMS};
 
+use crate::frames::client_frame;
+
 /// Steps of a program at the most.
 const MOST: usize = 600;
 
@@ -88,16 +90,7 @@ fn bytes(choices: &mut Unstructured<'_>) -> Result<Vec<u8>> {
         0..=125 => choices.bytes(usize::from(length / 2).min(choices.len()))?.to_vec(),
         _ => vec![b'4'; usize::from(choices.arbitrary::<u16>()?)],
     };
-    let mut frame = vec![first];
-    match payload.len() {
-        short @ 0..=125 => frame.push(0x80 | short as u8),
-        long => {
-            frame.push(0x80 | 126);
-            frame.extend((long as u16).to_be_bytes());
-        }
-    }
-    frame.extend(mask);
-    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
+    let mut frame = client_frame(first, mask, &payload);
     if length == 255 {
         // what comes later is the rest of it, or is taken for that
         frame.truncate(frame.len() / 2);

@@ -31,13 +31,12 @@ class Copy {
 
   /** Puts the addon there that is the project's. */
   restoreAddon() {
-    fs.rmSync(path.join(this.root, this.addon), { force: true });
-    fs.copyFileSync(path.join(this.source, this.addon), path.join(this.root, this.addon));
+    this.replaceAddon(path.join(this.source, this.addon));
   }
 
   /**
-   * Puts an addon there that was built of the copy.
-   * @param {string} library - what cargo has made
+   * Puts an addon there.
+   * @param {string} library - the file that cargo has made
    */
   replaceAddon(library) {
     // never written over: a process of a trial that was stopped may still have the old one in its memory

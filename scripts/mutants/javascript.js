@@ -12,7 +12,7 @@ const path = require("node:path");
  * @property {string} name - tells it from all others
  * @property {"js"|"rust"} language
  * @property {string} file - from the root of the project
- * @property {number} [at] - the first character in the file that is changed, if that is known
+ * @property {number} [at] - of a file of lib/, the first character that is changed
  * @property {function(string): string} apply - makes the mutated text of the file of its text
  */
 

@@ -48,7 +48,7 @@ class Trial {
    */
   run(mutant) {
     return this.copy.with(mutant, () =>
-      mutant.language === "rust" ? this._rust(mutant) : this._javascript(mutant),
+      mutant.language === "rust" ? this._rust(mutant) : this._judge(filesThatRun(this.tested, mutant)),
     );
   }
 
@@ -66,12 +66,6 @@ class Trial {
     } finally {
       this.copy.restoreAddon();
     }
-  }
-
-  _javascript(mutant) {
-    const files =
-      mutant.at === undefined ? filesThatUse(this.tested, mutant.file) : filesThatRun(this.tested, mutant);
-    return this._judge(files);
   }
 
   async _judge(files) {

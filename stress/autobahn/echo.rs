@@ -13,7 +13,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use sockeye::internals::*;
+use sockeye::internals::command::{
+    Command, OpBatch, Open, Takeover, ALIVE, COMPRESS, HAS_BUFFERS, NO_TEXT, SEND,
+};
+use sockeye::internals::engine_io::Protocol;
+use sockeye::internals::event::{EventBatch, Inbox, Kind};
+use sockeye::internals::ids::{ConnectionId, StreamId};
+use sockeye::internals::options::Options;
+use sockeye::internals::road::Road;
+use sockeye::internals::websocket::deflate::Parameters;
+use sockeye::internals::websocket::switching_protocols;
+use sockeye::internals::{WorkerHandle, LONGEST_WAIT};
 
 /// The suite sends messages of 16 MiB.
 const MAX_PAYLOAD: usize = 64 << 20;

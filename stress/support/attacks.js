@@ -167,6 +167,14 @@ const attacks = {
 
 /** Attempts of `one`, some at a time. */
 function attempt(one) {
+  return attempts(async (port) => {
+    await one(port);
+    return 1;
+  });
+}
+
+/** The same where `one`, which is given the time at which it has to end, makes several and says how many. */
+function attempts(one) {
   return {
     unit: "attempt",
     async run({ port, ms }) {
@@ -174,8 +182,9 @@ function attempt(one) {
       let count = 0;
       const loop = async () => {
         while (performance.now() < end) {
-          await one(port);
-          count++;
+          // `count +=` would take the count from before the wait
+          const made = await one(port, end);
+          count += made;
         }
       };
       await Promise.all(many(AT_ONCE, loop));
@@ -236,55 +245,42 @@ async function probes({ port, ms }) {
   socket.write(upgradeRequest(`${SESSION}&sid=${sid}`));
   await Promise.race([once(socket, "data"), closed(socket)]);
   const piece = Buffer.concat(Array(2000).fill(text("2probe")));
-  const end = performance.now() + ms;
+  return (await pour(socket, piece, performance.now() + ms)) / 1000;
+}
+
+/** Writes a piece again and again, as fast as it is taken; then hangs up. @returns {Promise<number>} bytes that were written */
+async function pour(socket, piece, end) {
   while (performance.now() < end && !socket.destroyed) {
     if (socket.write(piece)) await new Promise(setImmediate);
     else await Promise.race([once(socket, "drain").catch(() => {}), closed(socket)]);
   }
   const sent = socket.bytesWritten;
   socket.destroy();
-  return sent / 1000;
+  return sent;
 }
 
 /** Requests on a connection that is kept, each in a session that polls, and each behind the answer to the one before. */
 function polling(request, { isLast = false } = {}) {
-  return {
-    unit: "attempt",
-    async run({ port, ms }) {
-      const end = performance.now() + ms;
-      let count = 0;
-      const loop = async () => {
-        while (performance.now() < end) {
-          const bytes = request(await handshake(port));
-          const socket = open(port);
-          do {
-            socket.write(bytes);
-            count++;
-            if (isLast) await new Promise((resolve) => setTimeout(resolve, 2));
-            else await Promise.race([once(socket, "data").catch(() => {}), closed(socket)]);
-          } while (!isLast && !socket.destroyed && performance.now() < end);
-          socket.destroy();
-        }
-      };
-      await Promise.all(many(AT_ONCE, loop));
-      return count;
-    },
-  };
+  return attempts(async (port, end) => {
+    const bytes = request(await handshake(port));
+    const socket = open(port);
+    let count = 0;
+    do {
+      socket.write(bytes);
+      count++;
+      if (isLast) await new Promise((resolve) => setTimeout(resolve, 2));
+      else await Promise.race([once(socket, "data").catch(() => {}), closed(socket)]);
+    } while (!isLast && !socket.destroyed && performance.now() < end);
+    socket.destroy();
+    return count;
+  });
 }
 
 async function pipelined({ port, ms }) {
   const piece = get(stranger).repeat(200);
   const end = performance.now() + ms;
   let sent = 0;
-  while (performance.now() < end) {
-    const socket = open(port);
-    while (performance.now() < end && !socket.destroyed) {
-      if (socket.write(piece)) await new Promise(setImmediate);
-      else await Promise.race([once(socket, "drain").catch(() => {}), closed(socket)]);
-    }
-    sent += socket.bytesWritten;
-    socket.destroy();
-  }
+  while (performance.now() < end) sent += await pour(open(port), piece, end);
   return sent / 1000;
 }
 
