@@ -15,7 +15,7 @@ const path = require("node:path");
 const { parseArgs } = require("node:util");
 const { describe, readClosing } = require("./fuzz/closing");
 const { pack, unpack } = require("./fuzz/seeds");
-const { root, run } = require("./support");
+const { ensureInstalled, root, run } = require("./support");
 
 const folder = path.join(root, "fuzz");
 const RESULTS = path.join(folder, "results.json");
@@ -34,8 +34,8 @@ const LENGTHS = {
 /** Runs that are shorter say little. */
 const WORTH_NOTING = 30;
 
-/** What they share with the crate's own builds, but for the kinds that libFuzzer needs. */
-const BUILD = ["-O", "--target-dir", path.join(root, "target")];
+/** Apart from what other toolchains build. */
+const BUILD = ["-O", "--target-dir", path.join(root, "target", "fuzz")];
 
 /** Runs one target. @returns {boolean} whether nothing has crashed */
 function fuzz(target, minutes, keeps) {
@@ -65,7 +65,8 @@ function fuzz(target, minutes, keeps) {
     console.error(`${stderr.slice(-4000)}\n${target}: ${err.message}`);
     return false;
   }
-  if (closing.crashes.length > 0) console.error(stderr.slice(-8000));
+  if (closing.crashes.length > 0)
+    console.error(stderr.slice(Math.max(0, stderr.indexOf("panicked at") - 200)));
   console.log(describe(target, closing));
   if (closing.seconds >= WORTH_NOTING * 60) note(target, closing);
   if (keeps && closing.crashes.length === 0) {
@@ -104,6 +105,9 @@ function main() {
     );
     return false;
   }
+  // some targets compare with what the JavaScript half makes of the same bytes
+  ensureInstalled();
+  if (!run(process.execPath, [path.join(__dirname, "build.js"), "--if-needed"])) return false;
   if (!run("cargo", ["+nightly", "fuzz", "build", ...BUILD])) return false;
   // each of them, whatever becomes of the one before
   return targets.map((target) => fuzz(target, minutes, values.keep)).every(Boolean);

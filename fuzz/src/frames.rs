@@ -129,13 +129,27 @@ fn reader(deflate: Option<Parameters>) -> FrameReader {
     reader
 }
 
+/// Feeds a piece, in as many turns as it takes to decompress what is in it.
+fn feed(
+    reader: &mut FrameReader,
+    piece: &mut [u8],
+    limits: Limits,
+    seen: &mut Vec<Message>,
+) -> Result<(), Violation> {
+    reader.feed(piece, limits, |incoming| keep(seen, incoming))?;
+    while reader.is_paused() && !matches!(seen.last(), Some(Message::Close(_))) {
+        reader.feed(&mut [], limits, |incoming| keep(seen, incoming))?;
+    }
+    Ok(())
+}
+
 /// Feeds piece by piece.
 fn read(pieces: &[&[u8]], limits: Limits, deflate: Option<Parameters>) -> Outcome {
     let before = MEMORY.current_usage();
     let (mut reader, mut seen, mut fed) = (reader(deflate), Vec::new(), 0);
     for piece in pieces {
         fed += piece.len();
-        let result = reader.feed(&mut piece.to_vec(), limits, |incoming| keep(&mut seen, incoming));
+        let result = feed(&mut reader, &mut piece.to_vec(), limits, &mut seen);
         // pings may come by the thousand, each of which is a message here
         let apart = before + seen.capacity() * size_of::<Message>();
         let kept = MEMORY.current_usage().saturating_sub(apart);
@@ -160,12 +174,10 @@ fn read_placed(pieces: &[&[u8]], limits: Limits, deflate: Option<Parameters>) ->
                     let capacity = message.capacity();
                     message.extend_from_slice(&piece[..length]);
                     assert_eq!(message.capacity(), capacity, "there is room for what is missing");
-                    (reader.filled(length, limits, |incoming| keep(&mut seen, incoming)), length)
+                    let result = reader.filled(length, limits, |incoming| keep(&mut seen, incoming));
+                    (result.and_then(|()| feed(&mut reader, &mut [], limits, &mut seen)), length)
                 }
-                None => {
-                    let mut bytes = piece.to_vec();
-                    (reader.feed(&mut bytes, limits, |incoming| keep(&mut seen, incoming)), piece.len())
-                }
+                None => (feed(&mut reader, &mut piece.to_vec(), limits, &mut seen), piece.len()),
             };
             if result.is_err() || matches!(seen.last(), Some(Message::Close(_))) {
                 return (seen, result);

@@ -169,6 +169,12 @@ impl Worker {
                 outcome = Read::Gone;
                 break;
             };
+            if reader.is_paused() {
+                if self.feed(id, &mut []) {
+                    break;
+                }
+                continue;
+            }
             let (read, is_placed) = match reader.gap(buffer.len()) {
                 Some((message, missing)) => {
                     memory::expect_much(message);
@@ -183,10 +189,14 @@ impl Worker {
                     break;
                 }
                 Ok(Got { length, is_all }) => {
-                    if is_placed {
-                        self.on_placed(id, length);
+                    let is_paused = if is_placed {
+                        self.on_placed(id, length)
                     } else {
-                        self.on_bytes(id, &mut buffer[..length]);
+                        self.feed(id, &mut buffer[..length])
+                    };
+                    // others have their turn before it goes on; what it has is not to be taken for all that there is
+                    if is_paused {
+                        break;
                     }
                     // the kernel's buffer was empty, and new bytes raise a new edge
                     if is_all {
@@ -210,37 +220,49 @@ impl Worker {
         outcome
     }
 
-    /// Bytes of a WebSocket.
+    /// Bytes of a WebSocket that nobody can be asked to keep for another turn.
     pub(super) fn on_bytes(&mut self, id: StreamId, bytes: &mut [u8]) {
+        let mut is_paused = self.feed(id, bytes);
+        while is_paused {
+            is_paused = self.feed(id, &mut []);
+        }
+    }
+
+    /// Bytes of a WebSocket. Returns whether its reader has left some for another turn.
+    fn feed(&mut self, id: StreamId, bytes: &mut [u8]) -> bool {
         panic_point!("bytes");
         let limits = self.options.message_limits();
-        let Some(websocket) = self.websocket(id) else { return };
+        let Some(websocket) = self.websocket(id) else { return false };
         if let Phase::Lingering { .. } | Phase::Concluding(_) = websocket.phase {
-            return;
+            websocket.reader.reset();
+            return false;
         }
         let mut reader = mem::take(&mut websocket.reader);
         let result = reader.feed(bytes, limits, |incoming| self.on_incoming(id, incoming));
-        self.after_bytes(id, reader, result);
+        self.after_bytes(id, reader, result)
     }
 
-    /// Bytes of a WebSocket that are where its reader wanted them.
+    /// Bytes of a WebSocket that are where its reader wanted them. Returns whether that has left some for another turn.
     #[cfg(unix)]
-    fn on_placed(&mut self, id: StreamId, length: usize) {
+    fn on_placed(&mut self, id: StreamId, length: usize) -> bool {
         panic_point!("bytes");
         let limits = self.options.message_limits();
-        let Some(websocket) = self.websocket(id) else { return };
+        let Some(websocket) = self.websocket(id) else { return false };
         let mut reader = mem::take(&mut websocket.reader);
         let result = reader.filled(length, limits, |incoming| self.on_incoming(id, incoming));
-        self.after_bytes(id, reader, result);
+        self.after_bytes(id, reader, result)
     }
 
-    fn after_bytes(&mut self, id: StreamId, reader: FrameReader, result: Result<(), Violation>) {
+    fn after_bytes(&mut self, id: StreamId, reader: FrameReader, result: Result<(), Violation>) -> bool {
+        let is_paused = reader.is_paused();
         if let Some(websocket) = self.websocket(id) {
             websocket.reader = reader;
         }
         if let Err(violation) = result {
             self.on_violation(id, violation);
+            return false;
         }
+        is_paused
     }
 
     fn on_violation(&mut self, id: StreamId, violation: Violation) {

@@ -170,7 +170,7 @@ impl Reader {
         while let Some((first, payload)) = self.frame() {
             assert!(!self.is_closed, "a frame after a Close frame");
             let payload = match self.deflate.as_mut() {
-                Some(deflate) if first & 0x40 != 0 => deflate.decompress(&payload, 1 << 20).unwrap(),
+                Some(deflate) if first & 0x40 != 0 => deflate.decompress_all(&payload, 1 << 20).unwrap(),
                 None if first & 0x40 != 0 => panic!("a compressed frame for who has not agreed on that"),
                 _ => payload,
             };

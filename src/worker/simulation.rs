@@ -22,10 +22,19 @@ use crate::protocol::engine_io::Protocol;
 use crate::protocol::error::Ending;
 use crate::protocol::ids::{ConnectionId, StreamId};
 use crate::protocol::options::Options;
-use crate::protocol::websocket::deflate::Parameters;
+use crate::protocol::websocket::deflate::{Deflate, Parameters};
 use crate::protocol::websocket::frame;
 
 const PROTOCOL: Protocol = Protocol::V4 { base64: false };
+
+const DEFLATE: Parameters = Parameters {
+    server_max_window_bits: 15,
+    client_max_window_bits: 15,
+    server_no_context_takeover: false,
+    client_no_context_takeover: false,
+    level: 6,
+    threshold: 0,
+};
 
 /// The worker, and what it tells JavaScript.
 pub struct Simulation {
@@ -448,16 +457,8 @@ fn reached(clients: &mut [Client]) -> usize {
 #[test]
 fn a_turn_compresses_no_more_than_its_budget_allows_and_clients_are_read_between() {
     Simulation::run(Options { parse_packets: false, ..Options::default() }, |simulation| async move {
-        let deflate = Parameters {
-            server_max_window_bits: 15,
-            client_max_window_bits: 15,
-            server_no_context_takeover: false,
-            client_no_context_takeover: false,
-            level: 6,
-            threshold: 0,
-        };
         let mut clients: Vec<Client> =
-            (0..CROWD).map(|id| simulation.connect_with(id, Some(deflate))).collect();
+            (0..CROWD).map(|id| simulation.connect_with(id, Some(DEFLATE))).collect();
         let text = "x".repeat(40_000);
         let broadcast = [BROADCAST | u32::from(COMPRESS) << 8, text.len() as u32, 1, 0, ALL];
         simulation.push(&[everybody(), broadcast.to_vec()].concat(), &text);
@@ -475,6 +476,36 @@ fn a_turn_compresses_no_more_than_its_budget_allows_and_clients_are_read_between
             assert!(kinds.contains(&(Kind::Text as u32)), "what a client says is heard");
         }
         assert!(turns >= 25, "{turns} turns");
+    });
+}
+
+#[test]
+fn what_others_say_does_not_wait_until_a_message_is_decompressed() {
+    const LARGE: usize = 900_000;
+    Simulation::run(Options { parse_packets: false, ..Options::default() }, |simulation| async move {
+        let mut heavy = simulation.connect_with(0, Some(DEFLATE));
+        let mut light = simulation.connect(1);
+        let mut deflate = Deflate::new(DEFLATE, Rc::default());
+        let mut frame = Vec::new();
+        frame::write_compressed(true, &deflate.compress([b"4", &[b'x'; LARGE]]), &mut frame);
+        // a client's, with a mask of zeros
+        assert_eq!(frame[1], 126);
+        frame[1] |= 0x80;
+        frame.splice(4..4, [0; 4]);
+        heavy.end.write_all(&frame).unwrap();
+        heavy.send("after");
+        let (mut texts, mut turns) = (String::new(), 0);
+        while texts.len() < LARGE + 5 {
+            light.send(",");
+            moments(1).await;
+            texts.push_str(&simulation.events().1);
+            turns += 1;
+            assert!(turns < 100, "{} bytes have come", texts.len());
+        }
+        let heard = texts.find('x').unwrap();
+        assert!((5..50).contains(&heard), "others were heard {heard} times before");
+        let expected = format!("{}after", "x".repeat(LARGE));
+        assert_eq!(texts.replace(',', ""), expected);
     });
 }
 

@@ -1,5 +1,6 @@
 //! permessage-deflate (RFC 7692): the compression of whole messages.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -12,6 +13,16 @@ const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
 /// Bytes that one step of compression or decompression makes room for.
 const STEP: usize = 16 << 10;
+
+/// The least that a step of decompression makes room for.
+const LEAST_ROOM: usize = 256;
+
+/// What a step of decompression takes beyond its bytes, as bytes.
+const STEP_COST: usize = 64;
+
+/// Bytes that one turn decompresses to. What takes more is gone on with in another one, so that others' messages get their turn
+/// in between: few bytes may become a very large message, or many.
+const INFLATED_PER_TURN: usize = 128 << 10;
 
 /// What has been agreed with a client (RFC 7692 section 7.1), and the server's own settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,13 +58,35 @@ pub struct Deflate {
     pub parameters: Parameters,
     compressor: Option<Box<Compress>>,
     decompressor: Option<Box<Decompress>>,
+    /// What has been left for another turn.
+    unfinished: Option<Box<Inflation>>,
+    /// Bytes that this turn may still decompress to.
+    left: usize,
     spares: Rc<RefCell<Spares>>,
+}
+
+/// A message of the client that is being decompressed.
+#[derive(Debug)]
+struct Inflation {
+    decompressor: Box<Decompress>,
+    is_text: bool,
+    message: Vec<u8>,
+    /// What has been consumed of the message and of the tail.
+    at: usize,
+    out: Vec<u8>,
 }
 
 impl Deflate {
     /// The state for a connection with these parameters.
     pub fn new(parameters: Parameters, spares: Rc<RefCell<Spares>>) -> Deflate {
-        Deflate { parameters, compressor: None, decompressor: None, spares }
+        Deflate {
+            parameters,
+            compressor: None,
+            decompressor: None,
+            unfinished: None,
+            left: INFLATED_PER_TURN,
+            spares,
+        }
     }
 
     /// A state of its own with the same parameters.
@@ -94,22 +127,88 @@ impl Deflate {
         Box::new(Compress::new_with_window_bits(level, false, server_max_window_bits))
     }
 
-    /// Decompresses a message of the client. `max_payload`: bytes that it may have.
+    /// Another turn of decompressing begins.
+    pub fn begin_turn(&mut self) {
+        self.left = INFLATED_PER_TURN;
+    }
+
+    /// Whether this turn has decompressed enough.
+    pub fn is_spent(&self) -> bool {
+        self.left == 0
+    }
+
+    /// Whether a message has not been decompressed to its end.
+    pub fn is_unfinished(&self) -> bool {
+        self.unfinished.is_some()
+    }
+
+    /// Decompresses a message of the client, unless that takes more than is left of this turn: `None`, and `resume` goes on with
+    /// it in the next. `max_payload`: bytes that it may have.
     ///
     /// # Errors
     /// [`Violation::TooLarge`] as soon as there is more than that, [`Violation::Compression`] for bytes that do not
     /// inflate.
-    pub fn decompress(&mut self, message: &[u8], max_payload: usize) -> Result<Vec<u8>, Violation> {
-        let mut decompressor = self.decompressor.take().unwrap_or_else(|| self.spare_decompressor());
-        let mut out = Vec::new();
-        inflate(&mut decompressor, message, max_payload, &mut out)?;
-        inflate(&mut decompressor, &TAIL, max_payload, &mut out)?;
+    pub fn decompress(
+        &mut self,
+        message: Cow<'_, [u8]>,
+        is_text: bool,
+        max_payload: usize,
+    ) -> Result<Option<Vec<u8>>, Violation> {
+        let decompressor = self.decompressor.take().unwrap_or_else(|| self.spare_decompressor());
+        let mut inflation = Inflation { decompressor, is_text, message: Vec::new(), at: 0, out: Vec::new() };
+        if inflation.go_on(&message, max_payload, &mut self.left)? {
+            return Ok(Some(self.finish(inflation)));
+        }
+        inflation.message = message.into_owned();
+        self.unfinished = Some(Box::new(inflation));
+        Ok(None)
+    }
+
+    /// Goes on with the message that has been left unfinished. Returns whether it is a text, and what it has become, if that is
+    /// all of it.
+    ///
+    /// # Errors
+    /// As for `decompress`.
+    pub fn resume(&mut self, max_payload: usize) -> Result<Option<(bool, Vec<u8>)>, Violation> {
+        let Some(mut inflation) = self.unfinished.take() else { return Ok(None) };
+        let message = std::mem::take(&mut inflation.message);
+        if inflation.go_on(&message, max_payload, &mut self.left)? {
+            return Ok(Some((inflation.is_text, self.finish(*inflation))));
+        }
+        inflation.message = message;
+        self.unfinished = Some(inflation);
+        Ok(None)
+    }
+
+    /// Decompresses a message of the server's, as a client does.
+    ///
+    /// # Errors
+    /// As for `decompress`.
+    #[cfg(any(test, feature = "internals"))]
+    pub fn decompress_all(&mut self, message: &[u8], max_payload: usize) -> Result<Vec<u8>, Violation> {
+        let mut whole = self.decompress(Cow::Borrowed(message), false, max_payload)?;
+        loop {
+            self.begin_turn();
+            match whole {
+                Some(whole) => return Ok(whole),
+                None => whole = self.resume(max_payload)?.map(|(_, whole)| whole),
+            }
+        }
+    }
+
+    /// Drops the message that has been left unfinished, and its window.
+    pub fn forget(&mut self) {
+        self.unfinished = None;
+    }
+
+    /// Keeps the window of a message that is done.
+    fn finish(&mut self, Inflation { decompressor, out, .. }: Inflation) -> Vec<u8> {
         if !self.parameters.client_no_context_takeover {
             self.decompressor = Some(decompressor);
         } else if self.parameters.client_max_window_bits == LARGEST_WINDOW {
             self.spares.borrow_mut().decompressor = Some(decompressor);
         }
-        Ok(out)
+        out
     }
 
     /// A decompressor with an empty window. Only those with the largest can be used again: resetting makes it that.
@@ -147,33 +246,50 @@ fn deflate(compressor: &mut Compress, input: &[u8], flush: FlushCompress, out: &
     }
 }
 
-/// Feeds all of `input` to the decompressor.
-fn inflate(
-    decompressor: &mut Decompress,
-    input: &[u8],
-    max_payload: usize,
-    out: &mut Vec<u8>,
-) -> Result<(), Violation> {
-    let mut rest = input;
-    loop {
-        out.reserve(STEP.min(max_payload + 1 - out.len()));
-        let (length, taken) = (out.len(), decompressor.total_in());
-        let status = decompressor
-            .decompress_vec(rest, out, FlushDecompress::Sync)
+impl Inflation {
+    /// Feeds the message, and then the tail, to the decompressor, for as long as something is left of the turn. Returns whether it
+    /// is done.
+    fn go_on(&mut self, message: &[u8], max_payload: usize, left: &mut usize) -> Result<bool, Violation> {
+        while *left > 0 {
+            let rest = match message.get(self.at..) {
+                Some(rest) if !rest.is_empty() => rest,
+                _ => &TAIL[self.at - message.len()..],
+            };
+            let length = self.out.len();
+            let is_drained = self.step(rest, max_payload)?;
+            *left = left.saturating_sub(self.out.len() - length + STEP_COST);
+            if is_drained && self.at == message.len() + TAIL.len() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Decompresses some. Returns whether what has been consumed is decompressed.
+    fn step(&mut self, rest: &[u8], max_payload: usize) -> Result<bool, Violation> {
+        let length = self.out.len();
+        let room = rest.len().saturating_mul(8).clamp(LEAST_ROOM, STEP).min(max_payload + 1 - length);
+        self.out.resize(length + room, 0);
+        let (taken, written) = (self.decompressor.total_in(), self.decompressor.total_out());
+        let status = self
+            .decompressor
+            .decompress(rest, &mut self.out[length..], FlushDecompress::Sync)
             .map_err(|_| Violation::Compression)?;
-        rest = &rest[(decompressor.total_in() - taken) as usize..];
-        if out.len() > max_payload {
+        let consumed = (self.decompressor.total_in() - taken) as usize;
+        let produced = (self.decompressor.total_out() - written) as usize;
+        self.at += consumed;
+        self.out.truncate(length + produced);
+        if self.out.len() > max_payload {
             return Err(Violation::TooLarge);
         }
+        let is_drained = produced < room;
         if status == Status::StreamEnd {
             // a final block: what follows begins anew
-            decompressor.reset(false);
-        } else if out.len() < out.capacity() && (rest.is_empty() || out.len() == length) {
-            return if rest.is_empty() { Ok(()) } else { Err(Violation::Compression) };
+            self.decompressor.reset(false);
+        } else if is_drained && consumed < rest.len() && produced == 0 {
+            return Err(Violation::Compression);
         }
-        if rest.is_empty() && out.len() < out.capacity() {
-            return Ok(());
-        }
+        Ok(is_drained)
     }
 }
 
@@ -219,11 +335,11 @@ mod tests {
                 let compressed = deflate.compress([b"4", text]);
                 assert_eq!(compressed, new(parameters).compress([b"4", text]));
                 let expected = [b"4".as_slice(), text].concat();
-                assert_eq!(deflate.decompress(&compressed, MAX).unwrap(), expected);
+                assert_eq!(deflate.decompress_all(&compressed, MAX).unwrap(), expected);
                 assert!(deflate.compressor.is_none() && deflate.decompressor.is_none());
                 // what is left of a message that is refused is in nobody's window
-                assert!(deflate.decompress(&compressed, text.len()).is_err());
-                assert!(deflate.decompress(&[0xff; 20], MAX).is_err());
+                assert!(deflate.decompress_all(&compressed, text.len()).is_err());
+                assert!(deflate.decompress_all(&[0xff; 20], MAX).is_err());
             }
         }
         assert!(spares.borrow().compressor.is_some());
@@ -234,8 +350,8 @@ mod tests {
         // RFC 7692 section 7.2.3: "Hello", then again with the window of the first
         let mut deflate = new(parameters(false));
         let first = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
-        assert_eq!(deflate.decompress(&first, MAX).unwrap(), b"Hello");
-        assert_eq!(deflate.decompress(&[0xf2, 0x00, 0x11, 0x00, 0x00], MAX).unwrap(), b"Hello");
+        assert_eq!(deflate.decompress_all(&first, MAX).unwrap(), b"Hello");
+        assert_eq!(deflate.decompress_all(&[0xf2, 0x00, 0x11, 0x00, 0x00], MAX).unwrap(), b"Hello");
     }
 
     #[test]
@@ -243,8 +359,8 @@ mod tests {
         // RFC 7692 section 7.2.3.4
         let mut deflate = new(parameters(false));
         let message = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00];
-        assert_eq!(deflate.decompress(&message, MAX).unwrap(), b"Hello");
-        assert_eq!(deflate.decompress(&message, MAX).unwrap(), b"Hello");
+        assert_eq!(deflate.decompress_all(&message, MAX).unwrap(), b"Hello");
+        assert_eq!(deflate.decompress_all(&message, MAX).unwrap(), b"Hello");
     }
 
     #[test]
@@ -256,7 +372,11 @@ mod tests {
                 let text: Vec<u8> = (0..length).map(|index| (index * 31 % 97) as u8).collect();
                 let compressed = server.compress([b"4", &text]);
                 let expected = [b"4".as_slice(), &text].concat();
-                assert_eq!(client.decompress(&compressed, MAX).unwrap(), expected, "{length} {no_context}");
+                assert_eq!(
+                    client.decompress_all(&compressed, MAX).unwrap(),
+                    expected,
+                    "{length} {no_context}"
+                );
             }
         }
     }
@@ -265,15 +385,15 @@ mod tests {
     fn a_bomb_is_refused_before_it_unfolds() {
         let bomb = new(parameters(true)).compress([&[], &vec![0; 50_000_000]]);
         let mut deflate = new(parameters(true));
-        assert_eq!(deflate.decompress(&bomb, MAX), Err(Violation::TooLarge));
+        assert_eq!(deflate.decompress_all(&bomb, MAX), Err(Violation::TooLarge));
         let exact = new(parameters(true)).compress([&[], &vec![0; MAX]]);
-        assert_eq!(new(parameters(true)).decompress(&exact, MAX).unwrap().len(), MAX);
+        assert_eq!(new(parameters(true)).decompress_all(&exact, MAX).unwrap().len(), MAX);
     }
 
     #[test]
     fn garbage_is_refused() {
         let mut deflate = new(parameters(true));
-        assert_eq!(deflate.decompress(&[0xff; 20], MAX), Err(Violation::Compression));
+        assert_eq!(deflate.decompress_all(&[0xff; 20], MAX), Err(Violation::Compression));
     }
 
     #[test]

@@ -217,7 +217,8 @@ impl FrameReader {
 }
 
 impl FrameReader {
-    /// Takes the next bytes of the client, unmasks them in place and hands every complete message to `deliver`.
+    /// Takes the next bytes of the client, unmasks them in place and hands every complete message to `deliver`. If there was more
+    /// to decompress than one turn is to, the rest is left for the next call, see `is_paused`.
     ///
     /// # Errors
     /// The first [`Violation`]; the reader must not be used after it.
@@ -229,6 +230,9 @@ impl FrameReader {
     ) -> Result<(), Violation> {
         let limits = limits.into();
         let mut input = input;
+        if self.resume(limits, &mut deliver)? == Flow::Stop {
+            return Ok(());
+        }
         if let Some(assembly) = self.assembly.as_mut() {
             let (rest, is_final) = assembly.arrive(input);
             input = rest;
@@ -264,7 +268,8 @@ impl FrameReader {
         deliver: &mut impl FnMut(Incoming<'_>) -> Flow,
     ) -> Result<usize, Violation> {
         let mut at = 0;
-        while let Some((header, length, header_length)) = self.header(&bytes[at..], limits)? {
+        while !self.is_spent() {
+            let Some((header, length, header_length)) = self.header(&bytes[at..], limits)? else { break };
             let payload_at = at + header_length + 4;
             let end = payload_at + length;
             let mask =
@@ -392,9 +397,42 @@ impl FrameReader {
 }
 
 impl FrameReader {
+    /// Whether something of what it has been fed is left for another turn. It is to be fed with nothing then, before there is
+    /// more for it.
+    pub fn is_paused(&self) -> bool {
+        let is_unfinished = |deflate: &Deflate| deflate.is_unfinished();
+        self.is_spent() && !self.partial.is_empty() || self.deflate.as_deref().is_some_and(is_unfinished)
+    }
+
+    /// Whether no more is to be decompressed in this turn.
+    fn is_spent(&self) -> bool {
+        self.deflate.as_deref().is_some_and(Deflate::is_spent)
+    }
+
+    /// Begins a turn with what an earlier one has left of a compressed message.
+    fn resume(
+        &mut self,
+        limits: Limits,
+        deliver: &mut impl FnMut(Incoming<'_>) -> Flow,
+    ) -> Result<Flow, Violation> {
+        let Some(deflate) = self.deflate.as_mut() else { return Ok(Flow::Continue) };
+        deflate.begin_turn();
+        match deflate.resume(limits.payload)? {
+            Some((is_text, payload)) => {
+                let opcode = if is_text { Data::Text } else { Data::Binary };
+                deliver_message(opcode, Cow::Owned(payload), deliver)
+            }
+            None => Ok(Flow::Continue),
+        }
+    }
+
     /// Forgets what has come; what has been agreed on with the client stays.
     pub fn reset(&mut self) {
-        *self = FrameReader { deflate: self.deflate.take(), ..FrameReader::default() };
+        let mut deflate = self.deflate.take();
+        if let Some(deflate) = deflate.as_mut() {
+            deflate.forget();
+        }
+        *self = FrameReader { deflate, ..FrameReader::default() };
     }
 
     /// Whether a data frame is of a message that can be looked at as text before all of it is there.
@@ -450,8 +488,10 @@ impl FrameReader {
     ) -> Result<Flow, Violation> {
         match self.deflate.as_mut() {
             Some(deflate) if compressed => {
-                let payload = deflate.decompress(&payload, limits.payload)?;
-                deliver_message(opcode, Cow::Owned(payload), deliver)
+                match deflate.decompress(payload, opcode == Data::Text, limits.payload)? {
+                    Some(payload) => deliver_message(opcode, Cow::Owned(payload), deliver),
+                    None => Ok(Flow::Continue),
+                }
             }
             _ => deliver_message(opcode, payload, deliver),
         }
@@ -545,6 +585,7 @@ fn write_head(opcode: OpCode, prefix: &[u8], length: usize, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::deflate::Parameters;
     use super::*;
 
     const MAX: usize = 1000;
@@ -942,5 +983,90 @@ mod tests {
         write_close(&1002u16.to_be_bytes(), &mut out);
         write_pong(b"x", &mut out);
         assert_eq!(out, [0x88, 0, 0x88, 2, 0x03, 0xea, 0x8a, 1, b'x']);
+    }
+
+    /// A reader that has agreed on permessage-deflate, and the frame of a compressed message for it.
+    fn deflated(payload: &[u8], first: u8) -> (FrameReader, Vec<u8>) {
+        let parameters = Parameters {
+            server_no_context_takeover: true,
+            client_no_context_takeover: true,
+            server_max_window_bits: 15,
+            client_max_window_bits: 15,
+            level: 6,
+            threshold: 0,
+        };
+        let mut deflate = Box::new(Deflate::new(parameters, Default::default()));
+        let frame = client_frame(first | 0x40, &deflate.compress([payload, &[]]));
+        (FrameReader { deflate: Some(deflate), ..FrameReader::default() }, frame)
+    }
+
+    /// Feeds once, and then with nothing until nothing is left. Returns how many turns that has taken, and the lengths of what was
+    /// delivered in each.
+    fn turns(
+        reader: &mut FrameReader,
+        bytes: &[u8],
+        max_payload: usize,
+    ) -> Result<Vec<Vec<usize>>, Violation> {
+        let (mut turns, mut bytes) = (Vec::new(), bytes.to_vec());
+        loop {
+            let mut seen = Vec::new();
+            reader.feed(&mut bytes, max_payload, |incoming| {
+                seen.push(incoming.len());
+                if matches!(incoming, Incoming::Close(_)) {
+                    Flow::Stop
+                } else {
+                    Flow::Continue
+                }
+            })?;
+            turns.push(seen);
+            bytes.clear();
+            if !reader.is_paused() {
+                return Ok(turns);
+            }
+        }
+    }
+
+    #[test]
+    fn what_takes_long_to_decompress_takes_several_turns() {
+        const LARGE: usize = 1_000_000;
+        for first in [0x81, 0x82] {
+            let (mut reader, mut bytes) = deflated(&vec![b'x'; LARGE], first);
+            assert!(bytes.len() < 2000);
+            bytes.extend(client_frame(0x81, b"after"));
+            bytes.extend(client_frame(0x01, b"the beginning of a"));
+            let mut seen = turns(&mut reader, &bytes, LARGE).unwrap();
+            assert_eq!(seen.pop().unwrap(), [LARGE, 5]);
+            assert!(seen.len() >= 7 && seen.iter().all(Vec::is_empty), "{seen:?}");
+            // the next one has its turn again
+            assert_eq!(turns(&mut reader, &client_frame(0x80, b"nother"), LARGE).unwrap(), [[24]]);
+        }
+        // many that are not large are as much
+        let (mut reader, frame) = deflated(&[b'x'; 50_000], 0x81);
+        let seen = turns(&mut reader, &frame.repeat(100), LARGE).unwrap();
+        assert!(seen.len() > 30 && seen.iter().all(|turn| turn.len() <= 3), "{seen:?}");
+        assert_eq!(seen.concat(), [50_000; 100]);
+    }
+
+    #[test]
+    fn a_message_that_is_too_large_is_refused_in_a_later_turn() {
+        let (mut reader, frame) = deflated(&[b'x'; 1_000_000], 0x81);
+        assert_eq!(reader.feed(&mut frame.clone(), 999_999, |_| Flow::Continue), Ok(()));
+        assert!(reader.is_paused());
+        assert_eq!(turns(&mut reader, &[], 999_999), Err(Violation::TooLarge));
+        // and so is what comes where its end should be, after what was whole
+        let (mut reader, mut frame) = deflated(&[b'x'; 1_000_000], 0x81);
+        frame.extend([0xff, 0xff]);
+        assert_eq!(turns(&mut reader, &frame, 1_000_000), Err(Violation::ReservedBits23));
+    }
+
+    #[test]
+    fn what_was_left_for_another_turn_can_be_forgotten() {
+        let (mut reader, frame) = deflated(&[b'x'; 1_000_000], 0x81);
+        let (_, next) = deflated(b"next", 0x81);
+        reader.feed(&mut [frame, vec![0x81]].concat(), 1_000_000, |_| panic!("too early")).unwrap();
+        assert!(reader.is_paused());
+        reader.reset();
+        assert!(!reader.is_paused());
+        assert_eq!(turns(&mut reader, &next, 1_000_000).unwrap(), [[4]]);
     }
 }
