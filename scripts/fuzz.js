@@ -34,8 +34,9 @@ const LENGTHS = {
 /** Runs that are shorter say little. */
 const WORTH_NOTING = 30;
 
-/** Apart from what other toolchains build. */
-const BUILD = ["-O", "--target-dir", path.join(root, "target", "fuzz")];
+/** Apart from what other toolchains build. What libFuzzer says of a target is there too. */
+const BUILDS = path.join(root, "target", "fuzz");
+const BUILD = ["-O", "--target-dir", BUILDS];
 
 /** Runs one target. @returns {boolean} whether nothing has crashed */
 function fuzz(target, minutes, keeps) {
@@ -48,25 +49,23 @@ function fuzz(target, minutes, keeps) {
     "-timeout=10",
     "-print_final_stats=1",
   ];
-  const { stderr } = spawnSync(
-    "cargo",
-    ["+nightly", "fuzz", "run", ...BUILD, target, corpus, "--", ...args],
-    {
-      cwd: root,
-      stdio: ["ignore", "inherit", "pipe"],
-      encoding: "utf8",
-      maxBuffer: Infinity,
-    },
-  );
+  // a file, since a pipe that a process of Node's shares with libFuzzer does not block: what it has no room for would be lost
+  const log = path.join(BUILDS, `${target}.log`);
+  const output = fs.openSync(log, "w");
+  spawnSync("cargo", ["+nightly", "fuzz", "run", ...BUILD, target, corpus, "--", ...args], {
+    cwd: root,
+    stdio: ["ignore", "inherit", output],
+  });
+  fs.closeSync(output);
+  const said = fs.readFileSync(log, "utf8");
   let closing;
   try {
-    closing = readClosing(stderr);
+    closing = readClosing(said);
   } catch (err) {
-    console.error(`${stderr.slice(-4000)}\n${target}: ${err.message}`);
+    console.error(`${said.slice(-4000)}\n${target}: ${err.message}`);
     return false;
   }
-  if (closing.crashes.length > 0)
-    console.error(stderr.slice(Math.max(0, stderr.indexOf("panicked at") - 200)));
+  if (closing.crashes.length > 0) console.error(said.slice(Math.max(0, said.indexOf("panicked at") - 200)));
   console.log(describe(target, closing));
   if (closing.seconds >= WORTH_NOTING * 60) note(target, closing);
   if (keeps && closing.crashes.length === 0) {

@@ -65,6 +65,7 @@ module.exports = {
     normal: { ms: 500, every: 1, quiet: 5, limit: 300 },
     long: { ms: 6000, every: 1, quiet: 5, limit: 900 },
   },
+  variants: names,
   run,
   server,
   attacker,
