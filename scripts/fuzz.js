@@ -46,7 +46,9 @@ function fuzz(target, minutes, keeps) {
     `-max_total_time=${Math.round(minutes * 60)}`,
     `-max_len=${LENGTHS[target]}`,
     "-rss_limit_mb=2048",
-    "-timeout=10",
+    // on a machine that has much else to do
+    "-timeout=60",
+    "-report_slow_units=60",
     "-print_final_stats=1",
   ];
   // a file, since a pipe that a process of Node's shares with libFuzzer does not block: what it has no room for would be lost

@@ -4,6 +4,6 @@ use proptest::test_runner::Config;
 
 /// So many cases; under Miri, which takes some thousand times as long, a few.
 pub fn config(cases: u32) -> Config {
-    let cases = if cfg!(miri) { cases.div_ceil(32) } else { cases };
+    let cases = if cfg!(miri) { cases.div_ceil(128) } else { cases };
     Config { failure_persistence: None, ..Config::with_cases(cases) }
 }

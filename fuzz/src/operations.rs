@@ -111,7 +111,11 @@ fn describe(op: &Op<'_>) -> String {
     let json = |text: &str| serde_json::to_string(text).expect("text");
     let parcel = |parcel: &Parcel<'_>| {
         let text = parcel.text.map_or("-".to_owned(), json);
-        let hex = |bytes: &Bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        // large ones are all alike
+        let hex = |bytes: &Bytes| match bytes.len() {
+            0..100 => bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
+            length => format!("{length} times {:02x}", bytes[0]),
+        };
         format!("{text} [{}]", parcel.buffers.iter().map(hex).collect::<Vec<_>>().join(","))
     };
     let list = |ids: Vec<u32>| format!("[{}]", ids.iter().map(u32::to_string).collect::<Vec<_>>().join(","));

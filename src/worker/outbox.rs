@@ -352,6 +352,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "so much takes minutes")]
     fn a_long_queue_that_has_become_short_gives_its_memory_back() {
         let (mut outbox, mut pool) = (Outbox::default(), Pool::default());
         outbox.append(&mut pool, |out| out.extend(std::iter::repeat_n(1, 10 << 20)));

@@ -243,6 +243,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "so much takes minutes")]
     fn a_long_list_is_given_back() {
         let (queue, now) = (CommandQueue::default(), Instant::now());
         for _ in 0..100_000 {

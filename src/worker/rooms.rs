@@ -318,6 +318,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "so much takes minutes")]
     fn memory_comes_back_when_a_crowd_has_gone() {
         let mut rooms = Rooms::default();
         create(&mut rooms, 1, &(0..20_000).collect::<Vec<_>>());

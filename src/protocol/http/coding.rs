@@ -248,6 +248,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "so much takes minutes")]
     fn a_body_is_what_was_compressed() {
         // text that is hard to compress
         let mut state = 1_u32;

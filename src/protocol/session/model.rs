@@ -357,7 +357,7 @@ impl Life {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::properties::config(600))]
 
     #[test]
     fn a_session_goes_through_the_states_of_engine_io_and_ends_once(

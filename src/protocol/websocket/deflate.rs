@@ -315,6 +315,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "so much takes minutes")]
     fn a_window_that_served_others_is_as_good_as_a_new_one() {
         let spares = Rc::<RefCell<Spares>>::default();
         let texts: Vec<Vec<u8>> = [1, 30, 2000, 70_000, 5, 40_000]
@@ -364,6 +365,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "so much takes minutes")]
     fn messages_round_trip_with_and_without_context() {
         for no_context in [false, true] {
             let mut server = new(parameters(no_context));
@@ -382,6 +384,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "so much takes minutes")]
     fn a_bomb_is_refused_before_it_unfolds() {
         let bomb = new(parameters(true)).compress([&[], &vec![0; 50_000_000]]);
         let mut deflate = new(parameters(true));

@@ -677,6 +677,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "so much takes minutes")]
     fn large_frames_are_the_same_however_they_arrive() {
         let messages = [LARGE_FRAME - 1, LARGE_FRAME, 3, 70_000, 300_001, 0].map(noise);
         let mut bytes: Vec<u8> = messages.iter().flat_map(|data| client_frame(0x82, data)).collect();
@@ -737,6 +738,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "so much takes minutes")]
     fn what_is_put_where_it_belongs_is_the_same_as_what_is_fed() {
         let payload: Vec<u8> = (0..500_001u32).map(|index| (index % 251) as u8).collect();
         let mut bytes = client_frame(0x82, &payload);
@@ -756,6 +758,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "so much takes minutes")]
     fn a_gap_is_as_large_as_what_has_arrived() {
         let frame = client_frame(0x82, &[1; 10_000_000]);
         let mut reader = FrameReader::default();
@@ -780,6 +783,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "so much takes minutes")]
     fn large_fragments_do_not_make_room_for_each_other_anew() {
         let mut reader = FrameReader::default();
         let mut capacities = std::collections::BTreeSet::new();
@@ -874,6 +878,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "so much takes minutes")]
     fn the_number_of_fragments_is_limited() {
         let mut bytes = client_frame(0x01, b"");
         for _ in 1..MAX_FRAGMENTS {
@@ -1027,6 +1032,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "so much takes minutes")]
     fn what_takes_long_to_decompress_takes_several_turns() {
         const LARGE: usize = 1_000_000;
         for first in [0x81, 0x82] {
@@ -1048,6 +1054,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "so much takes minutes")]
     fn a_message_that_is_too_large_is_refused_in_a_later_turn() {
         let (mut reader, frame) = deflated(&[b'x'; 1_000_000], 0x81);
         assert_eq!(reader.feed(&mut frame.clone(), 999_999, |_| Flow::Continue), Ok(()));
@@ -1060,6 +1067,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "so much takes minutes")]
     fn what_was_left_for_another_turn_can_be_forgotten() {
         let (mut reader, frame) = deflated(&[b'x'; 1_000_000], 0x81);
         let (_, next) = deflated(b"next", 0x81);
