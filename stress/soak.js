@@ -87,7 +87,7 @@ async function run({ serve, start, scale, size, minutes: wanted, isStock, say })
   await visiting.ask("begin");
   await delay(scale.warm * 1000);
   await visiting.ask("rest", undefined, 30_000);
-  const first = await quiet(child, scale);
+  const first = await quiet(child, staying, scale);
   const cpuBefore = child.totals().cpu;
   const { opened: before } = await visiting.ask("begin");
 
@@ -107,7 +107,7 @@ async function run({ serve, start, scale, size, minutes: wanted, isStock, say })
   const cpu = child.totals().cpu - cpuBefore;
   const { opened, faults } = await visiting.ask("rest", undefined, 30_000);
   const connections = opened - before;
-  const last = await quiet(child, scale);
+  const last = await quiet(child, staying, scale);
   const { recovered, wrong } = await staying.ask("report");
 
   const failures = [];
@@ -154,8 +154,12 @@ async function run({ serve, start, scale, size, minutes: wanted, isStock, say })
   return { figures, failures };
 }
 
-/** What the server holds when all visitors have gone: at once those who said so, the others when their time is over. */
-async function quiet(child, scale) {
+/**
+ * What the server holds when all visitors have gone: at once those who said so, the others when their time is over. Those who
+ * stay do not break their connections meanwhile.
+ */
+async function quiet(child, staying, scale) {
+  await staying.ask("calm", true);
   await child.ask("quiet", true);
   await eventually(
     async () => (await child.ask("holds")).sessions === RESIDENTS,
@@ -169,6 +173,7 @@ async function quiet(child, scale) {
   const { memory } = await child.usage();
   const found = { ...child.totals(), ...(await child.ask("holds")), memory };
   await child.ask("quiet", false);
+  await staying.ask("calm", false);
   return found;
 }
 
@@ -220,6 +225,7 @@ async function residents({ args, tell, answers }) {
     });
   }
   let turn = 0;
+  let isCalm = false;
   setInterval(() => {
     const socket = sockets[turn++ % sockets.length];
     const value = turn % 5 === 0 ? Buffer.alloc(3000, turn) : `echo ${turn}`.repeat(turn % 3 === 0 ? 300 : 1);
@@ -229,8 +235,9 @@ async function residents({ args, tell, answers }) {
       });
       socket.emit("shout", "hello");
     }
-    if (turn % 40 === 0) sockets[Math.floor(turn / 40) % sockets.length].io.engine?.close();
+    if (turn % 40 === 0 && !isCalm) sockets[Math.floor(turn / 40) % sockets.length].io.engine?.close();
   }, 25);
+  answers.calm = (is) => void (isCalm = is);
   answers.report = () => ({ recovered, wrong: wrong.slice(0, 5) });
   tell("ready");
 }

@@ -360,6 +360,7 @@ proptest! {
     #![proptest_config(crate::properties::config(600))]
 
     #[test]
+    #[cfg_attr(miri, ignore = "so much takes minutes")]
     fn a_session_goes_through_the_states_of_engine_io_and_ends_once(
         steps in vec(step(), 1..80),
         websocket in prop::bool::weighted(0.3),
