@@ -6,6 +6,7 @@ import { Event, Socket } from "./dist/socket";
 import type { Client } from "./types/client";
 import type { AttachOptions, Server as Engine, ServerOptions as EngineOptions } from "./types/engine";
 import type { Handshake } from "./types/handshake";
+import type { Metrics } from "./types/metrics";
 import type { Encoder, Parser } from "./types/packet";
 import type { NamespaceReservedEventsMap, ServerReservedEventsMap } from "./types/reserved-events";
 import {
@@ -28,6 +29,7 @@ import {
 } from "./types/typed-events";
 
 export { Server, Namespace, Socket };
+export type { EngineMetrics, Histogram, Metrics, WorkerMetrics } from "./types/metrics";
 export type {
   ServerOptions,
   BroadcastOperator,
@@ -395,6 +397,16 @@ declare class Server<
     name: string | RegExp | NamespaceMatcher,
     fn?: (socket: Socket<ListenEvents, EmitEvents, ServerSideEvents, SocketData>) => void,
   ): Namespace<ListenEvents, EmitEvents, ServerSideEvents, SocketData>;
+
+  /**
+   * What was counted since the server was made, and how things are now, of this process alone. It asks the native threads
+   * nothing, so that it may be called as often as one likes.
+   *
+   * @example
+   * const { engine, sockets } = io.metrics();
+   * console.log(engine?.sessions.open.websocket, engine?.packets.sent, sockets.disconnects);
+   */
+  metrics(): Metrics;
 
   /**
    * Disconnects all clients and closes the adapters, the engine and the HTTP server.

@@ -130,6 +130,21 @@ const TRIALS = {
     assert.equal(client.connected, true);
   },
 
+  async metrics(example) {
+    await connected(await example.client());
+    await eventually(() => example.said.includes('"connects":1'), "the client is counted");
+  },
+  async prometheus(example) {
+    const url = await example.url();
+    await connected(await example.client());
+    const response = await fetch(`${url}/metrics`);
+    assert.match(response.headers.get("content-type"), /^text\/plain; version=/);
+    assert.match(await response.text(), /^socket_io_sockets\{namespace="\/"\} 1$/m);
+  },
+  async opentelemetry(example) {
+    await connected(await example.client());
+    await eventually(() => example.said.includes("socket.io.socket_connects"), "it is exported");
+  },
   async watch(example) {
     const url = await example.url();
     assert.equal((await fetch(`${url}/socket.io/?EIO=4&transport=carrier-pigeon`)).status, 400);

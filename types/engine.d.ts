@@ -9,6 +9,7 @@ import type { CorsOptions, CorsOptionsDelegate } from "cors";
 import type { IncomingMessage, Server as HttpServer, ServerResponse } from "http";
 import type { Duplex } from "stream";
 import type { ZlibOptions } from "zlib";
+import type { EngineMetrics } from "./metrics";
 
 // --- Options ----------------------------------------------------------------------------------------------------
 
@@ -383,6 +384,9 @@ export declare class Server extends EventEmitter {
 
   /** Who speaks TLS with the clients: how many connections native threads have had, and how many Node, by the reason. */
   tlsRoads(): { native: number; node: Record<string, number>; obstacle: string | undefined };
+
+  /** What was counted since the engine was made, and how things are now. */
+  metrics(): EngineMetrics;
 
   /** Handles one HTTP request, for those who route requests themselves. */
   handleRequest(req: IncomingMessage, res: ServerResponse): void;

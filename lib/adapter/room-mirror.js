@@ -77,7 +77,11 @@ class RoomMirror {
    * @returns {{ targets: number[], except: number[] }|undefined} undefined if it has to go socket by socket
    */
   aim(opts) {
-    if (!this._reachesWorkers()) return undefined;
+    if (!this._reachesWorkers()) {
+      const why = this._engine === undefined ? "nobody was connected" : "somebody listens to what is sent";
+      this._nsp.server._counts.broadcasts.add(why);
+      return undefined;
+    }
     const targets = [];
     const except = [];
     const isCurrent =
@@ -100,12 +104,14 @@ class RoomMirror {
    */
   broadcast(packets, { targets, except }, opts) {
     const { flags } = opts;
+    this._nsp.server._counts.broadcasts.add("native");
     if (targets.length !== 0) {
       let bits = flags?.compress === false ? 0 : COMPRESS;
       if (flags?.volatile) bits |= VOLATILE;
       const { commands } = this._engine._bridge;
       if (targets.length === 1 && targets[0] >= TARGET_CONNECTION && except.length === 0) {
         // the other workers need not hear of it
+        this._nsp.server._counts.deliveries++;
         commands.sendPackets(targets[0] - TARGET_CONNECTION, packets, bits);
       } else {
         commands.broadcast(packets, targets, except, bits);
@@ -270,6 +276,7 @@ class RoomMirror {
     for (const id of this._apart) {
       const isMeant = rooms.size === 0 ? index.has(id) : isInAny(index, id, rooms);
       if (isMeant && !(except && isInAny(index, id, except))) {
+        this._nsp.server._counts.deliveries++;
         this._nsp.sockets.get(id)?.client.writeToEngine(packets, opts);
       }
     }

@@ -197,6 +197,7 @@ class Namespace extends StrictEventEmitter {
   _doConnect(socket, fn) {
     deleteEntry(this._preConnectSockets, socket);
     this.sockets.set(socket.id, socket);
+    this.server._counts.connects++;
     mirrorOf(socket.adapter)?.onConnect(socket);
     socket._onconnect();
     if (fn) {

@@ -12,6 +12,7 @@ const clientBundle = require("./client-bundle");
 const { ConnectQueue } = require("./connect-queue");
 const engine = require("../engine/server");
 const { Namespace } = require("./namespace");
+const { SocketCounts, metricsOf } = require("./metrics");
 const { kEngine } = require("../engine/observers");
 const packets = require("./packet");
 const { SessionAwareAdapter } = require("../adapter/session-aware-adapter");
@@ -46,6 +47,7 @@ class Server extends StrictEventEmitter {
       srv = undefined;
     }
     this._nsps = new Map();
+    this._counts = new SocketCounts();
     this.parentNsps = new Map();
     /** Those of `parentNsps` that have a regular expression: `of()` can tell which of them a name belongs to. */
     this.parentNamespacesFromRegExp = new Map();
@@ -391,6 +393,21 @@ class Server extends StrictEventEmitter {
       });
     };
     askNext();
+  }
+
+  /**
+   * What was counted since the server was made, and how things are now, of this process alone. It asks the native threads
+   * nothing, so that it may be called as often as one likes.
+   *
+   * @example
+   * const { sockets, engine } = io.metrics();
+   * console.log(engine.sessions.open.websocket, engine.packets.sent, sockets.disconnects);
+   *
+   * @public
+   * @returns {object} see `Metrics` in types/metrics.d.ts
+   */
+  metrics() {
+    return metricsOf(this);
   }
 
   /**

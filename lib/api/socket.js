@@ -627,6 +627,7 @@ class Socket extends StrictEventEmitter {
     this._cleanup();
     this.client._remove(this);
     this.connected = false;
+    this.server._counts.disconnects.add(reason);
     this.emitReserved("disconnect", reason, description);
   }
 

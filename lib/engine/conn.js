@@ -84,6 +84,7 @@ class Conn {
     this.upgraded = false;
     this._readyState = "open";
     this._handle = server._register(this, stream);
+    server._counts.connects.add(transport);
     /** The Socket.IO client that messages go to directly. */
     this._client = null;
     /** The byte stream of the WebSocket that was opened last. */
@@ -109,6 +110,11 @@ class Conn {
   /** The transport in use: see `Transport`. */
   get transport() {
     return this._polling ?? (this._transport ??= new WebSocket(this));
+  }
+
+  /** The name of that, without making it. @private */
+  get _transportName() {
+    return this._polling !== undefined ? "polling" : (this._transport?.name ?? "websocket");
   }
 
   /**
@@ -472,6 +478,7 @@ class Conn {
     this.upgrading = false;
     if (this._readyState === "closed") return;
     this.upgraded = true;
+    this.server._counts.upgrades++;
     const polling = this._polling;
     polling.retire();
     this._polling = undefined;
@@ -547,6 +554,7 @@ class Conn {
     this._callbacks = undefined;
     this._watch(0);
     this.server._unregister(this);
+    this.server._counts.disconnects.add(reason);
     this._client?.onclose(reason, description);
     this._endProbe();
     this.server._holding.delete(this);

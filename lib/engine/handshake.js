@@ -305,6 +305,7 @@ function headerOf(req, name) {
 const seen = new WeakSet();
 
 function reportError(server, req, code, context) {
+  server._counts.refusals.add(errorMessages[code]);
   server.emit("connection_error", { req, code, message: errorMessages[code], context });
 }
 

@@ -10,6 +10,7 @@ const { switchingProtocols } = require("../native/binding");
 const { closedRoads } = require("../node/internals");
 const { watchArrivals, whyUnwatched } = require("./arrivals");
 const { Listened } = require("./listened");
+const { SessionCounts, metricsOf } = require("./metrics");
 const { Road } = require("./road");
 const { Bridge } = require("../native/bridge");
 const handshake = require("./handshake");
@@ -137,6 +138,7 @@ class Server extends EventEmitter {
       deflate: deflateSettings(this.opts.perMessageDeflate),
     });
     this._isClosed = false;
+    this._counts = new SessionCounts();
     /** By which clients poll past their HTTP servers. */
     this._road = new Road(this);
     this._areAnswersShown = false;
@@ -219,6 +221,14 @@ class Server extends EventEmitter {
       ? keepers.map(({ tls }) => tls.why()).find((why) => why !== undefined)
       : "the option nativeTls turns it off";
     return { native, node, obstacle };
+  }
+
+  /**
+   * What was counted since this was made, and how things are now: see `EngineMetrics` in types/metrics.d.ts.
+   * @returns {object}
+   */
+  metrics() {
+    return metricsOf(this);
   }
 
   /**
@@ -436,6 +446,12 @@ class Server extends EventEmitter {
     // another session may have been given the same id by a generateId() of the application
     if (this.clients[conn.id] === conn) delete this.clients[conn.id];
     this.clientsCount--;
+  }
+
+  /** More waits for a client than is allowed, and it is given up. @private */
+  _onSlowConsumer(conn, bytes) {
+    this._counts.slowConsumers++;
+    this.emit("slow_consumer", conn, bytes);
   }
 
   /** Ends the threads of a closed server when the last client has hung up. A new client starts them again. @private */

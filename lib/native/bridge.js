@@ -26,7 +26,8 @@ const SETTLE_TIMEOUT = 200;
  */
 class Bridge {
   /**
-   * @param {object} host - the engine: it is asked to rest (`_onRest()`) when something has ended, and emits `slow_consumer`
+   * @param {object} host - the engine: it is asked to rest (`_onRest()`) when something has ended, and told of clients that were given up
+   *   because they do not read (`_onSlowConsumer()`)
    * @param {object} options - of `NativeEngine`, but for `maxBacklog`
    */
   constructor(host, options) {

@@ -293,7 +293,7 @@ function take(bridge, batch) {
     case SLOW_CONSUMER:
       batch.at = at + 3;
       if (bridge.conns.get(subject) === undefined) break;
-      bridge.host.emit("slow_consumer", bridge.conns.get(subject), words[at + 2]);
+      bridge.host._onSlowConsumer(bridge.conns.get(subject), words[at + 2]);
       break;
     case HUNG_UP: {
       batch.at = at + 2;

@@ -23,6 +23,11 @@ class Stream {
     this.id = -1;
   }
 
+  /** Whether its bytes go through JavaScript. */
+  get isPumped() {
+    return this.write !== Stream.prototype.write;
+  }
+
   /** What applications get as the socket of the connection, if there is one. */
   get socket() {
     return undefined;

@@ -11,6 +11,7 @@ use napi::{Env, Error, JsString, Result};
 use napi_derive::napi;
 
 use super::copies::Copies;
+use super::metrics::{EngineMetrics, WorkerMetrics};
 #[cfg(not(unix))]
 use super::no_tls::{TlsSession, TlsTerms};
 use crate::os::memory;
@@ -559,6 +560,20 @@ impl NativeEngine {
     #[napi(catch_unwind)]
     pub fn waiting(&self, connection: u32) -> f64 {
         self.inbox.waiting(ConnectionId::from_word(connection)) as f64
+    }
+
+    /// What the workers have counted since the engine was made, and what waits at present. From the first call on, turns are
+    /// timed.
+    #[napi(catch_unwind)]
+    pub fn metrics(&self) -> EngineMetrics {
+        panic_point!("metrics");
+        let mut waiting = Vec::new();
+        self.inbox.for_each_waiting(|bytes| waiting.push(bytes as f64));
+        EngineMetrics {
+            workers: self.workers.iter().map(WorkerMetrics::of).collect(),
+            backlog: self.inbox.backlog() as f64,
+            waiting,
+        }
     }
 
     /// Waits until the workers have handed to the kernel what was submitted, or for `timeout` milliseconds at the most.

@@ -3,6 +3,7 @@
 pub mod codes;
 mod copies;
 pub mod engine;
+mod metrics;
 #[cfg(not(unix))]
 mod no_tls;
 #[cfg(unix)]

@@ -147,6 +147,7 @@ impl Worker {
             is_member && (!is_once || std::mem::replace(&mut connection.mark, number) != number)
         });
         if is_due {
+            self.metrics.deliveries.add(1);
             self.deliver(id, parcel, encoded, flags);
         }
     }

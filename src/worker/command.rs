@@ -231,6 +231,11 @@ impl Parcel<'_> {
     pub fn len(&self) -> usize {
         self.text.map_or(0, str::len) + self.buffers.iter().map(Bytes::len).sum::<usize>()
     }
+
+    /// Packets of Engine.IO that it becomes.
+    pub fn packets(&self) -> usize {
+        usize::from(self.text.is_some()) + self.buffers.len()
+    }
 }
 
 /// Whom a broadcast goes to, or spares.

@@ -362,6 +362,21 @@ impl Inbox {
         self.backlog.load(Ordering::Relaxed) >= self.limit
     }
 
+    /// Bytes of events that wait for JavaScript, about.
+    pub fn backlog(&self) -> usize {
+        self.backlog.load(Ordering::Relaxed)
+    }
+
+    /// Calls back with the bytes that wait for each connection that some wait for, as of the last write.
+    pub fn for_each_waiting(&self, mut visit: impl FnMut(usize)) {
+        for bytes in self.waiting.bytes.read().iter() {
+            let bytes = bytes.load(Ordering::Relaxed);
+            if bytes > 0 {
+                visit(bytes);
+            }
+        }
+    }
+
     /// Bytes that wait for a connection because its client has not read what was sent before, as of the last write.
     pub fn waiting(&self, connection: ConnectionId) -> usize {
         self.waiting.get(slot_of(connection.word()) as usize)

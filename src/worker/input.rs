@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::mem;
 
-use super::connection::watch;
+use super::connection::{watch, Connection};
 use super::event::Kind;
 #[cfg(unix)]
 use super::event::Mark;
@@ -16,7 +16,7 @@ use crate::protocol::engine_io::{v3, Protocol};
 use crate::protocol::error::{Ending, Violation};
 use crate::protocol::ids::{ConnectionId, StreamId};
 use crate::protocol::polling::Waiter;
-use crate::protocol::session::{ProbeStep, State, Verdict};
+use crate::protocol::session::{ProbeStep, State, Turn, Verdict};
 use crate::protocol::websocket::frame::{self, Flow, FrameReader, Incoming};
 
 #[cfg(unix)]
@@ -189,6 +189,7 @@ impl Worker {
                     break;
                 }
                 Ok(Got { length, is_all }) => {
+                    self.metrics.bytes_received.add(length);
                     let is_paused = if is_placed {
                         self.on_placed(id, length)
                     } else {
@@ -310,6 +311,7 @@ impl Worker {
     }
 
     fn on_text_frame(&mut self, id: StreamId, owner: ConnectionId, text: &str) -> Flow {
+        self.metrics.packets_received.add(1);
         if self.is_probing(owner, id) {
             self.on_probe(id, owner, text);
             return Flow::Continue;
@@ -366,6 +368,7 @@ impl Worker {
     }
 
     fn on_binary_frame(&mut self, id: StreamId, owner: ConnectionId, data: Cow<'_, [u8]>) -> Flow {
+        self.metrics.packets_received.add(1);
         if self.is_probing(owner, id) {
             self.abort_upgrade(owner, id);
             return Flow::Stop;
@@ -417,14 +420,20 @@ impl Worker {
         let Some((kind, data)) = packet::decode(text) else {
             return self.on_odd_packet(id, text);
         };
-        let verdict = self.with_session(id, |connection, turn| connection.session.on_packet(kind, turn));
-        let Some(verdict) = verdict else { return Flow::Stop };
+        let judge = |connection: &mut Connection, turn: Turn<'_>| {
+            let trip = connection.session.round_trip(turn);
+            (connection.session.on_packet(kind, turn), trip)
+        };
+        let Some((verdict, trip)) = self.with_session(id, judge) else { return Flow::Stop };
         match verdict {
             Verdict::Message => {
                 let parse = self.options.parse_packets;
                 self.events.text(id, data, parse);
             }
             Verdict::Heartbeat => {
+                if let Some(trip) = trip {
+                    self.metrics.round_trips.record(trip);
+                }
                 self.note_control(id, kind, data, watch::RECEIVED);
             }
             Verdict::Pong => {
@@ -469,6 +478,7 @@ impl Worker {
     /// The body of a POST.
     pub(super) fn on_post(&mut self, id: ConnectionId, body: &str) {
         self.work.receive(body.len());
+        self.metrics.bytes_received.add(body.len());
         if self.protocol(id).is_legacy() {
             self.on_posted(id, v3::decode_payload(body).into_iter());
         } else {
@@ -478,6 +488,7 @@ impl Worker {
 
     /// The body of a POST of a client of revision 3, with binary data.
     pub(super) fn on_binary_post(&mut self, id: ConnectionId, body: &[u8]) {
+        self.metrics.bytes_received.add(body.len());
         self.on_posted(id, v3::decode_binary_payload(body).into_iter());
     }
 
@@ -493,6 +504,7 @@ impl Worker {
                     Err(ending) => break Some(ending),
                 },
             };
+            self.metrics.packets_received.add(1);
             if flow == Flow::Stop {
                 break None;
             }

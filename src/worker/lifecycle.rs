@@ -441,6 +441,7 @@ impl Worker {
             Due::Ping => {
                 let is_followed = self.is_written_by_javascript(id);
                 self.send_packet(id, Type::Ping, &[]);
+                self.metrics.pings.add(1);
                 self.note_control(id, Type::Ping, "", watch::SENT);
                 if is_followed {
                     self.follow_ping(id);

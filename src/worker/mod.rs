@@ -21,6 +21,7 @@ mod gathering;
 pub mod hello;
 mod input;
 mod lifecycle;
+pub mod metrics;
 #[cfg(all(test, feature = "models"))]
 mod models;
 mod outbox;
@@ -72,6 +73,7 @@ use command::{Command, Op, OpBatch, Place};
 use connection::Connection;
 use deadlines::{Deadlines, Holder};
 use event::{EventSink, Inbox};
+use metrics::Metrics;
 use outbox::Pool;
 use outgoing::Outgoing;
 use queue::CommandQueue;
@@ -106,6 +108,8 @@ pub struct WorkerHandle {
     options: Arc<Options>,
     inbox: Arc<Inbox>,
     road: Arc<Road>,
+    /// What it counts.
+    pub metrics: Arc<Metrics>,
 }
 
 impl WorkerHandle {
@@ -117,7 +121,16 @@ impl WorkerHandle {
         inbox: Arc<Inbox>,
         road: Arc<Road>,
     ) -> WorkerHandle {
-        WorkerHandle { queue: Arc::default(), thread: None, index, count, options, inbox, road }
+        WorkerHandle {
+            queue: Arc::default(),
+            thread: None,
+            index,
+            count,
+            options,
+            inbox,
+            road,
+            metrics: Arc::default(),
+        }
     }
 
     /// Whether there has been a command.
@@ -138,10 +151,11 @@ impl WorkerHandle {
         if self.thread.is_none() {
             let (queue, options, inbox) = (self.queue.clone(), self.options.clone(), self.inbox.clone());
             let (index, count, road) = (self.index, self.count, self.road.clone());
+            let metrics = self.metrics.clone();
             let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
             let thread = std::thread::Builder::new().name(format!("sockeye-{index}")).spawn(move || {
                 let sink = EventSink::new(inbox);
-                run(&runtime, |this| Worker::new(this, index, count, options, sink, road), &queue);
+                run(&runtime, |this| Worker::new(this, index, count, options, sink, road, metrics), &queue);
             })?;
             self.thread = Some(thread);
         }
@@ -193,6 +207,7 @@ struct Worker {
     rooms: Rooms,
     deadlines: Deadlines,
     events: EventSink,
+    metrics: Arc<Metrics>,
     outgoing: Outgoing,
     read_buffer: Vec<u8>,
     /// Windows for connections that keep none.
@@ -339,6 +354,7 @@ impl Worker {
         options: Arc<Options>,
         events: EventSink,
         road: Arc<Road>,
+        metrics: Arc<Metrics>,
     ) -> Worker {
         #[cfg(not(unix))]
         let _ = this;
@@ -357,6 +373,7 @@ impl Worker {
             rooms: Rooms::default(),
             deadlines: Deadlines::new(lanes),
             events,
+            metrics,
             outgoing: Outgoing::default(),
             read_buffer: vec![0; READ_BUFFER],
             spares: Rc::default(),
@@ -493,7 +510,10 @@ impl Worker {
                 // as Node reads it; that is slow where there is nothing to replace
                 Err(_) => self.on_post(connection, &String::from_utf8_lossy(&body)),
             },
-            Command::PipeData { stream, mut data } => self.on_bytes(stream, &mut data),
+            Command::PipeData { stream, mut data } => {
+                self.metrics.bytes_received.add(data.len());
+                self.on_bytes(stream, &mut data);
+            }
             Command::Ask { connection, reply } => {
                 let state = self.polling(connection).map(|it| (it.is_writable(), it.packets().to_vec()));
                 // nobody waits any more if that took too long

@@ -177,7 +177,8 @@ fn write_buffer(buffer: &[u8], protocol: Protocol, out: &mut Vec<u8>) {
 impl Worker {
     /// Sends a packet of the engine itself.
     pub(super) fn send_packet(&mut self, id: ConnectionId, kind: Type, data: &[u8]) {
-        let Some(connection) = self.connection(id) else { return };
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        self.metrics.packets_sent.add(1);
         match (connection.session.state(), connection.polling.as_mut()) {
             (State::WebSocket { stream }, _) => {
                 self.append(stream, |out| frame::write_text(&[kind as u8], data, out));
@@ -235,6 +236,9 @@ impl Worker {
         let State::WebSocket { stream } = state else {
             return self.deliver(id, &parcel, &mut Encoded::new(flags), flags);
         };
+        if is_dropped {
+            self.metrics.volatile_dropped.add(1);
+        }
         let limit = self.options.max_outbound.min(GATHERED);
         let mut exceeds = false;
         // the common case frames straight into the outbox
@@ -252,6 +256,7 @@ impl Worker {
                 }
                 let waiting = websocket.outbox.len();
                 exceeds = waiting > limit;
+                self.metrics.packets_sent.add(parcel.packets());
                 self.work.queue(waiting - before);
                 if is_compressed {
                     self.work.compress(parcel.len());
@@ -275,14 +280,18 @@ impl Worker {
         let limit = self.options.max_outbound.min(GATHERED);
         let is_behind = self.is_behind;
         let Some(connection) = self.connection(id) else { return };
-        if !connection.session.is_open() || flags.volatile() && is_behind {
+        if !connection.session.is_open() {
             return;
+        }
+        if flags.volatile() && is_behind {
+            return self.metrics.volatile_dropped.add(1);
         }
         let (state, protocol) = (connection.session.state(), connection.session.protocol());
         if let State::WebSocket { stream } = state {
             if flags.volatile() && !self.is_writable(stream) {
-                return;
+                return self.metrics.volatile_dropped.add(1);
             }
+            self.metrics.packets_sent.add(parcel.packets());
             #[cfg(unix)]
             let is_alone = self.is_last && !self.outgoing.is_gathering();
             let Some(websocket) = self.websockets.get_mut(stream) else { return };
@@ -311,8 +320,9 @@ impl Worker {
             }
         } else if let Some(polling) = connection.polling.as_mut() {
             if flags.volatile() && !polling.is_writable() {
-                return;
+                return self.metrics.volatile_dropped.add(1);
             }
+            self.metrics.packets_sent.add(parcel.packets());
             let compress = encoded.compress;
             self.work.queue(parcel.len());
             for packet in encoded.packets(parcel) {
@@ -381,6 +391,7 @@ impl Worker {
         #[cfg(unix)]
         let cors = polling.traveller.as_ref().map(|traveller| traveller.cors.clone()).unwrap_or_default();
         self.work.write(bytes);
+        self.metrics.bytes_sent.add(bytes);
         match (payload, waiter) {
             (Payload::Text(payload), Waiter::JavaScript) => self.events.poll_answer(id, &payload, compress),
             (Payload::Binary(payload), _) => self.events.poll_answer_binary(id, payload, compress),

@@ -5,6 +5,7 @@
 //! like that, and it starts afresh. JavaScript hears of it by the ends of the sessions and by a `DEFECT`.
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::time::Instant;
 
 use super::websocket::WebSocket;
 use super::{Shared, Worker, READ_BUFFER};
@@ -32,7 +33,11 @@ pub enum Subject {
 
 /// Takes a turn. `None`: it has panicked, and the worker has started afresh.
 pub(super) fn take_turn<T>(shared: &Shared, turn: impl FnOnce(&mut Worker) -> T) -> Option<T> {
+    let begin = shared.borrow().metrics.is_asked_for().then(Instant::now);
     let result = catch_unwind(AssertUnwindSafe(|| turn(&mut shared.borrow_mut())));
+    if let Some(begin) = begin {
+        shared.borrow().metrics.turns.record(begin.elapsed());
+    }
     result.map_err(|_| shared.borrow_mut().start_afresh()).ok()
 }
 

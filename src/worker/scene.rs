@@ -213,7 +213,8 @@ impl Scene {
         };
         let inbox = Arc::new(Inbox::new(usize::MAX, Box::new(|| {})));
         let sink = EventSink::new(inbox.clone());
-        let mut worker = Worker::new(Default::default(), 0, 1, Arc::new(options), sink, Arc::default());
+        let (road, metrics) = Default::default();
+        let mut worker = Worker::new(Default::default(), 0, 1, Arc::new(options), sink, road, metrics);
         // most broadcasts, and batches, take several turns
         worker.work = Work::with(1);
         Scene {

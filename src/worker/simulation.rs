@@ -51,7 +51,7 @@ impl Simulation {
             let inbox = Arc::new(Inbox::new(options.max_backlog, Box::new(|| {})));
             let (options, sink) = (Arc::new(options), EventSink::new(inbox.clone()));
             let shared = Rc::new_cyclic(|this| {
-                RefCell::new(Worker::new(this.clone(), 0, 1, options, sink, Arc::default()))
+                RefCell::new(Worker::new(this.clone(), 0, 1, options, sink, Arc::default(), Arc::default()))
             });
             test(Simulation { shared, queue: CommandQueue::default(), inbox }).await;
         });

@@ -219,6 +219,7 @@ impl Worker {
                     pipe.writing = true;
                     let data = websocket.outbox.take(pool);
                     self.work.write(data.len());
+                    self.metrics.bytes_sent.add(data.len());
                     self.events.pipe_write(id, data);
                 } else if !pipe.writing {
                     self.after_flush(id);
@@ -310,6 +311,7 @@ impl Worker {
                 }
             }
             self.work.write(taken);
+            self.metrics.bytes_sent.add(taken);
         }
         let rest = pieces.iter().filter_map(|piece| {
             let gone = taken.min(piece.len());
@@ -344,6 +346,7 @@ impl Worker {
                 Ok(taken) => {
                     websocket.outbox.advance(taken, &mut self.outgoing.pool);
                     self.work.write(taken);
+                    self.metrics.bytes_sent.add(taken);
                     left = left.saturating_sub(taken);
                     if left == 0 && !websocket.outbox.is_empty() {
                         return Wrote::Enough;
@@ -444,6 +447,7 @@ mod tests {
                 1,
                 Arc::default(),
                 EventSink::new(inbox.clone()),
+                Arc::default(),
                 Arc::default(),
             );
             let mut crowd = Crowd { worker, inbox, got: vec![Vec::new(); count as usize], writes: 0 };

@@ -62,6 +62,9 @@ enum Heartbeat {
     /// The client has until then to answer; in revision 3, which has the clients send the pings, to send the next.
     Awaited {
         until: Instant,
+        /// How long before that our ping was sent, or the client's last one came, in microseconds: an `Instant` would take room
+        /// in every connection.
+        patience: u32,
         /// Another packet has shown the client to be alive, which counts once. (Not in revision 3.)
         extended: bool,
         /// The packet was found missing, and it is being made sure that it does not wait somewhere to be read.
@@ -87,6 +90,7 @@ impl Heartbeat {
         let late = turn.now.saturating_duration_since(due).min(timeout / 8);
         Heartbeat::Awaited {
             until: turn.now + timeout - late,
+            patience: microseconds(timeout - late),
             extended: false,
             overdue: false,
             followed: false,
@@ -95,7 +99,13 @@ impl Heartbeat {
 
     fn await_ping(turn: Turn<'_>) -> Heartbeat {
         let patience = turn.options.ping_interval + turn.options.ping_timeout;
-        Heartbeat::Awaited { until: turn.now + patience, extended: true, overdue: false, followed: false }
+        Heartbeat::Awaited {
+            until: turn.now + patience,
+            patience: microseconds(patience),
+            extended: true,
+            overdue: false,
+            followed: false,
+        }
     }
 
     /// When there is something to do about it.
@@ -105,6 +115,11 @@ impl Heartbeat {
             Heartbeat::Absent | Heartbeat::Awaited { .. } => None,
         }
     }
+}
+
+/// A duration in microseconds, of up to 71 minutes.
+fn microseconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
 }
 
 /// What has become due.
@@ -234,6 +249,17 @@ impl Session {
         }
     }
 
+    /// How long ago our ping was sent, if its pong is awaited.
+    pub fn round_trip(&self, turn: Turn<'_>) -> Option<Duration> {
+        match self.heartbeat {
+            Heartbeat::Awaited { until, patience, .. } => {
+                let whole = Duration::from_micros(patience.into());
+                Some(whole.saturating_sub(until.saturating_duration_since(turn.now)))
+            }
+            _ => None,
+        }
+    }
+
     /// The WebSocket that the session has, or that probes.
     pub fn stream(&self) -> Option<StreamId> {
         match self.state {
@@ -310,7 +336,8 @@ impl Session {
     /// A ping that was followed has left. `false` if there is none, or it has been answered.
     pub fn on_ping_left(&mut self, turn: Turn<'_>) -> bool {
         match &mut self.heartbeat {
-            Heartbeat::Awaited { until, overdue, followed, .. } if *followed => {
+            Heartbeat::Awaited { until, patience, overdue, followed, .. } if *followed => {
+                *patience = microseconds(turn.options.ping_timeout);
                 *until = turn.now + turn.options.ping_timeout;
                 (*overdue, *followed) = (false, false);
                 true
@@ -347,8 +374,13 @@ impl Session {
             Heartbeat::await_ping(turn)
         } else {
             let until = turn.now + turn.options.ping_timeout;
-            let followed = matches!(self.heartbeat, Heartbeat::Awaited { followed: true, .. });
-            Heartbeat::Awaited { until, extended: true, overdue: false, followed }
+            let (patience, followed) = match self.heartbeat {
+                Heartbeat::Awaited { until: before, patience, followed, .. } => {
+                    (patience.saturating_add(microseconds(until.saturating_duration_since(before))), followed)
+                }
+                _ => (microseconds(turn.options.ping_timeout), false),
+            };
+            Heartbeat::Awaited { until, patience, extended: true, overdue: false, followed }
         };
     }
 
@@ -665,6 +697,26 @@ mod tests {
         // not if the client would have no time left: this process may have been stopped
         let mut simulation = Simulation::websocket();
         assert_eq!(pong_due_after(&mut simulation, 5_000), Duration::from_millis(5_175));
+    }
+
+    #[test]
+    fn a_round_trip_is_measured_from_the_ping_whatever_else_is_heard_meanwhile() {
+        let mut simulation = Simulation::websocket();
+        let trip = |simulation: &mut Simulation, milliseconds| {
+            simulation.now += Duration::from_millis(milliseconds);
+            let (session, turn) = simulation.parts();
+            session.round_trip(turn)
+        };
+        assert_eq!(trip(&mut simulation, 310), None);
+        let (session, turn) = simulation.parts();
+        assert_eq!(session.take_due(turn), Some(Due::Ping));
+        assert_eq!(trip(&mut simulation, 40), Some(Duration::from_millis(40)));
+        let (session, turn) = simulation.parts();
+        assert_eq!(session.on_packet(Type::Message, turn), Verdict::Message);
+        assert_eq!(trip(&mut simulation, 25), Some(Duration::from_millis(65)));
+        let (session, turn) = simulation.parts();
+        assert_eq!(session.on_packet(Type::Pong, turn), Verdict::Heartbeat);
+        assert_eq!(trip(&mut simulation, 1), None);
     }
 
     #[test]

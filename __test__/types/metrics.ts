@@ -1,0 +1,21 @@
+import { Server, type EngineMetrics, type Histogram, type Metrics } from "sockeye.io";
+import { register as observe } from "sockeye.io/opentelemetry";
+import { register } from "sockeye.io/prometheus";
+import { expectType } from "./helpers";
+
+const io = new Server<{ hello: () => void }>();
+
+expectType<Metrics>()(io.metrics());
+expectType<number>()(io.metrics().sockets.connects);
+expectType<EngineMetrics | undefined>()(io.metrics().engine);
+expectType<EngineMetrics>()(io.engine.metrics());
+expectType<Histogram>()(io.engine.metrics().heartbeats.roundTrips);
+expectType<number>()(io.engine.metrics().sessions.open.websocket);
+// @ts-expect-error: there is no such transport
+io.engine.metrics().sessions.open.carrierPigeon;
+
+expectType<() => void>()(register(io));
+register(io, { prefix: "chat_", labels: { node: "1" } });
+// @ts-expect-error: labels are strings
+register(io, { labels: { node: 1 } });
+expectType<() => void>()(observe(io, { attributes: { node: "1" } }));

@@ -1,0 +1,94 @@
+"use strict";
+
+const { Tally } = require("./tally");
+
+/** Bounds of what waits for a client, in bytes. */
+const SIZES = [1, 4, 16, 64, 256, 1024, 4096, 16_384].map((kibibytes) => kibibytes * 1024);
+
+/** What an engine counts on the JavaScript thread: how sessions begin and end. The workers count what goes over them. */
+class SessionCounts {
+  constructor() {
+    /** Sessions that have begun, by the transport that they began with. */
+    this.connects = new Tally();
+    /** Sessions that have ended, by reason. */
+    this.disconnects = new Tally();
+    /** Requests that were refused, by message. */
+    this.refusals = new Tally();
+    /** Sessions that went on over a WebSocket. */
+    this.upgrades = 0;
+    /** Clients that were given up because they did not read what waited for them. */
+    this.slowConsumers = 0;
+  }
+}
+
+/**
+ * What an engine and its workers have counted since it was made, and how things are now.
+ *
+ * @param {import("./server").Server} engine
+ * @returns {object} see `EngineMetrics` in types/metrics.d.ts
+ */
+function metricsOf(engine) {
+  const { _counts: counts, _bridge: bridge } = engine;
+  const { workers, backlog, waiting } = bridge.native.metrics();
+  const total = (name) => workers.reduce((sum, worker) => sum + worker[name], 0);
+  return {
+    sessions: {
+      ...openSessions(engine),
+      connects: counts.connects.read(),
+      upgrades: counts.upgrades,
+      disconnects: counts.disconnects.read(),
+      refusals: counts.refusals.read(),
+    },
+    packets: { received: total("packetsReceived"), sent: total("packetsSent") },
+    bytes: { received: total("bytesReceived"), sent: total("bytesSent") },
+    heartbeats: { pings: total("pings"), roundTrips: sumOf(workers.map(({ roundTrips }) => roundTrips)) },
+    waiting: {
+      bytes: waiting.reduce((sum, bytes) => sum + bytes, 0),
+      largest: waiting.reduce((largest, bytes) => Math.max(largest, bytes), 0),
+      clients: sortInto(SIZES, waiting),
+    },
+    dropped: { volatile: total("volatileDropped"), slowConsumers: counts.slowConsumers },
+    deliveries: total("deliveries"),
+    events: { waiting: backlog },
+    workers: workers.map(({ turns, commands }) => ({ turns, commands })),
+  };
+}
+
+/** How many sessions there are, by transport; and of those over WebSockets, whose bytes are a worker's, or go through JavaScript. */
+function openSessions(engine) {
+  const open = { polling: 0, websocket: 0, webtransport: 0 };
+  const roads = { native: 0, pumped: 0 };
+  for (const conn of engine._bridge.conns.items) {
+    if (conn?._readyState !== "open") continue;
+    const name = conn._transportName;
+    open[name]++;
+    if (name === "polling") continue;
+    if (conn._stream?.isPumped) roads.pumped++;
+    else roads.native++;
+  }
+  return { open, roads };
+}
+
+/** One histogram of several with the same bounds. */
+function sumOf(histograms) {
+  const [first] = histograms;
+  return {
+    bounds: first.bounds,
+    counts: first.counts.map((_, bucket) => histograms.reduce((sum, { counts }) => sum + counts[bucket], 0)),
+    sum: histograms.reduce((total, { sum }) => total + sum, 0),
+  };
+}
+
+/** A histogram of numbers. */
+function sortInto(bounds, numbers) {
+  const counts = Array(bounds.length + 1).fill(0);
+  let sum = 0;
+  for (const number of numbers) {
+    const bucket = bounds.findIndex((bound) => number <= bound);
+    counts[bucket === -1 ? bounds.length : bucket]++;
+    sum += number;
+  }
+  return { bounds, counts, sum };
+}
+
+module.exports = { SessionCounts, metricsOf };
