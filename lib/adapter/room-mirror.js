@@ -29,6 +29,8 @@ class RoomMirror {
    */
   constructor(nsp, index) {
     this._nsp = nsp;
+    /** What the server counts; a namespace of somebody's own making may have none. */
+    this._counts = nsp.server?._counts;
     this._index = index;
     /** The engine whose workers are told; known from the first socket on. */
     this._engine = undefined;
@@ -79,7 +81,7 @@ class RoomMirror {
   aim(opts) {
     if (!this._reachesWorkers()) {
       const why = this._engine === undefined ? "nobody was connected" : "somebody listens to what is sent";
-      this._nsp.server._counts.broadcasts.add(why);
+      this._counts?.broadcasts.add(why);
       return undefined;
     }
     const targets = [];
@@ -104,14 +106,14 @@ class RoomMirror {
    */
   broadcast(packets, { targets, except }, opts) {
     const { flags } = opts;
-    this._nsp.server._counts.broadcasts.add("native");
+    this._counts?.broadcasts.add("native");
     if (targets.length !== 0) {
       let bits = flags?.compress === false ? 0 : COMPRESS;
       if (flags?.volatile) bits |= VOLATILE;
       const { commands } = this._engine._bridge;
       if (targets.length === 1 && targets[0] >= TARGET_CONNECTION && except.length === 0) {
         // the other workers need not hear of it
-        this._nsp.server._counts.deliveries++;
+        this._noteDelivery();
         commands.sendPackets(targets[0] - TARGET_CONNECTION, packets, bits);
       } else {
         commands.broadcast(packets, targets, except, bits);
@@ -124,6 +126,10 @@ class RoomMirror {
   clear() {
     for (const [name, room] of this._rooms) this._drop(name, room);
     this._members.clear();
+  }
+
+  _noteDelivery() {
+    if (this._counts !== undefined) this._counts.deliveries++;
   }
 
   /** Whether all that is written to sockets is written by workers. */
@@ -276,7 +282,7 @@ class RoomMirror {
     for (const id of this._apart) {
       const isMeant = rooms.size === 0 ? index.has(id) : isInAny(index, id, rooms);
       if (isMeant && !(except && isInAny(index, id, except))) {
-        this._nsp.server._counts.deliveries++;
+        this._noteDelivery();
         this._nsp.sockets.get(id)?.client.writeToEngine(packets, opts);
       }
     }

@@ -1,4 +1,4 @@
-import type { Server } from "../index";
+import type { Server } from "./index";
 
 /** What is needed of a `Registry` of prom-client. */
 interface Registry {

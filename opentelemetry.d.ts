@@ -1,4 +1,4 @@
-import type { Server } from "../index";
+import type { Server } from "./index";
 
 /** What is needed of a `Meter` of OpenTelemetry. */
 interface Meter {
