@@ -30,7 +30,11 @@ const REST = [
   "index.d.ts",
   "index.js",
   "index.mjs",
+  "opentelemetry.d.ts",
+  "opentelemetry.js",
   "package.json",
+  "prometheus.d.ts",
+  "prometheus.js",
   ...["socket.io.esm.min.js", "socket.io.js", "socket.io.min.js", "socket.io.msgpack.min.js"].flatMap(
     (bundle) => [`client-dist/${bundle}`, `client-dist/${bundle}.map`],
   ),
