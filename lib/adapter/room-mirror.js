@@ -128,10 +128,6 @@ class RoomMirror {
     this._members.clear();
   }
 
-  _noteDelivery() {
-    if (this._counts !== undefined) this._counts.deliveries++;
-  }
-
   /** Whether all that is written to sockets is written by workers. */
   get isNative() {
     return this._apart.size === 0 && this._reachesWorkers();
@@ -274,6 +270,11 @@ class RoomMirror {
     }
     for (const other of client._listSockets()) if (other !== socket && other.nsp === nsp) return true;
     return false;
+  }
+
+  /** Counts a message of a broadcast that is written to one client by itself. */
+  _noteDelivery() {
+    if (this._counts !== undefined) this._counts.deliveries++;
   }
 
   _writeApart(packets, { rooms, except, flags }) {

@@ -1,5 +1,8 @@
 "use strict";
 
+// taken before anybody can replace it by a fake timer
+const { setImmediate } = require("timers");
+
 /**
  * What `io.metrics()` says, in the terms of monitoring systems: families of values that differ in their labels, in base
  * units (seconds, bytes).

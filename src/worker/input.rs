@@ -421,7 +421,7 @@ impl Worker {
             return self.on_odd_packet(id, text);
         };
         let judge = |connection: &mut Connection, turn: Turn<'_>| {
-            let trip = connection.session.round_trip(turn);
+            let trip = if kind == Type::Pong { connection.session.round_trip(turn) } else { None };
             (connection.session.on_packet(kind, turn), trip)
         };
         let Some((verdict, trip)) = self.with_session(id, judge) else { return Flow::Stop };
