@@ -30,6 +30,7 @@ class SessionCounts {
 function metricsOf(engine) {
   const { _counts: counts, _bridge: bridge } = engine;
   const { workers, backlog, waiting } = bridge.native.metrics();
+  const clients = sortInto(SIZES, waiting);
   const total = (name) => workers.reduce((sum, worker) => sum + worker[name], 0);
   return {
     sessions: {
@@ -43,9 +44,9 @@ function metricsOf(engine) {
     bytes: { received: total("bytesReceived"), sent: total("bytesSent") },
     heartbeats: { pings: total("pings"), roundTrips: sumOf(workers.map(({ roundTrips }) => roundTrips)) },
     waiting: {
-      bytes: waiting.reduce((sum, bytes) => sum + bytes, 0),
+      bytes: clients.sum,
       largest: waiting.reduce((largest, bytes) => Math.max(largest, bytes), 0),
-      clients: sortInto(SIZES, waiting),
+      clients,
     },
     dropped: { volatile: total("volatileDropped"), slowConsumers: counts.slowConsumers },
     deliveries: total("deliveries"),
