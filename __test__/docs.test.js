@@ -141,6 +141,20 @@ const TRIALS = {
     assert.match(response.headers.get("content-type"), /^text\/plain; version=/);
     assert.match(await response.text(), /^socket_io_sockets\{namespace="\/"\} 1$/m);
   },
+  async ready(example) {
+    const client = await connected(await example.client());
+    let bytes = 0;
+    client.on("chunk", (chunk) => (bytes += chunk.length));
+    await within(client.emitWithAck("download"), "all has come");
+    assert.equal(bytes, fs.statSync(process.execPath).size);
+  },
+  async channels(example) {
+    const client = await connected(await example.client());
+    const { id } = client;
+    client.disconnect();
+    const line = new RegExp(`^${id} \\(.*127.0.0.1\\): client namespace disconnect$`, "m");
+    await eventually(() => line.test(example.said), "the end is told");
+  },
   async opentelemetry(example) {
     await connected(await example.client());
     await eventually(() => example.said.includes("socket.io.socket_connects"), "it is exported");

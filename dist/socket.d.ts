@@ -362,6 +362,20 @@ export declare class Socket<
   get conn(): RawSocket;
 
   /**
+   * Waits until all that was emitted to the client has been handed to the network: who waits in between sends as fast as the
+   * client reads, and piles up nothing.
+   *
+   * @example
+   * for await (const chunk of file) {
+   *   socket.emit("chunk", chunk);
+   *   await socket.ready();
+   * }
+   *
+   * @returns a promise that is rejected if the client disconnects before
+   */
+  ready(): Promise<void>;
+
+  /**
    * The rooms of the client, its own one included.
    *
    * @example

@@ -495,6 +495,31 @@ export declare class Socket extends EventEmitter {
   get readyState(): ReadyState;
   set readyState(state: ReadyState);
 
+  /**
+   * Bytes that wait because the client has not read what was sent before, or, while it polls, for its next request: as of the
+   * last write, so that what was sent just now may not be among them. Reading it costs nothing.
+   */
+  readonly bufferedAmount: number;
+
+  /** Bytes that the client has sent: of a WebSocket with its frames, of requests their bodies. Until its `close` event. */
+  readonly bytesRead: number;
+
+  /** Bytes that the client was sent, counted alike. */
+  readonly bytesWritten: number;
+
+  /** Milliseconds that the last ping took to be answered; `undefined` before there was one. */
+  readonly roundTripTime: number | undefined;
+
+  /** When the session began, in milliseconds since 1970. */
+  readonly connectedAt: number | undefined;
+
+  /**
+   * Waits until all that was sent has been handed to the network.
+   *
+   * @returns a promise that is rejected if the session ends before
+   */
+  ready(): Promise<void>;
+
   /** Calls `listener` each time that the event happens; see {@link SocketEvent}. */
   on(event: SocketEvent, listener: (...args: any[]) => void): this;
 

@@ -19,3 +19,13 @@ register(io, { prefix: "chat_", labels: { node: "1" } });
 // @ts-expect-error: labels are strings
 register(io, { labels: { node: 1 } });
 expectType<() => void>()(observe(io, { attributes: { node: "1" } }));
+
+io.on("connection", async (socket) => {
+  expectType<Promise<void>>()(socket.ready());
+  expectType<number>()(socket.conn.bufferedAmount);
+  expectType<number>()(socket.conn.bytesRead + socket.conn.bytesWritten);
+  expectType<number | undefined>()(socket.conn.roundTripTime);
+  expectType<number | undefined>()(socket.conn.connectedAt);
+  // @ts-expect-error: it is for reading
+  socket.conn.bufferedAmount = 0;
+});

@@ -4,6 +4,7 @@ const debug = require("debug")("socket.io:namespace");
 const { follow } = require("../adapter/adapter-follower");
 const { whyUnfamiliar } = require("../adapter/familiar");
 const { mirrorOf } = require("../adapter/room-mirror");
+const { connections } = require("../engine/channels");
 const { BroadcastOperator, settleWithResponses } = require("./broadcast-operator");
 const { runInTurn } = require("./middleware");
 const { Socket } = require("./socket");
@@ -198,6 +199,7 @@ class Namespace extends StrictEventEmitter {
     deleteEntry(this._preConnectSockets, socket);
     this.sockets.set(socket.id, socket);
     this.server._counts.connects++;
+    if (connections.hasSubscribers) connections.publish({ socket });
     mirrorOf(socket.adapter)?.onConnect(socket);
     socket._onconnect();
     if (fn) {

@@ -1,7 +1,6 @@
 "use strict";
 
 const { EventEmitter } = require("node:events");
-const diagnostics = require("node:diagnostics_channel");
 const { createServer } = require("node:http");
 const { inspect } = require("node:util");
 const cors = require("cors");
@@ -10,6 +9,7 @@ const { Adapter } = require("../adapter/adapter");
 const { Client } = require("./client");
 const clientBundle = require("./client-bundle");
 const { ConnectQueue } = require("./connect-queue");
+const { bindings } = require("../engine/channels");
 const engine = require("../engine/server");
 const { Namespace } = require("./namespace");
 const { SocketCounts, metricsOf } = require("./metrics");
@@ -18,9 +18,6 @@ const packets = require("./packet");
 const { SessionAwareAdapter } = require("../adapter/session-aware-adapter");
 const { ParentNamespace } = require("./parent-namespace");
 const { StrictEventEmitter } = require("./typed-events");
-
-/** Tells of every server that gets an engine: whoever looks into what an application does subscribes to it. */
-const bindings = diagnostics.channel("sockeye.io:bind");
 
 /**
  * A Socket.IO server. As an event emitter, it stands for its main namespace "/".

@@ -3,6 +3,7 @@
 const debug = require("debug")("socket.io:socket");
 const { BroadcastOperator, NO_ROOMS, mayAddRooms, sendTo } = require("./broadcast-operator");
 const { Adapter } = require("../adapter/adapter");
+const { disconnections } = require("../engine/channels");
 const { applyApart, enqueue } = require("../native/event-queue");
 const { runInTurn } = require("./middleware");
 const { PacketType, RESERVED_EVENTS, encodeText, hasBinary } = require("./packet");
@@ -628,6 +629,7 @@ class Socket extends StrictEventEmitter {
     this.client._remove(this);
     this.connected = false;
     this.server._counts.disconnects.add(reason);
+    if (disconnections.hasSubscribers) disconnections.publish({ socket: this, reason, description });
     this.emitReserved("disconnect", reason, description);
   }
 
@@ -800,6 +802,29 @@ class Socket extends StrictEventEmitter {
    */
   get conn() {
     return this.client.conn;
+  }
+
+  /**
+   * Waits until all that was emitted to the client has been handed to the network. An emitter that waits in between sends as
+   * fast as the client reads, and piles up nothing.
+   *
+   * @example
+   * for await (const chunk of file) {
+   *   socket.emit("chunk", chunk);
+   *   await socket.ready();
+   * }
+   *
+   * @public
+   * @returns {Promise<void>} rejected if the client disconnects before
+   */
+  ready() {
+    const { conn } = this;
+    if (!this.connected) return Promise.reject(disconnectedError());
+    // of an engine that is another package's
+    const isReady = typeof conn.ready === "function" ? conn.ready() : whenDrained(conn);
+    return isReady.catch(() => {
+      throw disconnectedError();
+    });
   }
 
   /**
@@ -982,6 +1007,26 @@ const { _onpacket, onevent, onack, dispatch, run, packet, notifyOutgoingListener
 const longWay = { _onpacket, onevent, onack, dispatch, run, packet, notifyOutgoingListeners };
 
 module.exports = { Socket };
+
+function disconnectedError() {
+  return new Error("socket has been disconnected");
+}
+
+/** The same as `Conn.ready()` for a connection that is not ours. */
+function whenDrained(conn) {
+  if (conn.writeBuffer.length === 0 && conn.transport.writable) return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    const settle = (then) => () => {
+      conn.removeListener("drain", onDrain);
+      conn.removeListener("close", onClose);
+      then();
+    };
+    const onDrain = settle(resolve);
+    const onClose = settle(reject);
+    conn.on("drain", onDrain);
+    conn.on("close", onClose);
+  });
+}
 
 function ignore() {}
 

@@ -2,6 +2,7 @@
 
 const createDebug = require("debug");
 const codes = require("../native/codes");
+const { WAITING, RECEIVED, SENT, ROUND_TRIP, SINCE } = require("../native/figures");
 const { VOLATILE, COMPRESS, NOTIFY, toMessage, wholeText } = require("../native/commands");
 const { callApart } = require("../native/event-queue");
 const { detach } = require("../native/text");
@@ -25,6 +26,9 @@ const WATCH_MESSAGES = 4;
 
 /** Stands among the callbacks for "what somebody was told of has left". */
 const DRAINED = Symbol("drained");
+
+/** Of a callback: what is called instead when the session ends before. */
+const kFailed = Symbol("failed");
 
 /** The flags of a packet that waits. */
 const kFlags = Symbol("flags");
@@ -127,11 +131,60 @@ class Conn {
 
   /** Callbacks of messages that have not left; two lists, of which the first is all that is needed here. */
   get packetsFn() {
-    return this._callbacks?.filter((callback) => callback !== DRAINED) ?? [];
+    return this._callbacks?.filter((callback) => callback !== DRAINED && !(kFailed in callback)) ?? [];
   }
 
   get sentCallbackFn() {
     return [];
+  }
+
+  /**
+   * Bytes that wait because the client has not read what was sent before, as of the last write; or, while it polls, for its
+   * next GET. What was sent in this turn of the event loop may not be known yet: see `ready()`.
+   */
+  get bufferedAmount() {
+    return this._readyState === "closed" ? 0 : this._figure(WAITING);
+  }
+
+  /** Bytes that the client has sent: of WebSockets with frames, of POSTs their bodies. */
+  get bytesRead() {
+    return this._figure(RECEIVED);
+  }
+
+  /** Bytes that the client was sent: of WebSockets with frames, of the answers to GETs their bodies. */
+  get bytesWritten() {
+    return this._figure(SENT);
+  }
+
+  /** Milliseconds that the last ping took to be answered; `undefined` before the first. */
+  get roundTripTime() {
+    return this._figure(ROUND_TRIP) || undefined;
+  }
+
+  /** When the session began, in milliseconds since 1970; `undefined` before the worker has it. */
+  get connectedAt() {
+    return this._figure(SINCE) || undefined;
+  }
+
+  /** What the worker knows of the session: until everybody has heard of its end, its place is not another's. @private */
+  _figure(figure) {
+    const { conns, figures } = this.server._bridge;
+    return conns.get(this._handle) === this ? figures.read(this._handle, figure) : 0;
+  }
+
+  /**
+   * Waits until all that was sent has been handed to the network: whoever sends much, and waits in between, piles up nothing.
+   * @returns {Promise<void>} rejected if the session ends before
+   */
+  ready() {
+    return new Promise((resolve, reject) => {
+      if (this._readyState !== "open") return reject(endedError());
+      this._tellOf(this._release());
+      const callback = () => resolve();
+      callback[kFailed] = () => reject(endedError());
+      (this._callbacks ??= []).push(callback);
+      this.server._bridge.commands.tellSent(this._handle);
+    });
   }
 
   /**
@@ -551,7 +604,9 @@ class Conn {
 
   /** Tells of the end. @private */
   _finish(reason, description) {
+    const callbacks = this._callbacks;
     this._callbacks = undefined;
+    callbacks?.forEach((callback) => callback[kFailed]?.());
     this._watch(0);
     this.server._unregister(this);
     this.server._counts.disconnects.add(reason);
@@ -584,6 +639,10 @@ function transportError(message) {
   error.type = "TransportError";
   error.description = undefined;
   return error;
+}
+
+function endedError() {
+  return new Error("the session has ended");
 }
 
 function flagsOf(options) {

@@ -2,6 +2,7 @@
 
 const { EventEmitter } = require("events");
 const createDebug = require("debug");
+const { refusals } = require("./channels");
 const { Conn } = require("./conn");
 const { runMiddlewares } = require("./middleware");
 const { parseQuery } = require("./query");
@@ -305,8 +306,10 @@ function headerOf(req, name) {
 const seen = new WeakSet();
 
 function reportError(server, req, code, context) {
-  server._counts.refusals.add(errorMessages[code]);
-  server.emit("connection_error", { req, code, message: errorMessages[code], context });
+  const message = errorMessages[code];
+  server._counts.refusals.add(message);
+  if (refusals.hasSubscribers) refusals.publish({ engine: server, req, code, message, context });
+  server.emit("connection_error", { req, code, message, context });
 }
 
 /** Answers a request with an error, unless a middleware has answered it before it failed. */

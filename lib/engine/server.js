@@ -2,13 +2,13 @@
 
 const { EventEmitter } = require("events");
 const { createServer } = require("http");
-const diagnostics = require("diagnostics_channel");
 const os = require("os");
 const { inspect } = require("util");
 const createDebug = require("debug");
 const { switchingProtocols } = require("../native/binding");
 const { closedRoads } = require("../node/internals");
 const { watchArrivals, whyUnwatched } = require("./arrivals");
+const { attachments, slowConsumers } = require("./channels");
 const { Listened } = require("./listened");
 const { SessionCounts, metricsOf } = require("./metrics");
 const { Road } = require("./road");
@@ -23,9 +23,6 @@ const { acceptSession } = require("./transports/webtransport");
 const { createWebSocketServer } = require("./transports/ws-engine");
 
 const debug = createDebug("engine");
-
-/** Tells of every HTTP server that an engine is attached to: whoever looks into what an application does subscribes to it. */
-const attachments = diagnostics.channel("sockeye.io:attach");
 
 const DEFAULTS = {
   pingTimeout: 20000,
@@ -451,6 +448,7 @@ class Server extends EventEmitter {
   /** More waits for a client than is allowed, and it is given up. @private */
   _onSlowConsumer(conn, bytes) {
     this._counts.slowConsumers++;
+    if (slowConsumers.hasSubscribers) slowConsumers.publish({ engine: this, conn, bytes });
     this.emit("slow_consumer", conn, bytes);
   }
 

@@ -3,6 +3,7 @@
 const { NativeEngine } = require("./binding");
 const { Commands } = require("./commands");
 const { Batch, drain, wake } = require("./events");
+const { Figures } = require("./figures");
 const { Slots } = require("./slots");
 
 // taken before anybody can replace them by fake timers: the process's life hangs on one, and turns on the other
@@ -37,6 +38,8 @@ class Bridge {
       wake.bind(undefined, new WeakRef(this)),
     );
     this.commands = new Commands(this.native, options.workers);
+    /** What the workers know of each connection. */
+    this.figures = new Figures(this.native);
     /** The connections: see `Conn`. */
     this.conns = new Slots(options.workers);
     /** The streams: see `Stream`. */

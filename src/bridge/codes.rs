@@ -11,6 +11,7 @@ use crate::worker::command::{
 };
 use crate::worker::connection::watch;
 use crate::worker::event::{KINDS, MAX_WORDS, NO_ID};
+use crate::worker::figures::{self, FIGURES, FIRST_CHUNK_BITS};
 
 /// Flags of operations: see `worker/command.rs`, and for those of `WATCH` `worker/connection.rs`.
 const FLAGS: &[(&str, u32)] = &[
@@ -33,6 +34,8 @@ const WORDS: &[(&str, u32)] = &[
     ("GENERATION_BITS", GENERATION_BITS),
     ("DRAIN_HEAD", DRAIN_HEAD as u32),
     ("DRAIN_CAPACITY", (DRAIN_HEAD + MAX_WORDS) as u32),
+    ("FIGURES", FIGURES as u32),
+    ("FIRST_CHUNK_BITS", FIRST_CHUNK_BITS),
 ];
 
 /// Of an upgrade request, what is looked at.
@@ -49,13 +52,13 @@ const BEGINNINGS: &[(&str, i32)] =
     &[("FOREIGN", FOREIGN), ("UNKNOWN", UNKNOWN), ("WEBSOCKET", WEBSOCKET), ("POLL", POLL)];
 
 /// Objects of numbers: `operations` and `events` by kind, `flags`, `words` for what else a batch is made of, `requests`,
-/// `beginnings`.
+/// `figures`, `beginnings`.
 ///
 /// # Errors
 /// When V8 cannot make them.
 #[napi(
     catch_unwind,
-    ts_return_type = "Record<'operations' | 'events' | 'flags' | 'words' | 'requests' | 'beginnings', Record<string, number>>"
+    ts_return_type = "Record<'operations' | 'events' | 'flags' | 'words' | 'requests' | 'figures' | 'beginnings', Record<string, number>>"
 )]
 pub fn codes(env: &Env) -> Result<Object<'_>> {
     let mut codes = Object::new(env)?;
@@ -65,6 +68,7 @@ pub fn codes(env: &Env) -> Result<Object<'_>> {
         ("flags", FLAGS),
         ("words", WORDS),
         ("requests", REQUESTS),
+        ("figures", figures::NAMES),
     ];
     for (name, table) in tables {
         let mut object = Object::new(env)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use napi::bindgen_prelude::{Buffer, BufferSlice, Either, Function};
+use napi::bindgen_prelude::{Buffer, BufferSlice, Either, Float64ArraySlice, Function};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi::{Env, Error, JsString, Result};
 use napi_derive::napi;
@@ -14,6 +14,7 @@ use super::copies::Copies;
 use super::metrics::{EngineMetrics, WorkerMetrics};
 #[cfg(not(unix))]
 use super::no_tls::{TlsSession, TlsTerms};
+use crate::os::lent::lend;
 use crate::os::memory;
 use crate::panics::panic_point;
 use crate::protocol::engine_io::packet::{Handshake, Type};
@@ -556,10 +557,20 @@ impl NativeEngine {
         catch_unwind(AssertUnwindSafe(is_behind)).unwrap_or(false)
     }
 
-    /// Bytes that wait for a connection because its client has not read what was sent before, as of the last write.
+    /// The figures of a chunk of slots, see `worker/figures.rs`, as they are whenever they are read. To be asked for once.
+    /// `None` where JavaScript cannot be lent memory.
+    ///
+    /// # Errors
+    /// When V8 cannot make the array.
     #[napi(catch_unwind)]
-    pub fn waiting(&self, connection: u32) -> f64 {
-        self.inbox.waiting(ConnectionId::from_word(connection)) as f64
+    pub fn figures<'env>(&self, env: &'env Env, chunk: u32) -> Result<Option<Float64ArraySlice<'env>>> {
+        self.inbox.figures.chunk(chunk as usize).map_or(Ok(None), |cells| lend(env, cells))
+    }
+
+    /// One of the figures of a connection.
+    #[napi(catch_unwind)]
+    pub fn figure(&self, connection: u32, figure: u32) -> f64 {
+        self.inbox.figures.get(ConnectionId::from_word(connection), figure as usize)
     }
 
     /// What the workers have counted since the engine was made, and what waits at present. From the first call on, turns are
@@ -568,7 +579,7 @@ impl NativeEngine {
     pub fn metrics(&self) -> EngineMetrics {
         panic_point!("metrics");
         let mut waiting = Vec::new();
-        self.inbox.for_each_waiting(|bytes| waiting.push(bytes as f64));
+        self.inbox.figures.for_each_waiting(|bytes| waiting.push(bytes));
         EngineMetrics {
             workers: self.workers.iter().map(WorkerMetrics::of).collect(),
             backlog: self.inbox.backlog() as f64,

@@ -5,4 +5,5 @@
 pub mod faults;
 #[cfg(unix)]
 pub mod fd;
+pub mod lent;
 pub mod memory;

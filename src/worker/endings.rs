@@ -3,6 +3,7 @@
 
 use super::deadlines::Holder;
 use super::event::Past;
+use super::figures::Figure;
 use super::Worker;
 use crate::protocol::error::Ending;
 use crate::protocol::ids::{ConnectionId, StreamId};
@@ -24,7 +25,7 @@ impl Worker {
             self.leave_post(id, *polling);
         }
         self.rooms.leave_all(id);
-        self.events.note_waiting(id, 0);
+        self.events.figures().set(id, Figure::Waiting, 0.0);
         self.deadlines.cancel(Holder::Connection(id));
         self.tell_closed(id, ending);
         true

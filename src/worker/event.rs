@@ -27,12 +27,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use parking_lot::RwLock;
-
+use super::figures::Figures;
 use super::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
 use crate::protocol::engine_io::packet::Type;
 use crate::protocol::error::Ending;
-use crate::protocol::ids::{slot_of, ConnectionId, Id, StreamId};
+use crate::protocol::ids::{ConnectionId, Id, StreamId};
 use crate::protocol::socket_io;
 #[cfg(unix)]
 use {
@@ -229,32 +228,6 @@ impl EventBatch {
     }
 }
 
-/// How much waits for each connection, by its slot: JavaScript may ask at any time, and nobody waits for the answer.
-#[derive(Default)]
-struct Waiting {
-    bytes: RwLock<Vec<AtomicUsize>>,
-}
-
-impl Waiting {
-    fn get(&self, slot: usize) -> usize {
-        self.bytes.read().get(slot).map_or(0, |bytes| bytes.load(Ordering::Relaxed))
-    }
-
-    fn set(&self, slot: usize, bytes: usize) {
-        if let Some(place) = self.bytes.read().get(slot) {
-            return place.store(bytes, Ordering::Relaxed);
-        }
-        if bytes > 0 {
-            let all = &mut *self.bytes.write();
-            // another worker may have been quicker
-            if all.len() <= slot {
-                all.resize_with(slot + 1, AtomicUsize::default);
-            }
-            all[slot] = AtomicUsize::new(bytes);
-        }
-    }
-}
-
 /// A place in the queue of events: how much had ever been published up to there.
 #[cfg(unix)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -328,8 +301,8 @@ pub struct Inbox {
     backlog: AtomicUsize,
     limit: usize,
     wake: Box<dyn Fn() + Send + Sync>,
-    /// What the workers could not hand to the kernel yet.
-    waiting: Waiting,
+    /// What is known of each connection.
+    pub figures: Figures,
     /// TLS sessions that JavaScript is to take over, by their streams.
     #[cfg(unix)]
     layers: Mutex<HashMap<u32, Box<Layer>>>,
@@ -345,7 +318,7 @@ impl Inbox {
             backlog: AtomicUsize::new(0),
             limit,
             wake,
-            waiting: Waiting::default(),
+            figures: Figures::default(),
             #[cfg(unix)]
             layers: Mutex::default(),
         }
@@ -365,21 +338,6 @@ impl Inbox {
     /// Bytes of events that wait for JavaScript, about.
     pub fn backlog(&self) -> usize {
         self.backlog.load(Ordering::Relaxed)
-    }
-
-    /// Calls back with the bytes that wait for each connection that some wait for, as of the last write.
-    pub fn for_each_waiting(&self, mut visit: impl FnMut(usize)) {
-        for bytes in self.waiting.bytes.read().iter() {
-            let bytes = bytes.load(Ordering::Relaxed);
-            if bytes > 0 {
-                visit(bytes);
-            }
-        }
-    }
-
-    /// Bytes that wait for a connection because its client has not read what was sent before, as of the last write.
-    pub fn waiting(&self, connection: ConnectionId) -> usize {
-        self.waiting.get(slot_of(connection.word()) as usize)
     }
 
     fn publish(&self, batch: &mut EventBatch) {
@@ -478,9 +436,9 @@ impl EventSink {
         (words > 0 && !self.inbox.signaled.load(Ordering::Acquire)).then_some(words)
     }
 
-    /// Says how many bytes wait for a connection, without an event.
-    pub fn note_waiting(&self, connection: ConnectionId, bytes: usize) {
-        self.inbox.waiting.set(slot_of(connection.word()) as usize, bytes);
+    /// What is known of each connection, which JavaScript sees without an event.
+    pub fn figures(&self) -> &Figures {
+        &self.inbox.figures
     }
 
     /// Makes the events of the turn known to JavaScript.

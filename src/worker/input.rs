@@ -189,7 +189,7 @@ impl Worker {
                     break;
                 }
                 Ok(Got { length, is_all }) => {
-                    self.metrics.bytes_received.add(length);
+                    self.count_received(self.owner_of(id), length);
                     let is_paused = if is_placed {
                         self.on_placed(id, length)
                     } else {
@@ -433,6 +433,7 @@ impl Worker {
             Verdict::Heartbeat => {
                 if let Some(trip) = trip {
                     self.metrics.round_trips.record(trip);
+                    self.events.figures().note_round_trip(id, trip);
                 }
                 self.note_control(id, kind, data, watch::RECEIVED);
             }
@@ -478,7 +479,7 @@ impl Worker {
     /// The body of a POST.
     pub(super) fn on_post(&mut self, id: ConnectionId, body: &str) {
         self.work.receive(body.len());
-        self.metrics.bytes_received.add(body.len());
+        self.count_received(Some(id), body.len());
         if self.protocol(id).is_legacy() {
             self.on_posted(id, v3::decode_payload(body).into_iter());
         } else {
@@ -488,7 +489,7 @@ impl Worker {
 
     /// The body of a POST of a client of revision 3, with binary data.
     pub(super) fn on_binary_post(&mut self, id: ConnectionId, body: &[u8]) {
-        self.metrics.bytes_received.add(body.len());
+        self.count_received(Some(id), body.len());
         self.on_posted(id, v3::decode_binary_payload(body).into_iter());
     }
 

@@ -6,6 +6,7 @@ use super::command::{Open, Takeover};
 use super::connection::{watch, Connection};
 use super::deadlines::Holder;
 use super::event::Kind;
+use super::figures::Figure;
 use super::recovery::Subject;
 use super::stream::{Pipe, Stream};
 use super::websocket::{Phase, WebSocket};
@@ -107,6 +108,7 @@ impl Worker {
     }
 
     fn enter(&mut self, id: ConnectionId, connection: Connection) {
+        self.events.figures().begin(id);
         self.connections.insert(id, connection);
         self.watch_session(id);
     }
@@ -194,6 +196,7 @@ impl Worker {
                 connection.session.set_protocol(protocol);
             }
         }
+        self.events.figures().set(id, Figure::Waiting, 0.0);
         self.events.simple(Kind::Upgraded, id);
         for packet in polling.take_packets() {
             self.send_outgoing(id, packet);

@@ -15,6 +15,7 @@ pub mod connection;
 mod deadlines;
 mod endings;
 pub mod event;
+pub mod figures;
 #[cfg(unix)]
 mod gathering;
 #[cfg(unix)]
@@ -73,6 +74,7 @@ use command::{Command, Op, OpBatch, Place};
 use connection::Connection;
 use deadlines::{Deadlines, Holder};
 use event::{EventSink, Inbox};
+use figures::Figure;
 use metrics::Metrics;
 use outbox::Pool;
 use outgoing::Outgoing;
@@ -511,7 +513,7 @@ impl Worker {
                 Err(_) => self.on_post(connection, &String::from_utf8_lossy(&body)),
             },
             Command::PipeData { stream, mut data } => {
-                self.metrics.bytes_received.add(data.len());
+                self.count_received(self.owner_of(stream), data.len());
                 self.on_bytes(stream, &mut data);
             }
             Command::Ask { connection, reply } => {
@@ -605,6 +607,27 @@ impl Worker {
 
     fn websocket(&mut self, id: StreamId) -> Option<&mut WebSocket> {
         self.websockets.get_mut(id)
+    }
+
+    /// The session that a WebSocket belongs to.
+    fn owner_of(&self, id: StreamId) -> Option<ConnectionId> {
+        self.websockets.get(id)?.owner
+    }
+
+    /// Counts bytes that a client has sent.
+    fn count_received(&self, from: Option<ConnectionId>, bytes: usize) {
+        self.metrics.bytes_received.add(bytes);
+        if let Some(id) = from {
+            self.events.figures().add(id, Figure::Received, bytes);
+        }
+    }
+
+    /// Counts bytes that a client is sent.
+    fn count_sent(&self, to: Option<ConnectionId>, bytes: usize) {
+        self.metrics.bytes_sent.add(bytes);
+        if let Some(id) = to {
+            self.events.figures().add(id, Figure::Sent, bytes);
+        }
     }
 
     /// Has a session act. Only here does it get what it needs to set deadlines, so that none is missed.

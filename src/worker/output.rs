@@ -4,6 +4,7 @@
 use bytes::Bytes;
 
 use super::command::{Flags, Parcel};
+use super::figures::Figure;
 use super::outbox::{Outbox, Pool, SHARE_FROM};
 use super::websocket::Queued;
 use super::work::Work;
@@ -356,7 +357,7 @@ impl Worker {
 
     /// The same for a client that polls.
     fn check_polling(&mut self, id: ConnectionId) {
-        let waiting = self.polling(id).map_or(0, |polling| polling.bytes());
+        let waiting = self.note_polling(id);
         if waiting >= MUCH {
             self.signals.ebb.notify_one();
         }
@@ -364,6 +365,13 @@ impl Worker {
             self.events.slow_consumer(id, waiting);
             self.end_session(id, Ending::SlowConsumer);
         }
+    }
+
+    /// Lets JavaScript see what waits for a client that polls. Returns the bytes.
+    fn note_polling(&mut self, id: ConnectionId) -> usize {
+        let waiting = self.polling(id).map_or(0, |polling| polling.bytes());
+        self.events.figures().set(id, Figure::Waiting, waiting as f64);
+        waiting
     }
 
     /// Answers the GET that waits, if there is something to answer it with.
@@ -391,7 +399,8 @@ impl Worker {
         #[cfg(unix)]
         let cors = polling.traveller.as_ref().map(|traveller| traveller.cors.clone()).unwrap_or_default();
         self.work.write(bytes);
-        self.metrics.bytes_sent.add(bytes);
+        self.count_sent(Some(id), bytes);
+        self.note_polling(id);
         match (payload, waiter) {
             (Payload::Text(payload), Waiter::JavaScript) => self.events.poll_answer(id, &payload, compress),
             (Payload::Binary(payload), _) => self.events.poll_answer_binary(id, payload, compress),

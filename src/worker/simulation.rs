@@ -13,6 +13,7 @@ use tokio::task::{yield_now, LocalSet};
 
 use super::command::*;
 use super::event::{EventSink, Inbox, Kind};
+use super::figures::Figure;
 use super::queue::CommandQueue;
 use super::stream::Stream;
 use super::wire::Wire;
@@ -577,7 +578,8 @@ fn a_client_that_reads_as_fast_as_it_is_written_to_keeps_nobody_waiting() {
 fn what_a_client_leaves_unread_can_be_seen_until_it_is_written_or_the_client_ends() {
     Simulation::run(Options::default(), |simulation| async move {
         let (mut client, other) = (simulation.connect(0), simulation.connect(300));
-        let waiting = |id| simulation.inbox.waiting(ConnectionId::from_word(id));
+        let waiting =
+            |id| simulation.inbox.figures.get(ConnectionId::from_word(id), Figure::Waiting as usize) as usize;
         simulation.send(0, "short");
         assert_eq!(waiting(0), 0);
         let large = "x".repeat(1 << 20);

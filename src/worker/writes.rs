@@ -1,6 +1,7 @@
 //! The writes: at the end of a turn, or from the backlog, and when a WebSocket has room again.
 
 use super::event::Kind;
+use super::figures::Figure;
 #[cfg(unix)]
 use super::output::queue_pieces;
 use super::stream::Stream;
@@ -206,7 +207,7 @@ impl Worker {
         if waiting > 0 || websocket.is_told {
             websocket.is_told = waiting > 0;
             if let Some(owner) = websocket.owner {
-                self.events.note_waiting(owner, waiting);
+                self.events.figures().set(owner, Figure::Waiting, waiting as f64);
             }
         }
     }
@@ -219,7 +220,7 @@ impl Worker {
                     pipe.writing = true;
                     let data = websocket.outbox.take(pool);
                     self.work.write(data.len());
-                    self.metrics.bytes_sent.add(data.len());
+                    self.count_sent(self.owner_of(id), data.len());
                     self.events.pipe_write(id, data);
                 } else if !pipe.writing {
                     self.after_flush(id);
@@ -311,6 +312,9 @@ impl Worker {
                 }
             }
             self.work.write(taken);
+            if let Some(owner) = websocket.owner {
+                self.events.figures().add(owner, Figure::Sent, taken);
+            }
             self.metrics.bytes_sent.add(taken);
         }
         let rest = pieces.iter().filter_map(|piece| {
@@ -346,6 +350,9 @@ impl Worker {
                 Ok(taken) => {
                     websocket.outbox.advance(taken, &mut self.outgoing.pool);
                     self.work.write(taken);
+                    if let Some(owner) = websocket.owner {
+                        self.events.figures().add(owner, Figure::Sent, taken);
+                    }
                     self.metrics.bytes_sent.add(taken);
                     left = left.saturating_sub(taken);
                     if left == 0 && !websocket.outbox.is_empty() {
@@ -381,12 +388,14 @@ impl Worker {
         }
     }
 
-    /// JavaScript waits for what has been queued for a WebSocket to leave.
+    /// JavaScript waits for what has been queued for a client to leave.
     pub(super) fn tell_sent(&mut self, id: ConnectionId) {
         let Some(connection) = self.connection(id) else { return };
+        connection.notify += 1;
         if let State::WebSocket { stream } = connection.session.state() {
-            connection.notify += 1;
             self.mark_dirty(stream);
+        } else if connection.polling.as_ref().is_none_or(|polling| !polling.has_packets()) {
+            self.note_if_sent(id);
         }
     }
 

@@ -25,8 +25,7 @@ class WebSocket extends Transport {
 
   /** Bytes that the worker has not been able to write, because the client has not read what was sent before. */
   get unread() {
-    const { conn } = this;
-    return conn.readyState === "closed" ? 0 : conn.server._bridge.native.waiting(conn._handle);
+    return this.conn.bufferedAmount;
   }
 
   /** What applications look at below the transport: as much of `ws`'s WebSocket as there is. */

@@ -1,0 +1,159 @@
+//! What is known of each connection, by its slot, where JavaScript reads it without asking anybody: see
+//! `lib/native/figures.js`.
+//!
+//! The slots lie in chunks, each of which is twice as large as the one before: what was lent to JavaScript stays where it is.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use crate::protocol::ids::{slot_of, ConnectionId, Id, SLOT_BITS};
+
+/// Slots of the first chunk, as a power of two.
+pub const FIRST_CHUNK_BITS: u32 = 8;
+
+/// Chunks that all slots there can be fill.
+const CHUNKS: usize = (SLOT_BITS - FIRST_CHUNK_BITS + 1) as usize;
+
+/// What is known of a connection. The numbers are the places of a slot's cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Figure {
+    /// Bytes that wait for it because its client has not read what was sent before, as of the last write.
+    Waiting = 0,
+    /// Bytes that its client has sent, as they are counted in [`super::metrics::Metrics`].
+    Received = 1,
+    /// Bytes that its client has been sent.
+    Sent = 2,
+    /// Milliseconds from the last ping to its pong; 0 before the first.
+    RoundTrip = 3,
+    /// When it began, in milliseconds since 1970.
+    Since = 4,
+}
+
+/// Cells of a slot.
+pub const FIGURES: usize = 5;
+
+/// The names of the figures, for JavaScript.
+pub const NAMES: &[(&str, u32)] = &[
+    ("WAITING", Figure::Waiting as u32),
+    ("RECEIVED", Figure::Received as u32),
+    ("SENT", Figure::Sent as u32),
+    ("ROUND_TRIP", Figure::RoundTrip as u32),
+    ("SINCE", Figure::Since as u32),
+];
+
+type Chunk = Arc<[AtomicU64]>;
+
+/// The figures of all connections of an engine. Only the worker that has a connection writes to its.
+#[derive(Debug, Default)]
+pub struct Figures {
+    chunks: [OnceLock<Chunk>; CHUNKS],
+}
+
+impl Figures {
+    /// Cells of a chunk: each has the bits of a number. `None`: there are not so many chunks.
+    pub fn chunk(&self, index: usize) -> Option<&Chunk> {
+        let slots = 1 << (index + FIRST_CHUNK_BITS as usize);
+        let make = || (0..slots * FIGURES).map(|_| AtomicU64::default()).collect();
+        self.chunks.get(index).map(|chunk| chunk.get_or_init(make))
+    }
+
+    /// A connection begins: nothing of the one that had its slot before is left.
+    pub fn begin(&self, id: ConnectionId) {
+        for figure in [Figure::Waiting, Figure::Received, Figure::Sent, Figure::RoundTrip] {
+            self.set(id, figure, 0.0);
+        }
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.set(id, Figure::Since, (now.as_millis() as u64) as f64);
+    }
+
+    /// One of the figures of whoever has this slot.
+    pub fn get(&self, id: ConnectionId, figure: usize) -> f64 {
+        self.cell(id, figure).map_or(0.0, read)
+    }
+
+    /// Says what it is.
+    pub fn set(&self, id: ConnectionId, figure: Figure, value: f64) {
+        if let Some(cell) = self.cell(id, figure as usize) {
+            cell.store(value.to_bits(), Ordering::Relaxed);
+        }
+    }
+
+    /// Adds to it.
+    pub fn add(&self, id: ConnectionId, figure: Figure, count: usize) {
+        if let Some(cell) = self.cell(id, figure as usize) {
+            // no exchange: nobody else writes
+            cell.store((read(cell) + count as f64).to_bits(), Ordering::Relaxed);
+        }
+    }
+
+    /// Notes a round trip.
+    pub fn note_round_trip(&self, id: ConnectionId, trip: Duration) {
+        self.set(id, Figure::RoundTrip, trip.as_micros() as f64 / 1000.0);
+    }
+
+    /// Calls back with the bytes that wait for each connection that some wait for.
+    pub fn for_each_waiting(&self, mut visit: impl FnMut(f64)) {
+        for chunk in self.chunks.iter().filter_map(OnceLock::get) {
+            for slot in chunk.chunks_exact(FIGURES) {
+                let bytes = read(&slot[Figure::Waiting as usize]);
+                if bytes > 0.0 {
+                    visit(bytes);
+                }
+            }
+        }
+    }
+
+    fn cell(&self, id: ConnectionId, figure: usize) -> Option<&AtomicU64> {
+        let (chunk, place) = place_of(slot_of(id.word()));
+        self.chunk(chunk)?.chunks_exact(FIGURES).nth(place)?.get(figure)
+    }
+}
+
+fn read(cell: &AtomicU64) -> f64 {
+    f64::from_bits(cell.load(Ordering::Relaxed))
+}
+
+/// The chunk that a slot is in, and where there.
+fn place_of(slot: u32) -> (usize, usize) {
+    let number = slot + (1 << FIRST_CHUNK_BITS);
+    let bits = number.ilog2();
+    ((bits - FIRST_CHUNK_BITS) as usize, (number - (1 << bits)) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_slot_has_a_place_of_its_own() {
+        let mut next = (0, 0);
+        for slot in 0..5000 {
+            assert_eq!(place_of(slot), next);
+            let is_last = next.1 + 1 == 1 << (next.0 + FIRST_CHUNK_BITS as usize);
+            next = if is_last { (next.0 + 1, 0) } else { (next.0, next.1 + 1) };
+        }
+        assert!(place_of((1 << SLOT_BITS) - 1).0 < CHUNKS);
+    }
+
+    #[test]
+    fn figures_are_of_one_connection_and_begin_anew() {
+        let figures = Figures::default();
+        let [one, other] = [7, 300].map(ConnectionId::from_word);
+        figures.add(one, Figure::Received, 2);
+        figures.add(one, Figure::Received, 40);
+        figures.set(other, Figure::Waiting, 5.0);
+        figures.note_round_trip(other, Duration::from_micros(1500));
+        assert_eq!(figures.get(one, Figure::Received as usize), 42.0);
+        assert_eq!(figures.get(one, Figure::Waiting as usize), 0.0);
+        assert_eq!(figures.get(other, Figure::RoundTrip as usize), 1.5);
+        let mut waiting = Vec::new();
+        figures.for_each_waiting(|bytes| waiting.push(bytes));
+        assert_eq!(waiting, [5.0]);
+        figures.begin(one);
+        assert_eq!(figures.get(one, Figure::Received as usize), 0.0);
+        assert!(figures.get(one, Figure::Since as usize) > 1.6e12);
+        assert_eq!(figures.get(other, Figure::Waiting as usize), 5.0);
+    }
+}
