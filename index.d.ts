@@ -114,6 +114,21 @@ interface ServerOptions extends EngineOptions, AttachOptions {
      * @default true
      */
     skipMiddlewares?: boolean;
+
+    /**
+     * How many packets are kept for those who may come back, by namespace: the oldest go first. Who has missed one that is gone
+     * begins anew. Of the adapter of a single server.
+     *
+     * @default Infinity
+     */
+    maxPackets?: number;
+
+    /**
+     * How many bytes of memory these may take, about.
+     *
+     * @default Infinity
+     */
+    maxBytes?: number;
   };
 
   /**

@@ -324,3 +324,93 @@ test("an adapter that adds to the rooms of an emit changes those of that one", a
   socket.emit("two");
   assert.deepEqual(seen, [[socket.id], [socket.id]]);
 });
+
+const OURS = { skip: isStock && "stock has no bounds" };
+
+/** A namespace's adapter with bounds, whose broadcasts are for nobody. */
+async function boundedAdapter(t, bounds) {
+  const { io } = await serve(t, { connectionStateRecovery: bounds });
+  const { adapter } = io.of("/");
+  return {
+    io,
+    adapter,
+    emit(...args) {
+      io.emit(...args);
+      return adapter.packets.at(-1)?.id;
+    },
+    names: () => adapter.packets.map(({ data }) => data[0]),
+    async restore(offset) {
+      adapter.persistSession({ sid: "sid", pid: "pid", rooms: ["sid"], data: {} });
+      const session = await adapter.restoreSession("pid", offset);
+      return session && session.missedPackets.map(([name]) => name);
+    },
+  };
+}
+
+test(
+  "no more packets are kept than there may be, and who has missed none that is gone is given the rest",
+  OURS,
+  async (t) => {
+    const { adapter, emit, names, restore } = await boundedAdapter(t, { maxPackets: 1000 });
+    const ids = Array.from({ length: 5000 }, (_, n) => emit(`n${n}`));
+    assert.equal(adapter.packets.length, 1000);
+    assert.deepEqual([names()[0], names().at(-1)], ["n4000", "n4999"]);
+    assert.equal(await restore(ids[3998]), null);
+    assert.equal((await restore(ids[3999])).length, 1000);
+    assert.deepEqual(await restore(ids[4997]), ["n4998", "n4999"]);
+    assert.deepEqual(await restore(ids[4999]), []);
+    assert.equal(await restore("nonsense"), null);
+  },
+);
+
+test("packets take no more memory than they may, whatever they are", OURS, async (t) => {
+  const { adapter, emit, names } = await boundedAdapter(t, { maxBytes: 1_000_000 });
+  for (let n = 0; n < 100; n++) emit(`text ${n}`, { text: ["x".repeat(50_000)] });
+  assert.equal(adapter.packets.length, 9);
+  emit("buffer", Buffer.alloc(850_000), null, undefined, 1, true);
+  assert.deepEqual(names(), ["text 99", "buffer"]);
+  emit("too large", Buffer.alloc(2_000_000));
+  assert.deepEqual(names(), []);
+  emit("small");
+  assert.deepEqual(names(), ["small"]);
+});
+
+test("what cannot be encoded is not kept", OURS, async (t) => {
+  const { io, adapter, emit } = await boundedAdapter(t, { maxBytes: 1_000_000 });
+  const circle = {};
+  circle.itself = circle;
+  emit("before");
+  assert.throws(() => io.emit("circle", circle));
+  assert.equal(adapter.packets.length, 1);
+});
+
+test("bounds that are none are refused", OURS, () => {
+  for (const bounds of [{ maxPackets: 0 }, { maxPackets: "10" }, { maxBytes: -1 }, { maxBytes: NaN }]) {
+    const [name] = Object.keys(bounds);
+    assert.throws(() => new sio.Server({ connectionStateRecovery: bounds }), {
+      name: "TypeError",
+      message: new RegExp(`^connectionStateRecovery\\.${name} is .*, not a positive number$`),
+    });
+  }
+});
+
+test("metrics tell of sessions that were recovered, were not, and are kept", OURS, async (t) => {
+  const server = await serve(t, { connectionStateRecovery: { maxPackets: 2 } });
+  const { io } = server;
+  const first = await join(server);
+  io.emit("offset");
+  await first.ws.changes.until(() => first.ws.messages.some((message) => message.startsWith("42")));
+  const [, offset] = JSON.parse(first.ws.messages.at(-1).slice(2));
+  first.ws.destroy();
+  await first.disconnected;
+  assert.deepEqual(io.metrics().recovery, { recovered: 0, failed: 0, sessions: 1, packets: 1 });
+  const second = await join(server, { pid: first.pid, offset });
+  assert.equal(second.socket.recovered, true);
+  second.ws.destroy();
+  await second.disconnected;
+  for (let n = 0; n < 4; n++) io.emit("n");
+  const third = await join(server, { pid: first.pid, offset });
+  assert.equal(third.socket.recovered, false);
+  const { recovered, failed, packets } = io.metrics().recovery;
+  assert.deepEqual({ recovered, failed, packets }, { recovered: 1, failed: 1, packets: 2 });
+});

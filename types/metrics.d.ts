@@ -74,6 +74,17 @@ export interface Metrics {
     /** How many have left one, by reason. */
     disconnects: Record<string, number>;
   };
+  /** Of connection state recovery. */
+  recovery: {
+    /** How many clients that came back have got their session back ... */
+    recovered: number;
+    /** ... and how many have not. */
+    failed: number;
+    /** How many sessions are kept in this process for clients that may come back ... */
+    sessions: number;
+    /** ... and how many packets. */
+    packets: number;
+  };
   /** How many sockets there are, by namespace. */
   namespaces: Record<string, number>;
   broadcasts: {

@@ -1,6 +1,7 @@
 "use strict";
 
 const { Adapter } = require("./adapter");
+const { PacketLog } = require("./packet-log");
 
 /** The type of EVENT packets. */
 const EVENT = 2;
@@ -38,12 +39,22 @@ class SessionAwareAdapter extends Adapter {
   /** @param {Namespace} nsp - of a server with the option `connectionStateRecovery` */
   constructor(nsp) {
     super(nsp);
-    this.maxDisconnectionDuration = nsp.server.opts.connectionStateRecovery.maxDisconnectionDuration;
+    const { connectionStateRecovery: options } = nsp.server.opts;
+    this.maxDisconnectionDuration = options.maxDisconnectionDuration;
     this.sessions = new Map();
-    /** What was sent, oldest first: { id, opts, data, emittedAt }. */
-    this.packets = [];
+    this._log = new PacketLog(options);
     this._sweeper = setInterval(() => this._sweep(), SWEEP_INTERVAL);
     this._sweeper.unref();
+  }
+
+  /** What was sent, oldest first: { id, opts, data, emittedAt }. */
+  get packets() {
+    return this._log.list();
+  }
+
+  /** How many that are. */
+  get packetCount() {
+    return this._log.length;
   }
 
   persistSession(session) {
@@ -63,26 +74,23 @@ class SessionAwareAdapter extends Adapter {
       this.sessions.delete(pid);
       return null;
     }
-    const { packets } = this;
-    const last = findOffset(packets, offset);
-    if (last === -1) return null;
-    const missedPackets = [];
-    for (let i = last + 1; i < packets.length; i++) {
-      const { opts, data } = packets[i];
-      if (isFor(session.rooms, opts)) missedPackets.push(data);
-    }
-    return Promise.resolve({ ...session, missedPackets });
+    const packets = this._log.after(offset);
+    if (packets === undefined) return null;
+    const missed = packets.filter(({ opts }) => isFor(session.rooms, opts));
+    return Promise.resolve({ ...session, missedPackets: missed.map(({ data }) => data) });
   }
 
   broadcast(packet, opts) {
     // an acknowledgement could not be given after a reconnection, and volatile packets are not worth one
-    if (packet.type === EVENT && packet.id === undefined && opts.flags?.volatile === undefined) {
-      const id = nextOffset();
-      // clients take the last argument for the offset
-      packet.data.push(id);
-      this.packets.push({ id, opts, data: packet.data, emittedAt: Date.now() });
+    if (packet.type !== EVENT || packet.id !== undefined || opts.flags?.volatile !== undefined) {
+      super.broadcast(packet, opts);
+      return;
     }
+    const id = nextOffset();
+    // clients take the last argument for the offset
+    packet.data.push(id);
     super.broadcast(packet, opts);
+    this._log.push({ id, opts, data: packet.data, emittedAt: Date.now() });
   }
 
   _sweep() {
@@ -90,21 +98,8 @@ class SessionAwareAdapter extends Adapter {
     for (const [pid, session] of this.sessions) {
       if (session.disconnectedAt < threshold) this.sessions.delete(pid);
     }
-    this.packets.splice(0, this.packets.findLastIndex(({ emittedAt }) => emittedAt < threshold) + 1);
+    this._log.forgetBefore(threshold);
   }
-}
-
-/** The place of the packet with an offset, in a list in the order of offsets; -1 without. */
-function findOffset(packets, offset) {
-  if (typeof offset !== "string") return -1;
-  let from = 0;
-  let to = packets.length;
-  while (from < to) {
-    const middle = (from + to) >>> 1;
-    if (packets[middle].id < offset) from = middle + 1;
-    else to = middle;
-  }
-  return packets[from]?.id === offset ? from : -1;
 }
 
 /** Whether a broadcast was meant for a socket in these rooms. */

@@ -181,6 +181,7 @@ class Namespace extends StrictEventEmitter {
       } catch (err) {
         debug("the session could not be restored: %s", err);
       }
+      this.server._counts.recoveries.add(session ? "recovered" : "failed");
       if (session) {
         debug("restored the session of %s", session.sid);
         return new Socket(this, client, auth, session);

@@ -63,6 +63,7 @@ class Server extends StrictEventEmitter {
         skipMiddlewares: true,
         ...opts.connectionStateRecovery,
       };
+      checkBounds(opts.connectionStateRecovery);
     }
     opts.cleanupEmptyChildNamespaces = !!opts.cleanupEmptyChildNamespaces;
     this.adapter(opts.adapter || (opts.connectionStateRecovery ? SessionAwareAdapter : Adapter));
@@ -641,6 +642,16 @@ function listenOn(port) {
 function answerNotFound(req, res) {
   res.writeHead(404);
   res.end();
+}
+
+/** @throws {TypeError} when what bounds the memory of recovery is no positive number */
+function checkBounds(recovery) {
+  for (const name of ["maxPackets", "maxBytes"]) {
+    const bound = recovery[name];
+    if (bound !== undefined && !(typeof bound === "number" && bound > 0)) {
+      throw new TypeError(`connectionStateRecovery.${name} is ${inspect(bound)}, not a positive number`);
+    }
+  }
 }
 
 async function closeNamespace(nsp) {

@@ -27,6 +27,13 @@ const SERVER = [
   counter("socket_disconnects", "Sockets that have left a namespace, by reason", ({ sockets }) =>
     byLabel("reason", sockets.disconnects),
   ),
+  counter("recoveries", "Clients that came back for a session, by what came of it", ({ recovery }) =>
+    byLabel("outcome", { recovered: recovery.recovered, failed: recovery.failed }),
+  ),
+  gauge("recoverable_sessions", "Sessions that are kept for clients that may come back", ({ recovery }) =>
+    one(recovery.sessions),
+  ),
+  gauge("recoverable_packets", "Packets that are kept for these", ({ recovery }) => one(recovery.packets)),
   counter("broadcasts", "Broadcasts: native, or why they went socket by socket", ({ broadcasts }) =>
     byLabel("road", broadcasts.roads),
   ),
