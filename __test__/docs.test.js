@@ -148,6 +148,13 @@ const TRIALS = {
     await within(client.emitWithAck("download"), "all has come");
     assert.equal(bytes, fs.statSync(process.execPath).size);
   },
+  async expire(example) {
+    const client = await connected(await example.client("/", { auth: { lifetime: 60_000 } }));
+    const gone = once(client, "disconnect");
+    client.emit("renew", 50);
+    assert.equal((await gone)[0], "io server disconnect");
+    await eventually(() => example.said.includes("server namespace disconnect expireAt"), "it is told");
+  },
   async channels(example) {
     const client = await connected(await example.client());
     const { id } = client;

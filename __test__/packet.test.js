@@ -155,6 +155,15 @@ test("acknowledgements may have attachments", () => {
   assert.deepEqual(attachment, Buffer.of(1));
 });
 
+test("a packet whose attachments somebody else has taken out says how many there are", () => {
+  for (const type of [PacketType.BINARY_EVENT, PacketType.BINARY_ACK]) {
+    const packet = { type, nsp: "/", id: 7, attachments: 2, data: ["a", { _placeholder: true, num: 1 }] };
+    const expected = new stock.Encoder().encode({ ...packet });
+    assert.deepEqual(encode(packet), expected);
+    assert.equal(expected[0].slice(0, 4), `${type}2-7`);
+  }
+});
+
 test("attachments are put back", () => {
   const text = '52-["a",{"_placeholder":true,"num":1},{"b":[{"_placeholder":true,"num":0}]}]';
   assert.deepEqual(decode([text, Buffer.of(1), Buffer.of(2)]), {

@@ -362,6 +362,21 @@ export declare class Socket<
   get conn(): RawSocket;
 
   /**
+   * Disconnects the client at a time: when its token expires, for instance. The last time that was set counts, and costs the
+   * process no timer.
+   *
+   * @example
+   * io.use((socket, next) => {
+   *   const { exp } = verify(socket.handshake.auth.token);
+   *   socket.expireAt(exp * 1000);
+   *   next();
+   * });
+   *
+   * @param when - a number is milliseconds since 1970; `null`: not at all
+   */
+  expireAt(when: Date | number | null): this;
+
+  /**
    * Waits until all that was emitted to the client has been handed to the network: who waits in between sends as fast as the
    * client reads, and piles up nothing.
    *

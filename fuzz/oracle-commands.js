@@ -98,7 +98,7 @@ function encode(bytes) {
   // consecutive recipients of the same packets are one operation
   let shared;
   while (!choices.isEmpty) {
-    const kind = choices.byte() % 27;
+    const kind = choices.byte() % 28;
     if (kind !== 4) shared = undefined;
     const one = (name, method, ...more) => {
       const id = choices.id();
@@ -232,8 +232,14 @@ function encode(bytes) {
         expected.push(`hangUp ${id} ${Number(ifIdle)}`);
         break;
       }
+      case 17: {
+        const [id, milliseconds] = [choices.id(), choices.byte()];
+        commands.expire(id, milliseconds === 0 ? Infinity : milliseconds);
+        expected.push(`expire ${id} ${milliseconds === 0 ? "never" : milliseconds}`);
+        break;
+      }
       default:
-        one(...SIMPLE[kind - 17]);
+        one(...SIMPLE[kind - 18]);
     }
   }
   commands.flush();

@@ -8,6 +8,7 @@
 //   npm run test:mutants -- --known           those that were once not noticed (scripts/mutants/known.js)
 //   npm run test:mutants -- --name WORD       those whose names contain it
 //   npm run test:mutants -- --fresh           also those that were tried already
+//   npm run test:mutants -- --seconds 180     no longer for one mutant: what no test has noticed by then counts as not noticed
 //
 // What came of each is kept in target/mutants/outcomes.jsonl, so that a run that was stopped goes on where it was. Needs
 // cargo-mutants, and an addon that is up to date (npm run build).
@@ -34,6 +35,7 @@ const { values: options } = parseArgs({
     name: { type: "string" },
     known: { type: "boolean", default: false },
     fresh: { type: "boolean", default: false },
+    seconds: { type: "string", default: "Infinity" },
   },
 });
 
@@ -59,7 +61,7 @@ async function main() {
     copy,
     testFiles().filter((file) => !NOT_ABOUT_THE_PACKAGE.test(file)),
   );
-  const trial = new Trial(copy, tested);
+  const trial = new Trial(copy, tested, 1000 * Number(options.seconds));
   const known = options.fresh ? new Map() : readOutcomes();
   const results = [];
   for (const { mutants, count } of await draw()) {

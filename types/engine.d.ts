@@ -117,6 +117,22 @@ export interface ServerOptions {
   maxOutboundBuffer?: number;
 
   /**
+   * How long a session may last, in milliseconds: its client is disconnected ("transport close"), and comes back with a new
+   * one. Sessions that begin together end spread over the last tenth of the time.
+   *
+   * @default Infinity
+   */
+  maxSessionAge?: number;
+
+  /**
+   * How long a session may be without a message either way, in milliseconds: its client is disconnected, as by
+   * `socket.disconnect(true)`. Heartbeats do not count.
+   *
+   * @default Infinity
+   */
+  idleTimeout?: number;
+
+  /**
    * Decides whether a client may open a session at all. It is asked once per session, before anything else is known
    * of the client. `fn` takes the message for a refused client, and the decision.
    *
@@ -281,6 +297,7 @@ type Middleware = (req: IncomingMessage, res: ServerResponse, next: (err?: any) 
  * | `connection_error` | `{ req, code, message, context }` | a client was refused |
  * | `flush` | `conn, packets` | packets of a connection go out |
  * | `drain` | `conn` | the packets of a connection have been handed over |
+ * | `limit` | `conn, name` | a session has come to a limit, and is ended for it |
  * | `slow_consumer` | `conn, bytes` | more waits for a client than `maxOutboundBuffer` allows: its session ends |
  */
 type ServerEvent =
@@ -290,6 +307,7 @@ type ServerEvent =
   | "connection_error"
   | "flush"
   | "drain"
+  | "limit"
   | "slow_consumer"
   | AnyEvent;
 

@@ -34,6 +34,8 @@ export interface EngineMetrics {
     disconnects: Record<string, number>;
     /** Requests that were refused, by message: see the event `connection_error`. */
     refusals: Record<string, number>;
+    /** How many were ended for a limit, by its name: an option, or `expireAt`. */
+    limits: Record<string, number>;
   };
   /** Packets of Engine.IO from clients and to them, pings and the like included. */
   packets: { received: number; sent: number };

@@ -156,6 +156,10 @@ fn describe(op: &Op<'_>) -> String {
         Op::PipeWritten { stream } => format!("pipeWritten {}", stream.word()),
         Op::PipeEnd { stream } => format!("pipeEnd {}", stream.word()),
         Op::TellSent { connection } => format!("tellSent {}", connection.word()),
+        Op::Expire { connection, after } => {
+            let after = after.map_or("never".to_owned(), |after| after.as_millis().to_string());
+            format!("expire {} {after}", connection.word())
+        }
         Op::Admit { connection, stream, protocol, sid, headers } => {
             let revision = [4, 12, 3, 11][protocol.form()];
             format!(

@@ -4,6 +4,7 @@ const debug = require("debug")("socket.io:client");
 const { COMPRESS } = require("../native/commands");
 const { callApart } = require("../native/event-queue");
 const { detach } = require("../native/text");
+const { onExpiry } = require("./expiry");
 const packets = require("./packet");
 
 const { PacketType, parsePayload } = packets;
@@ -105,6 +106,7 @@ class Client {
       conn.on("data", this.ondata);
       conn.on("error", this.onerror);
       conn.on("close", this.onclose);
+      if (this._isNative) conn._holder = this;
     }
     this._connectLine = server._connectQueue.add(this, server._connectTimeout);
   }
@@ -148,13 +150,23 @@ class Client {
     });
   }
 
-  /** Disconnects all the sockets and closes the connection. */
-  _disconnect() {
+  /**
+   * Disconnects all the sockets and closes the connection.
+   *
+   * @param {object} [why] - what there is to say of it
+   */
+  _disconnect(why) {
     for (const socket of this._listSockets()) {
-      socket.disconnect();
+      if (why === undefined) socket.disconnect();
+      else socket._disconnect(why);
     }
     this._forgetSockets();
     this.close();
+  }
+
+  /** The time may have come at which sockets are to be disconnected. */
+  _onExpiry() {
+    onExpiry(this);
   }
 
   /** Called by every socket that goes. */

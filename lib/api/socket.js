@@ -5,6 +5,7 @@ const { BroadcastOperator, NO_ROOMS, mayAddRooms, sendTo } = require("./broadcas
 const { Adapter } = require("../adapter/adapter");
 const { disconnections } = require("../engine/channels");
 const { applyApart, enqueue } = require("../native/event-queue");
+const { expireAt } = require("./expiry");
 const { runInTurn } = require("./middleware");
 const { PacketType, RESERVED_EVENTS, encodeText, hasBinary } = require("./packet");
 const { generateId } = require("../engine/random-id");
@@ -669,9 +670,42 @@ class Socket extends StrictEventEmitter {
     if (close) {
       this.client._disconnect();
     } else {
-      this.packet({ type: PacketType.DISCONNECT });
-      this._onclose("server namespace disconnect");
+      this._disconnect();
     }
+    return this;
+  }
+
+  /**
+   * Disconnects the client from the namespace.
+   *
+   * @private
+   * @param {object} [description] - what there is to say of it
+   */
+  _disconnect(description) {
+    if (this.connected) {
+      this.packet({ type: PacketType.DISCONNECT });
+      this._onclose("server namespace disconnect", description);
+    }
+  }
+
+  /**
+   * Disconnects the client at a time: when its token expires, for instance. The last time that was set counts.
+   *
+   * @example
+   * io.use((socket, next) => {
+   *   const { exp } = verify(socket.handshake.auth.token);
+   *   socket.expireAt(exp * 1000);
+   *   next();
+   * });
+   *
+   * @public
+   * @param {Date|number|null} when - a number is milliseconds since 1970; null: not at all
+   * @returns {this}
+   * @throws {TypeError} if it is no time
+   * @throws {Error} if the connection is of an engine that is another package's
+   */
+  expireAt(when) {
+    expireAt(this, when);
     return this;
   }
 

@@ -16,6 +16,8 @@ module.exports = {
   connections: channel("sockeye.io:connection"),
   /** A socket has left it: { socket, reason, description }. */
   disconnections: channel("sockeye.io:disconnection"),
+  /** A session has come to one of its limits, and is ended for it: { engine, conn, limit }. */
+  limits: channel("sockeye.io:limit"),
   /** A request is refused: { engine, req, code, message, context }, as of `connection_error`. */
   refusals: channel("sockeye.io:refusal"),
   /** A client did not read what waits for it, and is given up: { engine, conn, bytes }. */

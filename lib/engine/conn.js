@@ -21,6 +21,9 @@ const debug = createDebug("engine:socket");
 /** Bits that ask for an event at each packet received, or sent, that is not a message. */
 const { WATCH_RECEIVED, WATCH_SENT } = codes.flags;
 
+/** Limits that a session may come to. */
+const { EXPIRY, AGE } = codes.limits;
+
 /** A third one, for this side only: somebody listens to messages. */
 const WATCH_MESSAGES = 4;
 
@@ -166,6 +169,31 @@ class Conn {
     return this._figure(SINCE) || undefined;
   }
 
+  /** Has the worker tell of a time, in milliseconds since 1970: see `Client._onExpiry()`. @private */
+  _expireAt(time) {
+    if (this._readyState === "closed") return;
+    this.server._bridge.commands.expire(this._handle, Math.ceil(time - Date.now()));
+  }
+
+  /** The session has come to one of its limits. @private */
+  _onLimit(limit) {
+    if (this._readyState !== "open") return;
+    const client = this._client ?? this._holder;
+    const { maxSessionAge, idleTimeout } = this.server.opts;
+    if (limit === EXPIRY) {
+      client?._onExpiry();
+    } else if (limit === AGE) {
+      // its client comes back with another one
+      this.server._onLimit(this, "maxSessionAge");
+      this._close(false, limited("maxSessionAge", `the session is older than ${maxSessionAge} ms`));
+    } else {
+      this.server._onLimit(this, "idleTimeout");
+      const why = limited("idleTimeout", `there has been no message for ${idleTimeout} ms`);
+      if (client) client._disconnect(why);
+      else this._close(false, why);
+    }
+  }
+
   /** What the worker knows of the session: until everybody has heard of its end, its place is not another's. @private */
   _figure(figure) {
     const { conns, figures } = this.server._bridge;
@@ -224,6 +252,11 @@ class Conn {
    * @param {boolean} discard - whether to end it even if the client cannot be told
    */
   close(discard) {
+    this._close(discard);
+  }
+
+  /** The same, with what more there is to say. @private */
+  _close(discard, description) {
     if (this._readyState === "closed" || (this._readyState === "closing" && !discard)) return;
     // over polling, the client has to be waited for if no GET is at hand: the worker tells
     const isAtOnce = !!discard || this._polling === undefined || this._polling.canAnswer;
@@ -231,7 +264,7 @@ class Conn {
     this._polling?.abortPost();
     if (!discard) this._tellOf(this._release());
     this.server._bridge.commands.close(this._handle, isAtOnce);
-    if (isAtOnce) this._end("forced close");
+    if (isAtOnce) this._end("forced close", description);
   }
 
   /**
@@ -620,6 +653,9 @@ class Conn {
   }
 }
 
+/** The Socket.IO client where messages do not go to it directly, as with a custom parser. */
+Conn.prototype._holder = undefined;
+
 // not by "extends": an emitter that nobody has listened to needs nothing of its own
 Object.setPrototypeOf(Conn.prototype, Listened);
 
@@ -639,6 +675,11 @@ function transportError(message) {
   error.type = "TransportError";
   error.description = undefined;
   return error;
+}
+
+/** What there is to say of the end of a session that has come to a limit. */
+function limited(limit, description) {
+  return { description, context: { limit } };
 }
 
 function endedError() {
@@ -676,4 +717,4 @@ function revisionOf(req) {
   return req._query.b64 ? revision + BASE64 : revision;
 }
 
-module.exports = { Conn, revisionOf };
+module.exports = { Conn, limited, revisionOf };

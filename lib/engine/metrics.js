@@ -12,6 +12,8 @@ class SessionCounts {
     this.connects = new Tally();
     /** Sessions that have ended, by reason. */
     this.disconnects = new Tally();
+    /** Sessions that were ended for a limit, by its name. */
+    this.limits = new Tally();
     /** Requests that were refused, by message. */
     this.refusals = new Tally();
     /** Sessions that went on over a WebSocket. */
@@ -39,6 +41,7 @@ function metricsOf(engine) {
       upgrades: counts.upgrades,
       disconnects: counts.disconnects.read(),
       refusals: counts.refusals.read(),
+      limits: counts.limits.read(),
     },
     packets: { received: total("packetsReceived"), sent: total("packetsSent") },
     bytes: { received: total("bytesReceived"), sent: total("bytesSent") },

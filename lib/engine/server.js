@@ -8,7 +8,7 @@ const createDebug = require("debug");
 const { switchingProtocols } = require("../native/binding");
 const { closedRoads } = require("../node/internals");
 const { watchArrivals, whyUnwatched } = require("./arrivals");
-const { attachments, slowConsumers } = require("./channels");
+const { attachments, limits: limitsReached, slowConsumers } = require("./channels");
 const { Listened } = require("./listened");
 const { SessionCounts, metricsOf } = require("./metrics");
 const { Road } = require("./road");
@@ -32,6 +32,8 @@ const DEFAULTS = {
   maxBufferedChunks: 10000,
   httpRequestBodyTimeout: 30000,
   maxOutboundBuffer: Infinity,
+  maxSessionAge: Infinity,
+  idleTimeout: Infinity,
   transports: ["polling", "websocket"],
   allowUpgrades: true,
   httpCompression: { threshold: 1024 },
@@ -65,6 +67,16 @@ function numberOf(opts, name) {
   return value;
 }
 
+/** Options that are milliseconds, of which there may be any number. */
+const TIMES = ["maxSessionAge", "idleTimeout"];
+
+/** The value of such an option. */
+function timeOf(opts, name) {
+  const value = Number(opts[name] ?? Infinity);
+  if (!(value > 0)) refuseOption(opts, name, "a positive number of milliseconds");
+  return value;
+}
+
 /** Says which option is wrong, what it was given, and what it may be. */
 function refuseOption(opts, name, allowed) {
   throw new TypeError(`the "${name}" option must be ${allowed}, not ${inspect(opts[name], { depth: 0 })}`);
@@ -86,7 +98,8 @@ function defaultWorkers() {
  * An Engine.IO server whose sessions live in native worker threads.
  *
  * Emits `connection` (a `Conn`), `connection_error` ({ req, code, message, context }), `initial_headers` and `headers`
- * (headers, request), `flush` and `drain` (conn), `slow_consumer` (conn, bytes that wait for it).
+ * (headers, request), `flush` and `drain` (conn), `slow_consumer` (conn, bytes that wait for it), `limit` (conn, the name of the
+ * limit that it has come to).
  */
 class Server extends EventEmitter {
   /**
@@ -122,6 +135,7 @@ class Server extends EventEmitter {
     }
     const maxOutbound = Number(this.opts.maxOutboundBuffer ?? Infinity);
     if (!(maxOutbound > 0)) refuseOption(this.opts, "maxOutboundBuffer", "a positive number");
+    const [maxSessionAge, idleTimeout] = TIMES.map((name) => timeOf(this.opts, name));
     this._bridge = new Bridge(this, {
       workers,
       pingInterval,
@@ -132,6 +146,8 @@ class Server extends EventEmitter {
       limits: limits.slice(1, -1),
       parsePackets: !!opts.parsePackets,
       maxOutbound,
+      maxSessionAge,
+      idleTimeout,
       deflate: deflateSettings(this.opts.perMessageDeflate),
     });
     this._isClosed = false;
@@ -450,6 +466,13 @@ class Server extends EventEmitter {
     this._counts.slowConsumers++;
     if (slowConsumers.hasSubscribers) slowConsumers.publish({ engine: this, conn, bytes });
     this.emit("slow_consumer", conn, bytes);
+  }
+
+  /** A session has come to a limit, and is going to be ended for it. @private */
+  _onLimit(conn, limit) {
+    this._counts.limits.add(limit);
+    if (limitsReached.hasSubscribers) limitsReached.publish({ engine: this, conn, limit });
+    this.emit("limit", conn, limit);
   }
 
   /** Ends the threads of a closed server when the last client has hung up. A new client starts them again. @private */

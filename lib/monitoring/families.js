@@ -60,6 +60,9 @@ const ENGINE = [
   counter("refusals", "Requests that were refused, by message", ({ sessions }) =>
     byLabel("message", sessions.refusals),
   ),
+  counter("limits", "Sessions that were ended for a limit, by its name", ({ sessions }) =>
+    byLabel("limit", sessions.limits),
+  ),
   counter("packets", "Packets of Engine.IO, by direction", ({ packets }) => byLabel("direction", packets)),
   counter("traffic", "Bytes from clients and to them", ({ bytes }) => byLabel("direction", bytes), "bytes"),
   counter("pings", "Pings that were sent", ({ heartbeats }) => one(heartbeats.pings)),

@@ -37,10 +37,11 @@ const {
   PASS,
   ANSWER,
   WATCH_SHOWN,
+  EXPIRE,
 } = operations;
 
 const { VOLATILE, COMPRESS, NOTIFY, DISCARD, IF_IDLE } = flags;
-const { NO_TEXT, HAS_BUFFERS, TARGET_CONNECTION } = words;
+const { NO_TEXT, HAS_BUFFERS, TARGET_CONNECTION, NEVER } = words;
 
 /** A batch whose text is longer than this crosses at once: V8 copies it as a whole, which is quickest within its caches. */
 const TEXT_LIMIT = 1 << 15;
@@ -242,6 +243,15 @@ class Commands {
   /** What to report of a connection beyond messages. */
   watch(connection, mask) {
     this._simple(WATCH | (mask << 8), connection, connection);
+  }
+
+  /** Asks to be told of a session after so many milliseconds, or, with Infinity, not any more. */
+  expire(connection, milliseconds) {
+    const at = this._begin(3, connection);
+    this.words[at] = EXPIRE;
+    this.words[at + 1] = connection;
+    // what is longer is asked for again
+    this.words[at + 2] = milliseconds === Infinity ? NEVER : Math.min(Math.max(milliseconds, 0), NEVER - 1);
   }
 
   pipeWritten(stream) {

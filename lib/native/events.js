@@ -35,6 +35,7 @@ const {
   ELSEWHERE,
   OVERLAP,
   POST_OVERLAP,
+  LIMIT,
 } = events;
 
 /** What ARRIVED says of how a request asks. */
@@ -294,6 +295,10 @@ function take(bridge, batch) {
       batch.at = at + 3;
       if (bridge.conns.get(subject) === undefined) break;
       bridge.host._onSlowConsumer(bridge.conns.get(subject), words[at + 2]);
+      break;
+    case LIMIT:
+      batch.at = at + 2;
+      bridge.conns.get(subject)?._onLimit(first >>> 8);
       break;
     case HUNG_UP: {
       batch.at = at + 2;

@@ -79,9 +79,9 @@ const LIST = [
   ],
   [
     "the sweep spares the newest of the packets that are old",
-    "lib/adapter/session-aware-adapter.js",
-    "findLastIndex(({ emittedAt }) => emittedAt < threshold) + 1",
-    "findLastIndex(({ emittedAt }) => emittedAt < threshold)",
+    "lib/adapter/packet-log.js",
+    "while (this._first <= last) this._forgetFirst();",
+    "while (this._first < last) this._forgetFirst();",
   ],
   [
     "a pumped stream is not ended after the Close handshake",

@@ -35,10 +35,12 @@ class Trial {
   /**
    * @param {import("./copy").Copy} copy
    * @param {Map<string, import("./coverage").Tested>} tested
+   * @param {number} limit - milliseconds for the files of tests that judge one mutant
    */
-  constructor(copy, tested) {
+  constructor(copy, tested, limit = Infinity) {
     this.copy = copy;
     this.tested = tested;
+    this.limit = limit;
     this.cargoEnv = { CARGO_TARGET_DIR: path.join(copy.source, "target", "mutants", "build") };
   }
 
@@ -69,6 +71,7 @@ class Trial {
   }
 
   async _judge(files) {
+    const end = performance.now() + this.limit;
     const core = coreOf([...this.tested.keys()]).filter((file) => this.tested.get(file).passed);
     const rounds = [
       { files: files.filter((file) => !isSerial(file)), jobs: JOBS },
@@ -76,19 +79,19 @@ class Trial {
       { files: files.filter(isSerial), jobs: 1 },
     ];
     for (const round of rounds) {
-      const by = await this._firstToFail(round);
+      const by = await this._firstToFail(round, end);
       if (by !== undefined) return { outcome: "killed", by };
     }
     return { outcome: "survived" };
   }
 
   /** The file of tests that fails first, twice, and which test it is. */
-  async _firstToFail({ files, env, jobs }) {
+  async _firstToFail({ files, env, jobs }, end) {
     const left = [...files];
     const found = new AbortController();
     let by;
     const work = async () => {
-      while (left.length > 0 && by === undefined) {
+      while (left.length > 0 && by === undefined && performance.now() < end) {
         const file = left.shift();
         const options = { env, limit: this.tested.get(file).seconds * 3_000 + 20_000, stopped: found.signal };
         const first = await runTestFile(this.copy.root, file, options);

@@ -7,11 +7,12 @@ use napi_derive::napi;
 use super::engine::{DRAIN_HEAD, FOREIGN, POLL, UNKNOWN, WEBSOCKET};
 use crate::protocol::ids::{GENERATION_BITS, SLOT_BITS};
 use crate::worker::command::{
-    COMPRESS, DISCARD, HAS_BUFFERS, IF_IDLE, NOTIFY, NO_TEXT, OPERATIONS, TARGET_CONNECTION, VOLATILE,
+    COMPRESS, DISCARD, HAS_BUFFERS, IF_IDLE, NEVER, NOTIFY, NO_TEXT, OPERATIONS, TARGET_CONNECTION, VOLATILE,
 };
 use crate::worker::connection::watch;
 use crate::worker::event::{KINDS, MAX_WORDS, NO_ID};
 use crate::worker::figures::{self, FIGURES, FIRST_CHUNK_BITS};
+use crate::worker::limits::LIMITS;
 
 /// Flags of operations: see `worker/command.rs`, and for those of `WATCH` `worker/connection.rs`.
 const FLAGS: &[(&str, u32)] = &[
@@ -29,6 +30,7 @@ const WORDS: &[(&str, u32)] = &[
     ("NO_TEXT", NO_TEXT),
     ("HAS_BUFFERS", HAS_BUFFERS),
     ("NO_ID", NO_ID),
+    ("NEVER", NEVER),
     ("TARGET_CONNECTION", TARGET_CONNECTION),
     ("SLOT_BITS", SLOT_BITS),
     ("GENERATION_BITS", GENERATION_BITS),
@@ -52,13 +54,13 @@ const BEGINNINGS: &[(&str, i32)] =
     &[("FOREIGN", FOREIGN), ("UNKNOWN", UNKNOWN), ("WEBSOCKET", WEBSOCKET), ("POLL", POLL)];
 
 /// Objects of numbers: `operations` and `events` by kind, `flags`, `words` for what else a batch is made of, `requests`,
-/// `figures`, `beginnings`.
+/// `figures`, `limits`, `beginnings`.
 ///
 /// # Errors
 /// When V8 cannot make them.
 #[napi(
     catch_unwind,
-    ts_return_type = "Record<'operations' | 'events' | 'flags' | 'words' | 'requests' | 'figures' | 'beginnings', Record<string, number>>"
+    ts_return_type = "Record<'operations' | 'events' | 'flags' | 'words' | 'requests' | 'figures' | 'limits' | 'beginnings', Record<string, number>>"
 )]
 pub fn codes(env: &Env) -> Result<Object<'_>> {
     let mut codes = Object::new(env)?;
@@ -69,6 +71,7 @@ pub fn codes(env: &Env) -> Result<Object<'_>> {
         ("words", WORDS),
         ("requests", REQUESTS),
         ("figures", figures::NAMES),
+        ("limits", LIMITS),
     ];
     for (name, table) in tables {
         let mut object = Object::new(env)?;

@@ -84,6 +84,10 @@ pub struct EngineOptions {
     pub max_backlog: f64,
     /// Bytes that may wait for one client before it is given up.
     pub max_outbound: f64,
+    /// Milliseconds that a session may last at the most.
+    pub max_session_age: f64,
+    /// Milliseconds that a session may be without messages at the most.
+    pub idle_timeout: f64,
     /// The settings of permessage-deflate.
     pub deflate: Option<DeflateOptions>,
 }
@@ -172,6 +176,11 @@ impl NativeEngine {
             parse_packets: options.parse_packets,
             max_backlog: options.max_backlog.max(1.0) as usize,
             max_outbound: options.max_outbound as usize,
+            max_session_age: options
+                .max_session_age
+                .is_finite()
+                .then(|| milliseconds(options.max_session_age)),
+            idle_timeout: options.idle_timeout.is_finite().then(|| milliseconds(options.idle_timeout)),
             limits: options.limits,
             ..Options::default()
         });

@@ -23,6 +23,10 @@ pub struct Options {
     pub max_backlog: usize,
     /// Bytes that may wait for one client before it is given up.
     pub max_outbound: usize,
+    /// How old a session may become, if there is a limit.
+    pub max_session_age: Option<Duration>,
+    /// How long a session may be without a message either way, if there is a limit.
+    pub idle_timeout: Option<Duration>,
     /// What the `open` packet tells of these, as members of a JSON object.
     pub limits: String,
 }
@@ -45,6 +49,8 @@ impl Default for Options {
             parse_packets: true,
             max_backlog: 8 << 20,
             max_outbound: usize::MAX,
+            max_session_age: None,
+            idle_timeout: None,
             limits: String::new(),
         }
     }

@@ -15,6 +15,7 @@
 //! | `JOIN`, `LEAVE` | room; connection |
 //! | `CLOSE`, `POLL`, `DROP`, `ALIVE`, `WATCH`, `HOLD`, `POSTED`, `TELL_SENT` | connection |
 //! | `PIPE_WRITTEN`, `PIPE_END`, `DECLINE`, `HANG_UP`, `WATCH_SHOWN` | stream |
+//! | `EXPIRE` | connection; milliseconds, or `NEVER` |
 //! | `PASS` | stream; text length: headers, lines with their ends |
 //! | `ANSWER` | stream; text length: a status line and headers, alike |
 //! | `ADMIT` | connection; stream; text length; revision of the protocol; how much of the text is the session id: nothing of it for a session that there is |
@@ -29,6 +30,7 @@ use std::marker::PhantomData;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -42,6 +44,9 @@ use crate::protocol::websocket::deflate::Parameters;
 
 /// The word that stands for "no text".
 pub const NO_TEXT: u32 = u32::MAX;
+
+/// The word of `EXPIRE` that stands for "not at all".
+pub const NEVER: u32 = u32::MAX;
 
 /// The bit that tells a connection from a room among the targets of a broadcast.
 pub const TARGET_CONNECTION: u32 = 1 << 31;
@@ -345,6 +350,11 @@ pub enum Op<'a> {
     TellSent {
         connection: ConnectionId,
     },
+    /// JavaScript wants to hear of a session after this time, or not at all.
+    Expire {
+        connection: ConnectionId,
+        after: Option<Duration>,
+    },
     /// A connection that has arrived becomes a session.
     #[cfg(unix)]
     Admit {
@@ -497,6 +507,7 @@ operations! {
     PASS = 23,
     WATCH_SHOWN = 24,
     ANSWER = 25,
+    EXPIRE = 26,
 }
 
 /// The bit of an operation's first word that says that it has buffers.
@@ -512,7 +523,7 @@ fn layout(words: &[u32], at: usize) -> Option<(Option<usize>, usize)> {
         MULTICAST => (Some(at + 1), 3 + buffers + count(2)?),
         BROADCAST => (Some(at + 1), 4 + buffers + count(2)? + count(3)?),
         ROOM => (None, 3 + count(2)?),
-        JOIN | LEAVE => (None, 3),
+        JOIN | LEAVE | EXPIRE => (None, 3),
         ADMIT => (Some(at + 3), 6),
         ADMIT_POLLING => (Some(at + 3), 4),
         DROP_ROOM | CLOSE | POLL | DROP | ALIVE | WATCH | HOLD | POSTED | TELL_SENT => (None, 2),
@@ -589,6 +600,10 @@ impl<'a> Iterator for Ops<'a> {
                 Op::Admit { connection: connection(1), stream: stream(2), protocol, sid, headers }
             }
             TELL_SENT => Op::TellSent { connection: connection(1) },
+            EXPIRE => {
+                let after = (words[2] != NEVER).then(|| Duration::from_millis(words[2].into()));
+                Op::Expire { connection: connection(1), after }
+            }
             #[cfg(unix)]
             ADMIT_POLLING => Op::AdmitPolling {
                 connection: connection(1),
@@ -620,7 +635,7 @@ impl<'a> Ops<'a> {
             [first, connection, ..]
                 if matches!(
                     first & 0xff,
-                    SEND | POST | CLOSE | POLL | DROP | ALIVE | WATCH | HOLD | POSTED | TELL_SENT
+                    SEND | POST | CLOSE | POLL | DROP | ALIVE | WATCH | HOLD | POSTED | TELL_SENT | EXPIRE
                 ) =>
             {
                 Subject::Connection(ConnectionId::from_word(connection))

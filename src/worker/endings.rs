@@ -25,6 +25,7 @@ impl Worker {
             self.leave_post(id, *polling);
         }
         self.rooms.leave_all(id);
+        self.limits.remove(&id);
         self.events.figures().set(id, Figure::Waiting, 0.0);
         self.deadlines.cancel(Holder::Connection(id));
         self.tell_closed(id, ending);

@@ -21,6 +21,7 @@
 //! | `PIPE_WRITE` | kind; stream (takes the next buffer) |
 //! | `PIPE_END` | kind; stream |
 //! | `SLOW_CONSUMER` | kind; connection; bytes that wait for it |
+//! | `LIMIT` | kind, which one << 8: see `limits::Limit`; connection |
 //! | `ARRIVED` | kind, offers extensions << 8, method << 9; stream; ports of the peer and of ourselves << 16; lengths of their addresses, of ours << 8, of the name of the host over TLS << 16; what else is known of TLS, see `security_word`; text length: peer, ourselves, host, request |
 //! | `DEFECT` | kind; text length |
 
@@ -28,6 +29,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::figures::Figures;
+use super::limits::Limit;
 use super::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
 use crate::protocol::engine_io::packet::Type;
 use crate::protocol::error::Ending;
@@ -84,6 +86,7 @@ kinds! {
     Overlap OVERLAP = 21,
     #[cfg(unix)]
     PostOverlap POST_OVERLAP = 22,
+    Limit LIMIT = 23,
 }
 
 /// What was done on a stream until it was released.
@@ -497,6 +500,11 @@ impl EventSink {
     pub fn slow_consumer(&mut self, connection: ConnectionId, waiting: usize) {
         let waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
         self.push(&[Kind::SlowConsumer as u32, connection.word(), waiting], "");
+    }
+
+    /// A connection has come to one of its limits.
+    pub fn limit(&mut self, connection: ConnectionId, limit: Limit) {
+        self.push(&[Kind::Limit as u32 | (limit as u32) << 8, connection.word()], "");
     }
 
     /// A heartbeat depends on how far JavaScript has come, which answers: at once, or when it has read what had arrived.

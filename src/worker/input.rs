@@ -427,6 +427,7 @@ impl Worker {
         let Some((verdict, trip)) = self.with_session(id, judge) else { return Flow::Stop };
         match verdict {
             Verdict::Message => {
+                self.note_message(id);
                 let parse = self.options.parse_packets;
                 self.events.text(id, data, parse);
             }
@@ -471,6 +472,7 @@ impl Worker {
             self.with_session(id, |connection, turn| connection.session.on_packet(Type::Message, turn));
         let Some(verdict) = verdict else { return Flow::Stop };
         if verdict == Verdict::Message {
+            self.note_message(id);
             self.events.binary(id, data);
         }
         Flow::Continue

@@ -1,12 +1,13 @@
 //! How connections begin, change their transport, and end.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::command::{Open, Takeover};
 use super::connection::{watch, Connection};
 use super::deadlines::Holder;
 use super::event::Kind;
 use super::figures::Figure;
+use super::limits::Limits;
 use super::recovery::Subject;
 use super::stream::{Pipe, Stream};
 use super::websocket::{Phase, WebSocket};
@@ -109,6 +110,9 @@ impl Worker {
 
     fn enter(&mut self, id: ConnectionId, connection: Connection) {
         self.events.figures().begin(id);
+        if let Some(limits) = Limits::of_all(id, &self.options, self.now) {
+            self.limits.insert(id, limits);
+        }
         self.connections.insert(id, connection);
         self.watch_session(id);
     }
@@ -434,7 +438,21 @@ impl Worker {
         }
     }
 
+    /// The application sets how many milliseconds from now on it wants to hear of a session, if it does.
+    pub(super) fn expire(&mut self, id: ConnectionId, after: Option<Duration>) {
+        let at = after.and_then(|after| self.now.checked_add(after));
+        if self.connections.contains(id) {
+            self.limits.entry(id).or_default().expire(at);
+            self.watch_session(id);
+        }
+    }
+
     fn on_session_due(&mut self, id: ConnectionId) {
+        let limits = self.limits.get_mut(&id);
+        if let Some(limit) = limits.and_then(|limits| limits.take_due(&self.options, self.now)) {
+            // whoever calls looks at what else is due
+            return self.events.limit(id, limit);
+        }
         let Some(Some(due)) = self.with_session(id, |connection, turn| connection.session.take_due(turn))
         else {
             return;

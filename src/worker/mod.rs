@@ -22,6 +22,7 @@ mod gathering;
 pub mod hello;
 mod input;
 mod lifecycle;
+pub mod limits;
 pub mod metrics;
 #[cfg(all(test, feature = "models"))]
 mod models;
@@ -48,7 +49,6 @@ mod work;
 mod writes;
 
 use std::cell::RefCell;
-#[cfg(unix)]
 use std::collections::HashMap;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::rc::{Rc, Weak};
@@ -62,10 +62,10 @@ use tokio::task::LocalSet;
 
 use crate::os::memory;
 use crate::panics::panic_point;
-use crate::protocol::ids::{ConnectionId, StreamId};
+use crate::protocol::ids::{ConnectionId, IdHash, StreamId};
 use crate::protocol::options::Options;
 use crate::protocol::polling::{Polling, Waiter};
-use crate::protocol::session::{Session, Turn};
+use crate::protocol::session::Turn;
 use crate::protocol::websocket::deflate::Spares;
 #[cfg(unix)]
 use arrivals::{Arrival, Orphan};
@@ -75,6 +75,7 @@ use connection::Connection;
 use deadlines::{Deadlines, Holder};
 use event::{EventSink, Inbox};
 use figures::Figure;
+use limits::Limits;
 use metrics::Metrics;
 use outbox::Pool;
 use outgoing::Outgoing;
@@ -208,6 +209,8 @@ struct Worker {
     road: Arc<Road>,
     rooms: Rooms,
     deadlines: Deadlines,
+    /// What bounds connections, of those that have bounds.
+    limits: HashMap<ConnectionId, Limits, IdHash>,
     events: EventSink,
     metrics: Arc<Metrics>,
     outgoing: Outgoing,
@@ -374,6 +377,7 @@ impl Worker {
             road,
             rooms: Rooms::default(),
             deadlines: Deadlines::new(lanes),
+            limits: HashMap::default(),
             events,
             metrics,
             outgoing: Outgoing::default(),
@@ -567,6 +571,7 @@ impl Worker {
                 }
             }
             Op::TellSent { connection } => self.tell_sent(connection),
+            Op::Expire { connection, after } => self.expire(connection, after),
             Op::PipeWritten { stream } => self.on_pipe_written(stream),
             Op::PipeEnd { stream } => self.on_end_of_stream(stream),
             #[cfg(unix)]
@@ -614,6 +619,16 @@ impl Worker {
         self.websockets.get(id)?.owner
     }
 
+    /// A message has come from a client, or is sent to it.
+    fn note_message(&mut self, id: ConnectionId) {
+        if self.limits.is_empty() {
+            return;
+        }
+        if let Some(limits) = self.limits.get_mut(&id) {
+            limits.note_message(self.now);
+        }
+    }
+
     /// Counts bytes that a client has sent.
     fn count_received(&self, from: Option<ConnectionId>, bytes: usize) {
         self.metrics.bytes_received.add(bytes);
@@ -649,8 +664,9 @@ impl Worker {
 
     /// Sees to it that a session is looked at when something of it is due.
     fn watch_session(&mut self, id: ConnectionId) {
-        let session = self.connections.get(id).map(|connection| &connection.session);
-        if let Some(next) = session.and_then(Session::next_deadline) {
+        let session = self.connections.get(id).and_then(|connection| connection.session.next_deadline());
+        let limit = self.limits.get(&id).and_then(Limits::next);
+        if let Some(next) = [session, limit].into_iter().flatten().min() {
             self.deadlines.arm(Holder::Connection(id), next);
         }
     }

@@ -224,6 +224,7 @@ impl Worker {
 
     /// A message for one client.
     pub(super) fn send(&mut self, id: ConnectionId, parcel: Parcel<'_>, flags: Flags) {
+        self.note_message(id);
         let Some(connection) = self.connection(id) else { return };
         let (state, protocol) = (connection.session.state(), connection.session.protocol());
         // this may write what waits, with which a message that has yet to be queued does not leave
@@ -280,6 +281,7 @@ impl Worker {
     ) {
         let limit = self.options.max_outbound.min(GATHERED);
         let is_behind = self.is_behind;
+        self.note_message(id);
         let Some(connection) = self.connection(id) else { return };
         if !connection.session.is_open() {
             return;

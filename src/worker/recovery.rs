@@ -111,6 +111,7 @@ impl Worker {
     pub(super) fn start_afresh(&mut self) {
         panic_point!("start afresh");
         self.rooms = Default::default();
+        self.limits = Default::default();
         self.deadlines.clear();
         self.outgoing = Default::default();
         self.drop_everything();
