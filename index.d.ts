@@ -33,6 +33,8 @@ export type { EngineMetrics, Histogram, Metrics, WorkerMetrics } from "./types/m
 export type {
   ServerOptions,
   BroadcastOperator,
+  DrainOptions,
+  DrainProgress,
   RemoteSocket,
   DisconnectReason,
   ExtendedError,
@@ -137,6 +139,46 @@ interface ServerOptions extends EngineOptions, AttachOptions {
    * @default false
    */
   cleanupEmptyChildNamespaces: boolean;
+}
+
+/** How a server is drained: see {@link Server.drain}. */
+interface DrainOptions {
+  /**
+   * How long all of it may take, in milliseconds: the sessions that are left then are closed at once.
+   *
+   * @default 30000
+   */
+  timeout?: number;
+
+  /**
+   * How many sessions are closed in a second.
+   *
+   * @default all of them in half of the `timeout`, 100 at least
+   */
+  rate?: number;
+
+  /**
+   * How long a session whose turn has come may wait for acknowledgements, in milliseconds: those that its client wants, and
+   * those that the server wants of it.
+   *
+   * @default 5000
+   */
+  patience?: number;
+
+  /** Called with how far it is, several times a second, and at the end. */
+  onProgress?: (progress: DrainProgress) => void;
+}
+
+/** How far the draining of a server is. */
+interface DrainProgress {
+  /** How many sessions there were. */
+  total: number;
+  /** How many are closed. */
+  closed: number;
+  /** Of these, how many although somebody waited for an acknowledgement, or because time was up. */
+  forced: number;
+  /** How many are open. */
+  remaining: number;
 }
 
 type AdapterConstructor = typeof Adapter | ((nsp: Namespace) => Adapter);
@@ -424,15 +466,38 @@ declare class Server<
   metrics(): Metrics;
 
   /**
+   * Has the clients go on at other servers: new sessions are refused, and those that there are are closed at a rate, each when
+   * nobody waits for an acknowledgement. Clients come back by themselves, and recover their sessions where the adapter has
+   * them. The server goes on listening: close it afterwards.
+   *
+   * @example
+   * process.once("SIGTERM", async () => {
+   *   await io.drain({ timeout: 20_000 });
+   *   await io.close();
+   * });
+   *
+   * @param options - of the first call, which decides
+   * @return what came of it
+   */
+  drain(options?: DrainOptions): Promise<DrainProgress>;
+
+  /** Whether the server is being drained, or was: it is not ready for new clients. */
+  get isDraining(): boolean;
+
+  /**
    * Disconnects all clients and closes the adapters, the engine and the HTTP server.
    *
    * @example
    * await io.close();
    *
+   * @param options - `keepHttpServer`: the HTTP server goes on, without this; or the next one
    * @param fn - called when done, with the error of an HTTP server that was not running
    * @return a promise that is resolved when done, and never rejected because of the HTTP server
    */
-  close(fn?: (err?: Error) => void): Promise<void>;
+  close(
+    options?: { keepHttpServer?: boolean } | ((err?: Error) => void),
+    fn?: (err?: Error) => void,
+  ): Promise<void>;
 
   /**
    * Registers a middleware of the main namespace: a function that each client has to pass before it is connected.

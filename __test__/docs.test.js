@@ -155,6 +155,16 @@ const TRIALS = {
     assert.equal((await gone)[0], "io server disconnect");
     await eventually(() => example.said.includes("server namespace disconnect expireAt"), "it is told");
   },
+  async drain(example) {
+    const url = await example.url();
+    assert.equal((await fetch(`${url}/readyz`)).status, 200);
+    const client = await connected(await example.client("/", { transports: ["websocket"] }));
+    const gone = once(client, "disconnect");
+    example.child.kill("SIGTERM");
+    assert.equal((await gone)[0], "transport close");
+    await eventually(() => example.said.includes("1 sessions, 0 of them cut short"), "it is told");
+    await example.end();
+  },
   async channels(example) {
     const client = await connected(await example.client());
     const { id } = client;

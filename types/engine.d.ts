@@ -337,6 +337,7 @@ export declare class Server extends EventEmitter {
     readonly BAD_REQUEST: 3;
     readonly FORBIDDEN: 4;
     readonly UNSUPPORTED_PROTOCOL_VERSION: 5;
+    readonly SHUTTING_DOWN: 6;
   };
 
   /** What each of those codes says to the client. */
@@ -347,7 +348,11 @@ export declare class Server extends EventEmitter {
     readonly 3: "Bad request";
     readonly 4: "Forbidden";
     readonly 5: "Unsupported protocol version";
+    readonly 6: "Server shutting down";
   };
+
+  /** Whether new sessions are refused (503), because the server is being drained: see `io.drain()`. */
+  isDraining: boolean;
 
   /** The options, defaults filled in. */
   opts: ServerOptions;

@@ -1,4 +1,4 @@
-import { Server, type EngineMetrics, type Histogram, type Metrics } from "sockeye.io";
+import { Server, type DrainProgress, type EngineMetrics, type Histogram, type Metrics } from "sockeye.io";
 import { register as observe } from "sockeye.io/opentelemetry";
 import { register } from "sockeye.io/prometheus";
 import { expectType } from "./helpers";
@@ -29,3 +29,17 @@ io.on("connection", async (socket) => {
   // @ts-expect-error: it is for reading
   socket.conn.bufferedAmount = 0;
 });
+
+expectType<Promise<DrainProgress>>()(io.drain());
+io.drain({
+  timeout: 1,
+  rate: 1,
+  patience: 1,
+  onProgress: ({ remaining }) => expectType<number>()(remaining),
+});
+expectType<boolean>()(io.isDraining);
+expectType<Promise<void>>()(io.close({ keepHttpServer: true }, () => {}));
+// @ts-expect-error: a number of milliseconds
+io.drain({ timeout: "soon" });
+new Server({ maxSessionAge: 1, idleTimeout: 1, connectionStateRecovery: { maxPackets: 1, maxBytes: 1 } });
+io.on("connection", (socket) => expectType<typeof socket>()(socket.expireAt(new Date())));

@@ -33,7 +33,7 @@ io.on("connection", (socket) => {
   );
 });
 
-const counts = { warnings: 0, slowConsumers: 0, refused: [0, 0, 0, 0, 0, 0] };
+const counts = { warnings: 0, slowConsumers: 0, refused: [0, 0, 0, 0, 0, 0, 0] };
 process.on("warning", () => counts.warnings++);
 io.engine.on("slow_consumer", () => counts.slowConsumers++);
 io.engine.on("connection_error", ({ code }) => counts.refused[code]++);
@@ -71,19 +71,9 @@ async function end() {
   isEnding = true;
   isReady = false;
   await setTimeout(Number(DRAIN_DELAY));
-  await sendAway([...io.sockets.sockets.values()], Number(DRAIN_TIME));
+  await io.drain({ rate: io.engine.clientsCount / (DRAIN_TIME / 1000) || 1, timeout: 2 * DRAIN_TIME });
   await io.close();
   process.exit();
-}
-
-async function sendAway(sockets, time) {
-  const steps = 10;
-  const share = Math.ceil(sockets.length / steps);
-  for (let step = 0; step < steps && sockets.length > 0; step++) {
-    // not socket.disconnect(): after that, clients do not come again by themselves
-    for (const socket of sockets.splice(0, share)) socket.conn.close();
-    await setTimeout(time / steps);
-  }
 }
 
 process.on("SIGTERM", end);

@@ -10,6 +10,7 @@ const { Client } = require("./client");
 const clientBundle = require("./client-bundle");
 const { ConnectQueue } = require("./connect-queue");
 const { bindings } = require("../engine/channels");
+const { Drain } = require("./drain");
 const engine = require("../engine/server");
 const { Namespace } = require("./namespace");
 const { SocketCounts, metricsOf } = require("./metrics");
@@ -44,6 +45,9 @@ class Server extends StrictEventEmitter {
       srv = undefined;
     }
     this._nsps = new Map();
+    this._drain = undefined;
+    /** Whether the HTTP server goes on without us. */
+    this._isDetached = false;
     this._counts = new SocketCounts();
     this.parentNsps = new Map();
     /** Those of `parentNsps` that have a regular expression: `of()` can tell which of them a name belongs to. */
@@ -232,7 +236,8 @@ class Server extends StrictEventEmitter {
     const listeners = srv.listeners("request");
     srv.removeAllListeners("request");
     const onRequest = (req, res) => {
-      const file = req.url.startsWith(this._path) ? this.extractFilename(req.url) : "";
+      const isOurs = !this._isDetached && req.url.startsWith(this._path);
+      const file = isOurs ? this.extractFilename(req.url) : "";
       if (!clientBundle.isClientFile(file)) {
         for (const listener of listeners) {
           listener.call(srv, req, res);
@@ -409,16 +414,53 @@ class Server extends StrictEventEmitter {
   }
 
   /**
+   * Has the clients go on at other servers: new sessions are refused, and those that there are are closed at a rate, each
+   * when nobody waits for an acknowledgement. Clients come back by themselves, and recover their sessions where the adapter
+   * has them. The server goes on listening: close it afterwards.
+   *
+   * @example
+   * process.once("SIGTERM", async () => {
+   *   await io.drain({ timeout: 20_000 });
+   *   await io.close();
+   * });
+   *
+   * @public
+   * @param {object} [options] - see `DrainOptions` in index.d.ts
+   * @returns {Promise<object>} how many sessions there were, and what came of them; the first call decides
+   * @throws {TypeError} if an option is not what it has to be
+   */
+  drain(options) {
+    return (this._drain ??= new Drain(this, options).run());
+  }
+
+  /**
+   * Whether the server is being drained, or was: it is not ready for new clients.
+   *
+   * @public
+   * @type {boolean}
+   */
+  get isDraining() {
+    return this._drain !== undefined;
+  }
+
+  /**
    * Disconnects all clients, and closes the engine and the HTTP server.
    *
    * @public
+   * @param {{ keepHttpServer?: boolean }|((err?: Error) => void)} [options] - whether the HTTP server goes on without us;
+   *   or the next one
    * @param {(err?: Error) => void} [fn] - called at the end; with an error if the HTTP server was not listening
    * @returns {Promise<void>}
    */
-  async close(fn) {
+  async close(options, ...callbacks) {
+    const fn = [options, ...callbacks].find((one) => typeof one === "function");
     await Promise.allSettled([...this._nsps.values()].map(closeNamespace));
     this.engine?.close();
-    if (this.httpServer) {
+    if (options?.keepHttpServer) {
+      this._isDetached = true;
+      this.engine?._detach?.();
+      fn?.();
+    } else if (this.httpServer) {
       await closeHttpServer(this.httpServer, fn);
     } else if (fn) {
       fn();

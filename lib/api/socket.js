@@ -110,6 +110,8 @@ class Socket extends StrictEventEmitter {
      */
     this.data = undefined;
     this._acks = undefined;
+    /** Events of the client that want an acknowledgement, and have not got it. */
+    this._unanswered = 0;
     this._fns = undefined;
     this._flags = undefined;
     this._anyListeners = undefined;
@@ -552,6 +554,7 @@ class Socket extends StrictEventEmitter {
    */
   ack(id) {
     let isSent = false;
+    this._unanswered++;
     return (...args) => {
       if (isSent) {
         return;
@@ -565,6 +568,7 @@ class Socket extends StrictEventEmitter {
         this.packet({ id, type: PacketType.ACK, data: args });
       }
       isSent = true;
+      this._unanswered--;
     };
   }
 
@@ -604,14 +608,16 @@ class Socket extends StrictEventEmitter {
    * @private
    * @param {string} reason
    * @param {any} [description] - details of the transport
+   * @returns {Promise<void>|undefined} settled when the adapter has kept the session, if that takes time
    */
   _onclose(reason, description) {
     if (!this.connected) {
-      return this;
+      return undefined;
     }
     if (debug.enabled) {
       debug("closing: %s", reason);
     }
+    let kept;
     this.emitReserved("disconnecting", reason, description);
     if (
       this.server._opts.connectionStateRecovery &&
@@ -619,7 +625,7 @@ class Socket extends StrictEventEmitter {
       this.nsp._hasSessionOf(this)
     ) {
       debug("keeping the session of %s", this.id);
-      this.adapter.persistSession({
+      kept = this.adapter.persistSession({
         sid: this.id,
         pid: this.pid,
         rooms: [...this.rooms],
@@ -632,6 +638,7 @@ class Socket extends StrictEventEmitter {
     this.server._counts.disconnects.add(reason);
     if (disconnections.hasSubscribers) disconnections.publish({ socket: this, reason, description });
     this.emitReserved("disconnect", reason, description);
+    return kept;
   }
 
   /**

@@ -18,6 +18,7 @@ const errors = {
   BAD_REQUEST: 3,
   FORBIDDEN: 4,
   UNSUPPORTED_PROTOCOL_VERSION: 5,
+  SHUTTING_DOWN: 6,
 };
 
 const errorMessages = {
@@ -27,7 +28,11 @@ const errorMessages = {
   3: "Bad request",
   4: "Forbidden",
   5: "Unsupported protocol version",
+  6: "Server shutting down",
 };
+
+/** How a request is answered that another server had better have: by when clients may try again, in seconds. */
+const RETRY_AFTER = 1;
 
 /** Bytes that may not stand in a header's value: control characters other than the tab, and DEL. */
 const INVALID_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
@@ -168,7 +173,9 @@ function findFault(server, req, isUpgrade) {
     debug("origin header invalid");
     return { code: errors.BAD_REQUEST, context: { name: "INVALID_ORIGIN", origin } };
   }
-  return sid ? findSessionFault(server, req, isUpgrade) : findHandshakeFault(req, isUpgrade);
+  if (sid) return findSessionFault(server, req, isUpgrade);
+  if (server.isDraining) return { code: errors.SHUTTING_DOWN, context: {} };
+  return findHandshakeFault(req, isUpgrade);
 }
 
 /** Checks a request that names a session. */
@@ -250,6 +257,12 @@ function openSession(server, req, attempt) {
 }
 
 function openWithId(server, attempt, id) {
+  // which may have begun while the application made up its mind
+  if (server.isDraining) {
+    reportError(server, attempt.req, errors.SHUTTING_DOWN, {});
+    attempt.refuse(errors.SHUTTING_DOWN);
+    return;
+  }
   if (debug.enabled) debug('handshaking client "%s"', id);
   // a number, say, is one on the wire as well
   const conn = attempt.open(typeof id === "string" ? id : String(id));
@@ -312,19 +325,25 @@ function reportError(server, req, code, context) {
   server.emit("connection_error", { req, code, message, context });
 }
 
+/** Status codes that are not 400. */
+const STATUS = { [errors.FORBIDDEN]: 403, [errors.SHUTTING_DOWN]: 503 };
+
 /** Answers a request with an error, unless a middleware has answered it before it failed. */
 function refuse(res, code, context) {
   if (res.headersSent) {
     if (!res.writableEnded) res.end();
     return;
   }
-  res.writeHead(code === errors.FORBIDDEN ? 403 : 400, { "Content-Type": "application/json" });
+  if (code === errors.SHUTTING_DOWN)
+    res.setHeader("Retry-After", RETRY_AFTER).setHeader("Connection", "close");
+  res.writeHead(STATUS[code] ?? 400, { "Content-Type": "application/json" });
   res.end(JSON.stringify({ code, message: context?.message || errorMessages[code] }));
 }
 
 function noop() {}
 
 module.exports = {
+  RETRY_AFTER,
   RequestAttempt,
   announceHeaders,
   check,

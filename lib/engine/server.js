@@ -151,6 +151,10 @@ class Server extends EventEmitter {
       deflate: deflateSettings(this.opts.perMessageDeflate),
     });
     this._isClosed = false;
+    /** Whether new sessions are refused, because the server is going to be closed. */
+    this.isDraining = false;
+    /** Whether HTTP servers that it was attached to go on without it. */
+    this._isDetached = false;
     this._counts = new SessionCounts();
     /** By which clients poll past their HTTP servers. */
     this._road = new Road(this);
@@ -295,9 +299,13 @@ class Server extends EventEmitter {
     const others = server.listeners("request").slice();
     server.removeAllListeners("request");
     server.on("close", this.close.bind(this));
-    server.on("listening", () => (this.opts.wsEngine ? this.init() : this.ws?._reopen?.()));
+    server.on("listening", () => {
+      if (this._isDetached) return;
+      if (this.opts.wsEngine) this.init();
+      else this.ws?._reopen?.();
+    });
     const onRequest = (req, res) => {
-      const isOurs = req.url.startsWith(path);
+      const isOurs = !this._isDetached && req.url.startsWith(path);
       onRequest[kArrivals]?.onServed(req, res, isOurs);
       if (isOurs) {
         debug('intercepting request for path "%s"', path);
@@ -310,6 +318,7 @@ class Server extends EventEmitter {
     server.on("request", onRequest);
     if (!this.opts.transports.includes("websocket")) return;
     const onUpgrade = (req, socket, head) => {
+      if (this._isDetached) return;
       if (req.url.startsWith(path)) {
         if (!isShown(req)) this.handleUpgrade(req, socket, head);
       } else if (options.destroyUpgrade !== false) {
@@ -339,6 +348,22 @@ class Server extends EventEmitter {
     this._isClosed = true;
     this._onRest();
     return this;
+  }
+
+  /** Refuses new sessions from now on: those that there are go on. @private */
+  _refuseSessions() {
+    this.isDraining = true;
+    this._road.check();
+  }
+
+  /** Leaves the HTTP servers to their other listeners. @private */
+  _detach() {
+    this._isDetached = true;
+    for (const server of this._httpServers) {
+      for (const listener of server.listeners("upgrade")) {
+        if (listener[kEngine] === this) server.removeListener("upgrade", listener);
+      }
+    }
   }
 
   /** Whether somebody listens to every single message that is sent. @private */

@@ -6,9 +6,11 @@ const { subprotocol = { parse: (header) => [header.split(",", 1)[0].trim()] } } 
 const { Conn, revisionOf } = require("./conn");
 const { negotiate } = require("./transports/deflate");
 const {
+  RETRY_AFTER,
   announceHeaders,
   check,
   errorMessages,
+  errors,
   headerOf,
   isAnnounced,
   openSession,
@@ -369,8 +371,12 @@ function refuseUpgrade(socket, code, context) {
   socket.on("error", noop);
   if (socket.writable) {
     const message = context?.message || errorMessages[code];
+    const status =
+      code === errors.SHUTTING_DOWN
+        ? `503 Service Unavailable\r\nRetry-After: ${RETRY_AFTER}`
+        : "400 Bad Request";
     socket.write(
-      "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-type: text/html\r\n" +
+      `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-type: text/html\r\n` +
         `Content-Length: ${Buffer.byteLength(message)}\r\n\r\n${message}`,
     );
   }
