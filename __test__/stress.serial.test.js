@@ -3,12 +3,14 @@
 // `npm run stress`: what runs the programs, and the short forms of those that can show something in seconds.
 
 const assert = require("node:assert/strict");
+const { spawnSync } = require("node:child_process");
 const fs = require("node:fs");
 const path = require("node:path");
 const test = require("node:test");
 const echo = require("./fixtures/stress/echo");
 const life = require("../stress/life");
 const nothingLost = require("../stress/nothing-lost");
+const { redisBinary } = require("./support/brokers");
 const { Ledger } = require("../stress/support/ledger");
 const { Random } = require("../scripts/random");
 const { fit } = require("../stress/support/slope");
@@ -193,6 +195,25 @@ test("nothing-lost: nothing is lost", { skip }, async () => {
   assert.ok(figures.events > 5000, `${figures.events} events`);
   assert.ok(figures.accidents > 50, `${figures.accidents} accidents`);
   assert.ok(figures.recovered > 20, `${figures.recovered} recovered sessions`);
+});
+
+const withoutBalancer = spawnSync("haproxy", ["-v"]).error !== undefined || redisBinary() === undefined;
+const inCluster = { skip: skip || (withoutBalancer && "HAProxy or Redis is missing") };
+
+test("rolling-restart: nothing is lost that was acknowledged", inCluster, async () => {
+  const program = programs.find(({ name }) => name === "rolling-restart");
+  const { failures, figures } = await trial(program, OURS, SHORT);
+  assert.deepEqual(failures, []);
+  assert.ok(figures.events > 200, `${figures.events} events`);
+  assert.ok(figures.gapMax > 0, "clients have come to the other node");
+  assert.equal(figures.twice, 0);
+  assert.equal(children(), "");
+});
+
+test("rolling-restart notices a node that acknowledges what it does not handle", inCluster, async () => {
+  const program = programs.find(({ name }) => name === "rolling-restart");
+  const { failures } = await trial(program, OURS, { ...SHORT, variant: "forget" });
+  assert.match(failures[0] ?? "nothing", /^1 of \d+ acknowledged events were lost: 7:1$/);
 });
 
 test("life: who is connected hears of the end, and nothing is left behind", { skip }, async () => {

@@ -34,6 +34,7 @@ const programs = [
   "fairness",
   "hostile",
   "life",
+  "rolling-restart",
   "soak",
 ].map((name) => require(`./${name}`));
 

@@ -118,13 +118,10 @@ function rangesOf(bytes) {
  * @returns {string[]}
  */
 function filesThatRun(tested, { file, at }) {
-  return inOrder(
-    tested,
-    [...tested]
-      .filter(([, { covered }]) => covered[file]?.some(([start, end]) => start <= at && at < end))
-      .map(([name]) => name),
-    file,
-  );
+  const runs = ({ covered }) => covered[file]?.some(([start, end]) => start <= at && at < end);
+  // nobody knows what is run by processes that are killed or have another environment, or from a copy of the package
+  const names = [...tested].filter(([name, test]) => runs(test) || isAbout(name, file)).map(([name]) => name);
+  return inOrder(tested, names, file);
 }
 
 /** All files of tests that use the package. */
@@ -136,13 +133,22 @@ function filesThatUse(tested, file) {
   );
 }
 
-/** Those whose names have a word of the mutated file's come first, then the quick ones; those that fail by themselves are out. */
+/** Those about the mutated file come first, then the quick ones; those that fail by themselves are out. */
 function inOrder(tested, names, file) {
-  const words = path.basename(file).split(/[-.]/).slice(0, -1);
-  const rank = (name) => (words.some((word) => word.length > 3 && name.includes(word)) ? 0 : 1);
   return names
     .filter((name) => tested.get(name).passed)
-    .sort((a, b) => rank(a) - rank(b) || tested.get(a).seconds - tested.get(b).seconds);
+    .sort(
+      (a, b) =>
+        Number(isAbout(b, file)) - Number(isAbout(a, file)) || tested.get(a).seconds - tested.get(b).seconds,
+    );
+}
+
+/** Whether a file of tests has a word of the mutated file in its name, or the name of its room. */
+function isAbout(name, file) {
+  const test = path.basename(name);
+  const words = path.basename(file).split(/[-.]/).slice(0, -1);
+  const room = path.basename(path.dirname(file));
+  return test.startsWith(`${room}.`) || words.some((word) => word.length > 3 && test.includes(word));
 }
 
 module.exports = { coverageOf, filesThatRun, filesThatUse };

@@ -93,7 +93,7 @@ class Trial {
     const work = async () => {
       while (left.length > 0 && by === undefined && performance.now() < end) {
         const file = left.shift();
-        const options = { env, limit: this.tested.get(file).seconds * 3_000 + 20_000, stopped: found.signal };
+        const options = { env, limit: this.tested.get(file).seconds * 2_500 + 10_000, stopped: found.signal };
         const first = await runTestFile(this.copy.root, file, options);
         if (by !== undefined || first.passed) continue;
         // once may be chance

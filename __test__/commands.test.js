@@ -1,0 +1,48 @@
+"use strict";
+
+// What a batch of commands consists of where it crosses. That it is read as it was written is for `npm run fuzz -- operations`.
+
+const test = require("node:test");
+const assert = require("node:assert/strict");
+const { Commands } = require("../lib/native/commands");
+const { operations, words } = require("../lib/native/codes");
+
+const { SEND, EXPIRE } = operations;
+const { HAS_BUFFERS, NO_TEXT, NEVER } = words;
+
+/** Commands for one worker, and the batches that have crossed. */
+function gather() {
+  const batches = [];
+  const commands = new Commands(
+    {
+      submit: (list, length, places, text, buffers) =>
+        batches.push({ words: [...list.slice(0, length + places)], text, buffers }),
+    },
+    1,
+  );
+  // whoever holds it flushes it
+  commands.held = true;
+  return { commands, batches };
+}
+
+test("the places of buffers follow the operations, from the first batch on", () => {
+  const { commands, batches } = gather();
+  const [one, two] = [Buffer.from("one"), Buffer.from("two")];
+  for (let round = 0; round < 2; round++) {
+    commands.sendBuffer(1, one, 0);
+    commands.sendBuffer(2, two, 0);
+    commands.sendBuffer(3, one, 0);
+    commands.flush();
+  }
+  const send = (id) => [SEND | HAS_BUFFERS, id, NO_TEXT, 1];
+  const expected = { words: [...send(1), ...send(2), ...send(3), 0, 1, 0], text: "", buffers: [one, two] };
+  assert.deepEqual(batches, [expected, expected]);
+});
+
+test("a time to be told of fits a word", () => {
+  const { commands, batches } = gather();
+  for (const time of [-5, 0, 12, 2 ** 40, Infinity]) commands.expire(7, time);
+  commands.flush();
+  const expire = (time) => [EXPIRE, 7, time];
+  assert.deepEqual(batches[0].words, [0, 0, 12, NEVER - 1, NEVER].flatMap(expire));
+});
