@@ -466,6 +466,26 @@ declare class Server<
   metrics(): Metrics;
 
   /**
+   * Serves a page that shows what the server does: plots of its metrics, namespaces, rooms, workers, connections.
+   *
+   * @example
+   * io.serveStatus("/status", { auth: { username: "admin", password: process.env.STATUS_PASSWORD } });
+   *
+   * @param path - where; it begins with a slash
+   * @param options - `auth`: who may see it. A function is given the request, and returns `true` or `false`, or a promise of
+   *   that; `false`: everybody may
+   */
+  serveStatus(
+    path: string,
+    options: {
+      auth:
+        | ((req: IncomingMessage) => boolean | Promise<boolean>)
+        | { username: string; password: string }
+        | false;
+    },
+  ): this;
+
+  /**
    * Has the clients go on at other servers: new sessions are refused, and those that there are are closed at a rate, each when
    * nobody waits for an acknowledgement. Clients come back by themselves, and recover their sessions where the adapter has
    * them. The server goes on listening: close it afterwards.

@@ -155,6 +155,17 @@ const TRIALS = {
     assert.equal((await gone)[0], "io server disconnect");
     await eventually(() => example.said.includes("server namespace disconnect expireAt"), "it is told");
   },
+  async trace(example) {
+    const client = await connected(await example.client("/", { transports: ["websocket"] }));
+    client.disconnect();
+    await eventually(() => /opened .*[^]*joined .*[^]*left/.test(example.said), "it is told");
+  },
+  async status(example) {
+    const url = await example.url();
+    const headers = { authorization: `Basic ${Buffer.from("admin:secret").toString("base64")}` };
+    assert.equal((await fetch(`${url}/status`)).status, 401);
+    assert.match(await (await fetch(`${url}/status`, { headers })).text(), /<title>Status/);
+  },
   async drain(example) {
     const url = await example.url();
     assert.equal((await fetch(`${url}/readyz`)).status, 200);

@@ -59,7 +59,7 @@ test(
     server.io.of("/other").on("connection", () => {});
     const { client, socket } = await server.pair("/", { transports: ["websocket"] });
     const joined = once(server.io.of("/other"), "connection");
-    const beside = client.io.socket("/other").connect();
+    const beside = client.io.socket("/other");
     const [second] = await joined;
     socket.expireAt(Date.now() + 20);
     second.expireAt(Date.now() + 200);

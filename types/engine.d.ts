@@ -117,6 +117,14 @@ export interface ServerOptions {
   maxOutboundBuffer?: number;
 
   /**
+   * Whether it is kept what has happened to each connection, for {@link Socket.trace}, {@link Server.traces} and the status
+   * page: of each `events` things, and of the `connections` that have ended last.
+   *
+   * @default false; with `true`, 32 things and 100 connections
+   */
+  trace?: boolean | { events?: number; connections?: number };
+
+  /**
    * How long a session may last, in milliseconds: its client is disconnected ("transport close"), and comes back with a new
    * one. Sessions that begin together end spread over the last tenth of the time.
    *
@@ -351,6 +359,9 @@ export declare class Server extends EventEmitter {
     readonly 6: "Server shutting down";
   };
 
+  /** What has happened to the connections that have ended last, with the option `trace`; the last one first. */
+  traces(): { address: string; steps: TraceStep[] }[];
+
   /** Whether new sessions are refused (503), because the server is being drained: see `io.drain()`. */
   isDraining: boolean;
 
@@ -476,6 +487,16 @@ type SocketEvent =
   | "close"
   | AnyEvent;
 
+/** Something that has happened to a connection. */
+export interface TraceStep {
+  /** When, in milliseconds since 1970. */
+  at: number;
+  /** What: "opened", "joined", "upgraded", "left", "limit", "slow consumer", "closed" and the like. */
+  event: string;
+  /** What more there is to say. */
+  details?: Record<string, any>;
+}
+
 /**
  * A connection, or session: `socket.conn`. The sockets of all namespaces that a client has joined share one.
  *
@@ -542,6 +563,9 @@ export declare class Socket extends EventEmitter {
    * @returns a promise that is rejected if the session ends before
    */
   ready(): Promise<void>;
+
+  /** What has happened to it, with the option `trace`: how it began, and the last things. */
+  trace(): TraceStep[];
 
   /** Calls `listener` each time that the event happens; see {@link SocketEvent}. */
   on(event: SocketEvent, listener: (...args: any[]) => void): this;

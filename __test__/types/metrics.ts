@@ -43,3 +43,9 @@ expectType<Promise<void>>()(io.close({ keepHttpServer: true }, () => {}));
 io.drain({ timeout: "soon" });
 new Server({ maxSessionAge: 1, idleTimeout: 1, connectionStateRecovery: { maxPackets: 1, maxBytes: 1 } });
 io.on("connection", (socket) => expectType<typeof socket>()(socket.expireAt(new Date())));
+
+io.serveStatus("/status", { auth: (req) => req.headers.cookie === "yes" });
+io.serveStatus("/status", { auth: false });
+// @ts-expect-error: who may see it has to be said
+io.serveStatus("/status", {});
+expectType<number>()(io.engine.traces()[0].steps[0].at);

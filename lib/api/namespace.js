@@ -200,6 +200,7 @@ class Namespace extends StrictEventEmitter {
     deleteEntry(this._preConnectSockets, socket);
     this.sockets.set(socket.id, socket);
     this.server._counts.connects++;
+    socket.conn.server?._traces?.note(socket.conn, "joined", { namespace: this.name, id: socket.id });
     if (connections.hasSubscribers) connections.publish({ socket });
     mirrorOf(socket.adapter)?.onConnect(socket);
     socket._onconnect();
@@ -481,6 +482,7 @@ function admit(nsp, socket, fn, err) {
   }
   if (err) {
     debug("a middleware has turned the client away");
+    conn.server?._traces?.note(conn, "refused", { namespace: nsp.name, message: err.message });
     socket._cleanup();
     const { message, data } = err;
     socket._error(conn.protocol === 3 ? data || message : { message, data });

@@ -12,6 +12,7 @@ const { ConnectQueue } = require("./connect-queue");
 const { bindings } = require("../engine/channels");
 const { Drain } = require("./drain");
 const engine = require("../engine/server");
+const { makeStatus } = require("../monitoring/status");
 const { Namespace } = require("./namespace");
 const { SocketCounts, metricsOf } = require("./metrics");
 const { kEngine } = require("../engine/observers");
@@ -233,24 +234,14 @@ class Server extends StrictEventEmitter {
    * @param {import("node:http").Server} srv
    */
   attachServe(srv) {
-    const listeners = srv.listeners("request");
-    srv.removeAllListeners("request");
-    const onRequest = (req, res) => {
+    precedeRequests(srv, (req, res) => {
       const isOurs = !this._isDetached && req.url.startsWith(this._path);
       const file = isOurs ? this.extractFilename(req.url) : "";
-      if (!clientBundle.isClientFile(file)) {
-        for (const listener of listeners) {
-          listener.call(srv, req, res);
-        }
-      } else if (this._corsMiddleware) {
-        this._corsMiddleware(req, res, () => this.serve(file, req, res));
-      } else {
-        this.serve(file, req, res);
-      }
-    };
-    // files do not begin with a query: other requests are whose they were
-    if (listeners.length === 1) onRequest[kEngine] = listeners[0][kEngine];
-    srv.on("request", onRequest);
+      if (!clientBundle.isClientFile(file)) return false;
+      if (this._corsMiddleware) this._corsMiddleware(req, res, () => this.serve(file, req, res));
+      else this.serve(file, req, res);
+      return true;
+    });
   }
 
   /** @private */
@@ -411,6 +402,37 @@ class Server extends StrictEventEmitter {
    */
   metrics() {
     return metricsOf(this);
+  }
+
+  /**
+   * Serves a page that shows what the server does: plots of its metrics, namespaces, rooms, workers, connections.
+   *
+   * @example
+   * io.serveStatus("/status", { auth: { username: "admin", password: process.env.STATUS_PASSWORD } });
+   *
+   * @public
+   * @param {string} path - where; the data of the page is below
+   * @param {object} options - `auth`: who may see it, a function that is given the request and returns true or false, or a promise
+   *   of that; `{ username, password }`; or `false` for everybody
+   * @returns {this}
+   * @throws {TypeError} if `auth` is missing, or the path does not begin with a slash
+   * @throws {Error} if the server has no HTTP server yet
+   */
+  serveStatus(path, options) {
+    if (typeof path !== "string" || path[0] !== "/") {
+      throw new TypeError(`serveStatus() wants a path that begins with a slash, not ${inspect(path)}`);
+    }
+    const status = makeStatus(this, options);
+    if (this.httpServer === undefined)
+      throw new Error("serveStatus() needs an HTTP server: attach one before");
+    const base = path.replace(/\/$/, "");
+    precedeRequests(this.httpServer, (req, res) => {
+      const [name] = req.url.split("?");
+      if (this._isDetached || !(name === base || name.startsWith(`${base}/`))) return false;
+      status.handle(req, res, name.slice(base.length + 1));
+      return true;
+    });
+    return this;
   }
 
   /**
@@ -679,6 +701,21 @@ function listenOn(port) {
   const srv = createServer(answerNotFound);
   srv.listen(port);
   return srv;
+}
+
+/**
+ * Has requests be offered to somebody before the listeners that are there already. Whoever takes one returns true. Requests of the
+ * engine are not to be taken: they need not come by here.
+ */
+function precedeRequests(srv, take) {
+  const listeners = srv.listeners("request");
+  srv.removeAllListeners("request");
+  const onRequest = (req, res) => {
+    if (take(req, res)) return;
+    for (const listener of listeners) listener.call(srv, req, res);
+  };
+  if (listeners.length === 1) onRequest[kEngine] = listeners[0][kEngine];
+  srv.on("request", onRequest);
 }
 
 function answerNotFound(req, res) {

@@ -636,6 +636,8 @@ class Socket extends StrictEventEmitter {
     this.client._remove(this);
     this.connected = false;
     this.server._counts.disconnects.add(reason);
+    const { conn } = this;
+    conn.server?._traces?.note(conn, "left", { namespace: this.nsp.name, reason });
     if (disconnections.hasSubscribers) disconnections.publish({ socket: this, reason, description });
     this.emitReserved("disconnect", reason, description);
     return kept;

@@ -14,6 +14,7 @@ const { parseQuery } = require("./query");
 const { lengthOf, remakeRequest } = require("../node/request");
 const { setBytesRead } = require("../node/taken-socket");
 const { reportRefusal } = require("./takeover");
+const { explain } = require("./trace");
 const { WebSocket } = require("./transports/websocket");
 
 const debug = createDebug("engine:socket");
@@ -92,6 +93,7 @@ class Conn {
     this._readyState = "open";
     this._handle = server._register(this, stream);
     server._counts.connects.add(transport);
+    server._traces?.note(this, "opened", { transport, protocol });
     /** The Socket.IO client that messages go to directly. */
     this._client = null;
     /** The byte stream of the WebSocket that was opened last. */
@@ -192,6 +194,14 @@ class Conn {
       if (client) client._disconnect(why);
       else this._close(false, why);
     }
+  }
+
+  /**
+   * What has happened to it, with the option `trace`: how it began, and the last things.
+   * @returns {import("./trace").Step[]}
+   */
+  trace() {
+    return this.server._traces?.of(this) ?? [];
   }
 
   /** What the worker knows of the session: until everybody has heard of its end, its place is not another's. @private */
@@ -565,6 +575,7 @@ class Conn {
     if (this._readyState === "closed") return;
     this.upgraded = true;
     this.server._counts.upgrades++;
+    this.server._traces?.note(this, "upgraded");
     const polling = this._polling;
     polling.retire();
     this._polling = undefined;
@@ -578,6 +589,7 @@ class Conn {
   /** The WebSocket did not take over. @private */
   _onUpgradeFailed() {
     debug("client did not complete upgrade");
+    this.server._traces?.note(this, "upgrade failed");
     this.upgrading = false;
     this._endProbe();
   }
@@ -644,6 +656,7 @@ class Conn {
     this.server._unregister(this);
     this.server._counts.disconnects.add(reason);
     this._client?.onclose(reason, description);
+    this.server._traces?.end(this, { reason, ...explain(description), roundTripTime: this.roundTripTime });
     this._endProbe();
     this.server._holding.delete(this);
     // listeners may want to see what has not been sent

@@ -14,6 +14,7 @@ const { SessionCounts, metricsOf } = require("./metrics");
 const { Road } = require("./road");
 const { Bridge } = require("../native/bridge");
 const handshake = require("./handshake");
+const { Traces } = require("./trace");
 const { Polling } = require("./transports/polling");
 const { generateId: makeId } = require("./random-id");
 const { isShown } = require("./shown");
@@ -156,6 +157,8 @@ class Server extends EventEmitter {
     /** Whether HTTP servers that it was attached to go on without it. */
     this._isDetached = false;
     this._counts = new SessionCounts();
+    /** What has happened to each connection, if somebody wants to know. */
+    this._traces = this.opts.trace ? new Traces(this.opts.trace) : undefined;
     /** By which clients poll past their HTTP servers. */
     this._road = new Road(this);
     this._areAnswersShown = false;
@@ -350,6 +353,14 @@ class Server extends EventEmitter {
     return this;
   }
 
+  /**
+   * What has happened to the connections that have ended last, with the option `trace`.
+   * @returns {{ address: string, steps: object[] }[]} the last one first; see `Step` in trace.js
+   */
+  traces() {
+    return this._traces?.ended() ?? [];
+  }
+
   /** Refuses new sessions from now on: those that there are go on. @private */
   _refuseSessions() {
     this.isDraining = true;
@@ -489,6 +500,7 @@ class Server extends EventEmitter {
   /** More waits for a client than is allowed, and it is given up. @private */
   _onSlowConsumer(conn, bytes) {
     this._counts.slowConsumers++;
+    this._traces?.note(conn, "slow consumer", { bytes });
     if (slowConsumers.hasSubscribers) slowConsumers.publish({ engine: this, conn, bytes });
     this.emit("slow_consumer", conn, bytes);
   }
@@ -496,6 +508,7 @@ class Server extends EventEmitter {
   /** A session has come to a limit, and is going to be ended for it. @private */
   _onLimit(conn, limit) {
     this._counts.limits.add(limit);
+    this._traces?.note(conn, "limit", { limit });
     if (limitsReached.hasSubscribers) limitsReached.publish({ engine: this, conn, limit });
     this.emit("limit", conn, limit);
   }
