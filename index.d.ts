@@ -1,4 +1,4 @@
-import type { Server as HTTPServer } from "http";
+import type { IncomingMessage, Server as HTTPServer } from "http";
 import type { Http2SecureServer, Http2Server } from "http2";
 import type { Server as HTTPSServer } from "https";
 import type { Adapter, BroadcastFlags, Room, SocketId } from "socket.io-adapter";

@@ -941,7 +941,8 @@ mod tests {
 
     #[test]
     fn characters_may_be_cut_anywhere() {
-        let text = "aé日😀z".repeat(5);
+        // Miri takes its time
+        let text = "aé日😀z".repeat(if cfg!(miri) { 1 } else { 5 });
         let expected = format!("{:?}", Incoming::Text(&text));
         for cut in 0..=text.len() {
             for again in cut..=text.len() {
