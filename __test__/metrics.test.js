@@ -187,3 +187,21 @@ test("10,000 sessions are counted in a millisecond", OURS, async (t) => {
   assert.equal(io.metrics().engine.sessions.open.websocket, 10_000);
   assert.ok(times[5] <= 1, `${times[5]} ms`);
 });
+
+test("how long events wait for JavaScript is timed once somebody has asked", OURS, async (t) => {
+  const server = await serve(t, {}, { stream: "http" });
+  const { ws, socket } = await server.rawPair();
+  const received = once(socket, "first");
+  ws.text('42["first"]');
+  await received;
+  assert.equal(count(server.io.metrics().engine.events.waits), 0);
+  const second = once(socket, "second");
+  ws.text('42["second"]');
+  // the worker has it soon, but nobody takes it
+  const end = performance.now() + 200;
+  while (performance.now() < end);
+  await second;
+  const { waits } = server.io.metrics().engine.events;
+  assert.equal(count(waits), 1);
+  assert.ok(waits.sum > 100 && waits.sum < 10_000, `${waits.sum} ms`);
+});

@@ -63,8 +63,12 @@ export interface EngineMetrics {
   };
   /** For how many clients the messages were that native threads were given for many. */
   deliveries: number;
-  /** Bytes of events that wait for JavaScript, about. */
-  events: { waiting: number };
+  events: {
+    /** Bytes of events that wait for JavaScript, about. */
+    waiting: number;
+    /** How long batches of events have waited for it, in milliseconds: timed from the first call of `metrics()` on. */
+    waits: Histogram;
+  };
   workers: WorkerMetrics[];
 }
 

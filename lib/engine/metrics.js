@@ -31,7 +31,7 @@ class SessionCounts {
  */
 function metricsOf(engine) {
   const { _counts: counts, _bridge: bridge } = engine;
-  const { workers, backlog, waiting } = bridge.native.metrics();
+  const { workers, backlog, waits, waiting } = bridge.native.metrics();
   const clients = sortInto(SIZES, waiting);
   const total = (name) => workers.reduce((sum, worker) => sum + worker[name], 0);
   return {
@@ -53,7 +53,7 @@ function metricsOf(engine) {
     },
     dropped: { volatile: total("volatileDropped"), slowConsumers: counts.slowConsumers },
     deliveries: total("deliveries"),
-    events: { waiting: backlog },
+    events: { waiting: backlog, waits },
     workers: workers.map(({ turns, commands }) => ({ turns, commands })),
   };
 }

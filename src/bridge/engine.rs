@@ -11,7 +11,7 @@ use napi::{Env, Error, JsString, Result};
 use napi_derive::napi;
 
 use super::copies::Copies;
-use super::metrics::{EngineMetrics, WorkerMetrics};
+use super::metrics::{EngineMetrics, Histogram, WorkerMetrics};
 #[cfg(not(unix))]
 use super::no_tls::{TlsSession, TlsTerms};
 use crate::os::lent::lend;
@@ -592,6 +592,7 @@ impl NativeEngine {
         EngineMetrics {
             workers: self.workers.iter().map(WorkerMetrics::of).collect(),
             backlog: self.inbox.backlog() as f64,
+            waits: Histogram::of(self.inbox.waits()),
             waiting,
         }
     }

@@ -17,7 +17,7 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    fn of(histogram: &metrics::Histogram) -> Histogram {
+    pub(super) fn of(histogram: &metrics::Histogram) -> Histogram {
         let (counts, sum) = histogram.read();
         let bounds = (0..BUCKETS).map(|bucket| (FIRST_BOUND << bucket) as f64 / 1000.0).collect();
         Histogram { bounds, counts, sum }
@@ -66,6 +66,8 @@ pub struct EngineMetrics {
     pub workers: Vec<WorkerMetrics>,
     /// Bytes of events that wait for JavaScript, about.
     pub backlog: f64,
+    /// How long batches of events have waited for it.
+    pub waits: Histogram,
     /// Bytes that wait for each client that does not read as fast as it is written to.
     pub waiting: Vec<f64>,
 }

@@ -27,9 +27,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::figures::Figures;
 use super::limits::Limit;
+use super::metrics::Histogram;
 use super::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
 use crate::protocol::engine_io::packet::Type;
 use crate::protocol::error::Ending;
@@ -202,6 +204,8 @@ pub struct EventBatch {
     /// Their buffers.
     pub buffers: Vec<Vec<u8>>,
     weight: usize,
+    /// Since when the first of them waits, if somebody wants to know how long events do.
+    since: Option<Instant>,
 }
 
 impl EventBatch {
@@ -228,6 +232,7 @@ impl EventBatch {
         other.text.clear();
         self.buffers.append(&mut other.buffers);
         self.weight += std::mem::take(&mut other.weight);
+        other.since = None;
     }
 }
 
@@ -306,6 +311,9 @@ pub struct Inbox {
     wake: Box<dyn Fn() + Send + Sync>,
     /// What is known of each connection.
     pub figures: Figures,
+    /// How long batches wait for JavaScript, which is the one to count that, once somebody has asked for it.
+    waits: Histogram,
+    are_waits_asked_for: AtomicBool,
     /// TLS sessions that JavaScript is to take over, by their streams.
     #[cfg(unix)]
     layers: Mutex<HashMap<u32, Box<Layer>>>,
@@ -322,6 +330,8 @@ impl Inbox {
             limit,
             wake,
             figures: Figures::default(),
+            waits: Histogram::default(),
+            are_waits_asked_for: AtomicBool::new(false),
             #[cfg(unix)]
             layers: Mutex::default(),
         }
@@ -343,7 +353,16 @@ impl Inbox {
         self.backlog.load(Ordering::Relaxed)
     }
 
+    /// How long batches of events have waited for JavaScript, from the first call on.
+    pub fn waits(&self) -> &Histogram {
+        self.are_waits_asked_for.store(true, Ordering::Relaxed);
+        &self.waits
+    }
+
     fn publish(&self, batch: &mut EventBatch) {
+        if self.are_waits_asked_for.load(Ordering::Relaxed) {
+            batch.since = Some(Instant::now());
+        }
         {
             let queue = &mut *self.queue.lock();
             self.backlog.fetch_add(batch.weight, Ordering::Relaxed);
@@ -376,6 +395,9 @@ impl Inbox {
             self.signaled.swap(false, Ordering::AcqRel);
             return None;
         };
+        if let Some(since) = batch.since {
+            self.waits.record(since.elapsed());
+        }
         let before = self.backlog.fetch_sub(batch.weight, Ordering::Relaxed);
         let resumes = before >= self.limit && before - batch.weight < self.limit;
         Some((batch, resumes || is_awaited))
