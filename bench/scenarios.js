@@ -84,6 +84,11 @@ const scenarios = [
     quick: true,
     charts: ["operationsPerSecond"],
   },
+  {
+    ...echo("echo, 100 clients × 4, watched", { clients: 100, inflight: 4 }),
+    server: { METRICS: "1" },
+    peers: ["socket.io"],
+  },
   echo("echo of 4 KiB, 100 clients × 4", { clients: 100, inflight: 4, size: 4096 }),
   {
     ...echo("echo, stock client, 20 clients × 4", { clients: 20, inflight: 4 }),
