@@ -266,6 +266,20 @@ test("doctor, on an application to which it sends no client", { skip: isWindows 
   assertTold(unix, "application", /its HTTP server listens on .*unsent\.sock, where no client was sent$/);
 });
 
+test("doctor, on an application that lets nobody in", { skip: isWindows }, async () => {
+  both.write(
+    "closed.js",
+    `const { Server } = require("sockeye.io");
+     new Server(0, { allowRequest: (request, decide) => decide("closed", false) });`,
+  );
+  const report = await doctor(both, ["closed.js"]);
+  assertTold(
+    report,
+    "application",
+    /^note: \/socket\.io\/: a client could not connect to port \d+: Unexpected server response: 400$/,
+  );
+});
+
 test("doctor, on an ES module over TLS that Node has to speak", { skip: isWindows }, async () => {
   const { key, cert } = selfSigned();
   both.write(
