@@ -95,7 +95,8 @@ function watchAddresses() {
     SOCKEYE_BINDING: addon,
     // everything takes twice as long
     SIO_LIMIT: "60000",
-    ASAN_OPTIONS: `detect_leaks=1:exitcode=0:abort_on_error=1:log_path=${path.join(logs, "report")}:stack_trace_format="${STACK_FRAME}"`,
+    // what has been freed is kept from being used again for a while, but not so much of it that tests of memory notice
+    ASAN_OPTIONS: `detect_leaks=1:exitcode=0:abort_on_error=1:quarantine_size_mb=32:log_path=${path.join(logs, "report")}:stack_trace_format="${STACK_FRAME}"`,
     LSAN_OPTIONS: `print_suppressions=0:suppressions=${path.join(folder, "leaks.txt")}`,
   };
   const isSeeing = [
