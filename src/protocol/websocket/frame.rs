@@ -697,6 +697,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "so much takes minutes")]
     fn a_message_that_was_assembled_is_handed_over() {
         let bytes = client_frame(0x82, &noise(65_536));
         let (seen, _) = read_binary(&bytes, bytes.len());
@@ -799,6 +800,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "so much takes minutes")]
     fn a_large_message_is_judged_as_a_whole() {
         let text = "é".repeat(LARGE_FRAME);
         let frame = client_frame(0x81, text.as_bytes());
@@ -927,6 +929,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "so much takes minutes")]
     fn a_large_frame_of_a_text_is_looked_at_once_it_is_complete() {
         let mut text = vec![b'x'; 2 * LARGE_FRAME];
         text[0] = 0xff;
