@@ -649,7 +649,8 @@ mod tests {
         assert_eq!(whole.0.len(), 5);
         assert_eq!(whole.0[3], r#"Text("é!")"#);
         assert_eq!(whole.0[4], "Close([3, 233])");
-        for at in 0..bytes.len() {
+        // Miri takes its time
+        for at in (0..bytes.len()).step_by(if cfg!(miri) { 23 } else { 1 }) {
             assert_eq!(read(&[&bytes[..at], &bytes[at..]]), whole);
         }
         let single: Vec<&[u8]> = bytes.chunks(1).collect();
