@@ -4,7 +4,7 @@ use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::command::TARGET_CONNECTION;
+use super::command::{EXPIRE, NEVER, TARGET_CONNECTION};
 use super::scene::{Content, Pick, Scene, Step, ROOMS};
 
 /// What clients send over a WebSocket.
@@ -137,4 +137,14 @@ proptest! {
             scene.say_anything(words, text.clone(), &[Bytes::from_static(b"buffer")], &places);
         }
     }
+}
+
+#[test]
+fn a_time_that_has_come_when_it_is_set_is_told_at_once() {
+    let mut scene = Scene::new(2_000);
+    scene.gather();
+    for id in 0..8 {
+        scene.say_anything(&[EXPIRE, id, 0, EXPIRE, id, NEVER, EXPIRE, id, 1], String::new(), &[], &[]);
+    }
+    scene.say_anything(&[EXPIRE, 6, 0, 1536, 67338], String::new(), &[], &[]);
 }

@@ -597,9 +597,13 @@ impl Scene {
         assert!(sessions.flat_map(|it| it.next_deadline()).all(|next| next > worker.now));
     }
 
-    /// Lets the worker do all that it has been told.
+    /// Lets the worker do all that it has been told, and what is due at once.
     fn finish(&mut self) {
-        while !matches!(self.worker.serve_commands(&self.queue), After::Idle) {}
+        while !matches!(self.worker.serve_commands(&self.queue), After::Idle) {
+            if self.worker.is_timer_due() {
+                self.worker.serve_deadlines();
+            }
+        }
     }
 
     /// The application closes everything, and every client hangs up.
