@@ -502,7 +502,7 @@ declare class Server<
   drain(options?: DrainOptions): Promise<DrainProgress>;
 
   /** Whether the server is being drained, or was: it is not ready for new clients. */
-  get isDraining(): boolean;
+  readonly isDraining: boolean;
 
   /**
    * Disconnects all clients and closes the adapters, the engine and the HTTP server.

@@ -141,7 +141,7 @@ const TRIALS = {
     assert.match(response.headers.get("content-type"), /^text\/plain; version=/);
     assert.match(await response.text(), /^socket_io_sockets\{namespace="\/"\} 1$/m);
   },
-  async ready(example) {
+  async flushed(example) {
     const client = await connected(await example.client());
     let bytes = 0;
     client.on("chunk", (chunk) => (bytes += chunk.length));

@@ -1,6 +1,6 @@
 "use strict";
 
-// What a connection knows of itself: what waits, round-trip times, bytes, since when; and `ready()`.
+// What a connection knows of itself: what waits, round-trip times, bytes, since when; and `flushed()`.
 
 const test = require("node:test");
 const assert = require("node:assert/strict");
@@ -97,14 +97,14 @@ test("figures of very many connections are apart", OURS, async (t) => {
 });
 
 for (const stream of ["http", "duplex"]) {
-  test(`ready() waits until what was emitted has left, over ${stream}`, OURS, async (t) => {
+  test(`flushed() waits until what was emitted has left, over ${stream}`, OURS, async (t) => {
     const server = await serve(t, { pingInterval: 60_000 }, { stream });
     const { ws, socket } = await server.rawPair();
-    await socket.ready();
+    await socket.flushed();
     ws.socket.pause();
     for (let n = 0; n < 30; n++) socket.emit("n", n, "x".repeat(MB));
     let isReady = false;
-    const ready = socket.ready().then(() => (isReady = true));
+    const ready = socket.flushed().then(() => (isReady = true));
     await eventually(() => socket.conn.bufferedAmount > 4 * MB, "bytes wait");
     assert.equal(isReady, false);
     assert.deepEqual(socket.conn.packetsFn, []);
@@ -115,7 +115,7 @@ for (const stream of ["http", "duplex"]) {
   });
 }
 
-test("an emitter that waits for ready() piles up nothing", OURS, async (t) => {
+test("an emitter that waits for flushed() piles up nothing", OURS, async (t) => {
   const server = await serve(t, { pingInterval: 60_000 });
   const { client, socket } = await server.pair("/", { transports: ["websocket"] });
   let received = 0;
@@ -123,49 +123,63 @@ test("an emitter that waits for ready() piles up nothing", OURS, async (t) => {
   let most = 0;
   for (let n = 0; n < 60; n++) {
     socket.emit("chunk", Buffer.alloc(MB));
-    await socket.ready();
+    await socket.flushed();
     most = Math.max(most, socket.conn.bufferedAmount);
   }
   assert.equal(most, 0);
   await eventually(() => received === 60 * MB, "all has come");
 });
 
-test("ready() over polling waits for the next GET", OURS, async (t) => {
+test("flushed() over polling waits for the next GET", OURS, async (t) => {
   const server = await serve(t, { pingInterval: 60_000 });
   const joined = once(server.io, "connection");
   const client = await RawPolling.connect(server);
   const [socket] = await joined;
-  await socket.ready();
+  await socket.flushed();
   socket.emit("n", 1);
   let isReady = false;
-  const ready = socket.ready().then(() => (isReady = true));
+  const ready = socket.flushed().then(() => (isReady = true));
   await eventually(() => socket.conn.bufferedAmount > 0, "it waits");
   assert.equal(isReady, false);
   assert.equal(await client.next(), '42["n",1]');
   await ready;
 });
 
-test("ready() with a listener for what is sent", OURS, async (t) => {
+test("flushed() with a listener for what is sent", OURS, async (t) => {
   const server = await serve(t, { pingInterval: 60_000 });
   const { ws, socket } = await server.rawPair();
   let flushed = 0;
   socket.conn.on("flush", (packets) => (flushed += packets.length));
   for (let n = 0; n < 10; n++) socket.emit("n", n);
-  await socket.ready();
+  await socket.flushed();
   assert.equal(flushed, 10);
   await ws.count(11);
 });
 
-test("ready() fails when the client goes, or has gone", OURS, async (t) => {
+test("flushed() fails when the client goes, or has gone", OURS, async (t) => {
   const server = await serve(t, { pingInterval: 60_000 });
   const { ws, socket } = await server.rawPair();
   ws.socket.pause();
   for (let n = 0; n < 30; n++) socket.emit("n", n, "x".repeat(MB));
-  const ready = socket.ready();
+  const ready = socket.flushed();
   await eventually(() => socket.conn.bufferedAmount > 0, "bytes wait");
   ws.destroy();
   await assert.rejects(ready, { message: "socket has been disconnected" });
-  await assert.rejects(socket.ready(), { message: "socket has been disconnected" });
-  await assert.rejects(socket.conn.ready(), { message: "the session has ended" });
+  await assert.rejects(socket.flushed(), { message: "socket has been disconnected" });
+  await assert.rejects(socket.conn.flushed(), { message: "the session has ended" });
   assert.equal(socket.conn.bufferedAmount, 0);
+});
+
+test("an application may have members of these names of its own", OURS, async (t) => {
+  const server = await serve(t);
+  const { socket } = await server.rawPair();
+  const { conn } = socket;
+  for (const name of ["bufferedAmount", "bytesRead", "bytesWritten", "roundTripTime", "connectedAt"]) {
+    conn[name] = "mine";
+    assert.equal(conn[name], "mine");
+  }
+  server.io.isDraining = true;
+  assert.equal(server.io.isDraining, true);
+  assert.equal(socket.ready, undefined);
+  socket.emit("still");
 });

@@ -383,12 +383,12 @@ export declare class Socket<
    * @example
    * for await (const chunk of file) {
    *   socket.emit("chunk", chunk);
-   *   await socket.ready();
+   *   await socket.flushed();
    * }
    *
    * @returns a promise that is rejected if the client disconnects before
    */
-  ready(): Promise<void>;
+  flushed(): Promise<void>;
 
   /**
    * The rooms of the client, its own one included.

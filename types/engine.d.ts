@@ -362,9 +362,6 @@ export declare class Server extends EventEmitter {
   /** What has happened to the connections that have ended last, with the option `trace`; the last one first. */
   traces(): { address: string; steps: TraceStep[] }[];
 
-  /** Whether new sessions are refused (503), because the server is being drained: see `io.drain()`. */
-  isDraining: boolean;
-
   /** The options, defaults filled in. */
   opts: ServerOptions;
 
@@ -562,7 +559,7 @@ export declare class Socket extends EventEmitter {
    *
    * @returns a promise that is rejected if the session ends before
    */
-  ready(): Promise<void>;
+  flushed(): Promise<void>;
 
   /** What has happened to it, with the option `trace`: how it began, and the last things. */
   trace(): TraceStep[];

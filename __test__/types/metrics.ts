@@ -21,7 +21,7 @@ register(io, { labels: { node: 1 } });
 expectType<() => void>()(observe(io, { attributes: { node: "1" } }));
 
 io.on("connection", async (socket) => {
-  expectType<Promise<void>>()(socket.ready());
+  expectType<Promise<void>>()(socket.flushed());
   expectType<number>()(socket.conn.bufferedAmount);
   expectType<number>()(socket.conn.bytesRead + socket.conn.bytesWritten);
   expectType<number | undefined>()(socket.conn.roundTripTime);

@@ -16,6 +16,7 @@ const { makeStatus } = require("../monitoring/status");
 const { Namespace } = require("./namespace");
 const { SocketCounts, metricsOf } = require("./metrics");
 const { kEngine } = require("../engine/observers");
+const { replaceable } = require("../engine/replaceable");
 const packets = require("./packet");
 const { SessionAwareAdapter } = require("../adapter/session-aware-adapter");
 const { ParentNamespace } = require("./parent-namespace");
@@ -702,6 +703,8 @@ function listenOn(port) {
   srv.listen(port);
   return srv;
 }
+
+replaceable(Server.prototype, "isDraining");
 
 /**
  * Has requests be offered to somebody before the listeners that are there already. Whoever takes one returns true. Requests of the

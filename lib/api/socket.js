@@ -854,18 +854,18 @@ class Socket extends StrictEventEmitter {
    * @example
    * for await (const chunk of file) {
    *   socket.emit("chunk", chunk);
-   *   await socket.ready();
+   *   await socket.flushed();
    * }
    *
    * @public
    * @returns {Promise<void>} rejected if the client disconnects before
    */
-  ready() {
+  flushed() {
     const { conn } = this;
     if (!this.connected) return Promise.reject(disconnectedError());
     // of an engine that is another package's
-    const isReady = typeof conn.ready === "function" ? conn.ready() : whenDrained(conn);
-    return isReady.catch(() => {
+    const flushed = typeof conn.flushed === "function" ? conn.flushed() : whenDrained(conn);
+    return flushed.catch(() => {
       throw disconnectedError();
     });
   }
@@ -1055,7 +1055,7 @@ function disconnectedError() {
   return new Error("socket has been disconnected");
 }
 
-/** The same as `Conn.ready()` for a connection that is not ours. */
+/** The same as `Conn.flushed()` for a connection that is not ours. */
 function whenDrained(conn) {
   if (conn.writeBuffer.length === 0 && conn.transport.writable) return Promise.resolve();
   return new Promise((resolve, reject) => {

@@ -88,7 +88,7 @@ class Arrivals {
   obstacle() {
     const { server, httpServer } = this;
     if (server._isClosed || server.ws._isClosed) return "the engine is closed";
-    if (server.isDraining) return "the server is drained";
+    if (server._isDraining) return "the server is drained";
     if (server._handsUpgradesOver()) return "the application handles upgrade requests, or their answers";
     const isShown = this.showsUpgrades() || areConnectionsSeen(httpServer);
     return (

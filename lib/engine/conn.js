@@ -9,6 +9,7 @@ const { detach } = require("../native/text");
 const { TEXT, forEachFrame } = require("./transports/frame");
 const { corsLines, originIn } = require("./cors");
 const { Listened } = require("./listened");
+const { replaceable } = require("./replaceable");
 const { PACKET_NAMES, Polling, TravellingPolling } = require("./transports/polling");
 const { parseQuery } = require("./query");
 const { lengthOf, remakeRequest } = require("../node/request");
@@ -145,7 +146,7 @@ class Conn {
 
   /**
    * Bytes that wait because the client has not read what was sent before, as of the last write; or, while it polls, for its
-   * next GET. What was sent in this turn of the event loop may not be known yet: see `ready()`.
+   * next GET. What was sent in this turn of the event loop may not be known yet: see `flushed()`.
    */
   get bufferedAmount() {
     return this._readyState === "closed" ? 0 : this._figure(WAITING);
@@ -214,7 +215,7 @@ class Conn {
    * Waits until all that was sent has been handed to the network: whoever sends much, and waits in between, piles up nothing.
    * @returns {Promise<void>} rejected if the session ends before
    */
-  ready() {
+  flushed() {
     return new Promise((resolve, reject) => {
       if (this._readyState !== "open") return reject(endedError());
       this._tellOf(this._release());
@@ -664,6 +665,11 @@ class Conn {
     (this._polling ?? this._transport)?._end(reason === "transport error" ? description : undefined);
     this.emit("close", reason, description);
   }
+}
+
+// applications may keep something of their own under such a name
+for (const name of ["bufferedAmount", "bytesRead", "bytesWritten", "roundTripTime", "connectedAt"]) {
+  replaceable(Conn.prototype, name);
 }
 
 /** The Socket.IO client where messages do not go to it directly, as with a custom parser. */

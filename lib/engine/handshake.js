@@ -174,7 +174,7 @@ function findFault(server, req, isUpgrade) {
     return { code: errors.BAD_REQUEST, context: { name: "INVALID_ORIGIN", origin } };
   }
   if (sid) return findSessionFault(server, req, isUpgrade);
-  if (server.isDraining) return { code: errors.SHUTTING_DOWN, context: {} };
+  if (server._isDraining) return { code: errors.SHUTTING_DOWN, context: {} };
   return findHandshakeFault(req, isUpgrade);
 }
 
@@ -258,7 +258,7 @@ function openSession(server, req, attempt) {
 
 function openWithId(server, attempt, id) {
   // which may have begun while the application made up its mind
-  if (server.isDraining) {
+  if (server._isDraining) {
     reportError(server, attempt.req, errors.SHUTTING_DOWN, {});
     attempt.refuse(errors.SHUTTING_DOWN);
     return;

@@ -153,7 +153,7 @@ class Server extends EventEmitter {
     });
     this._isClosed = false;
     /** Whether new sessions are refused, because the server is going to be closed. */
-    this.isDraining = false;
+    this._isDraining = false;
     /** Whether HTTP servers that it was attached to go on without it. */
     this._isDetached = false;
     this._counts = new SessionCounts();
@@ -363,7 +363,7 @@ class Server extends EventEmitter {
 
   /** Refuses new sessions from now on: those that there are go on. @private */
   _refuseSessions() {
-    this.isDraining = true;
+    this._isDraining = true;
     this._road.check();
   }
 
