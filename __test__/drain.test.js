@@ -4,6 +4,7 @@
 
 const test = require("node:test");
 const assert = require("node:assert/strict");
+const http = require("node:http");
 const {
   RawWebSocket,
   connected,
@@ -186,6 +187,71 @@ test("a session whose id takes its time is closed as well", OURS, async (t) => {
   await eventually(() => server.io.engine.clientsCount === 0, "nobody is left");
 });
 
+test("a listener that throws, and a callback that does, hold up nobody", OURS, async (t) => {
+  const server = await serve(t);
+  await Promise.all(Array.from({ length: 4 }, () => RawWebSocket.connect(server)));
+  const thrown = [];
+  const onError = (error) => thrown.push(error.message);
+  process.setUncaughtExceptionCaptureCallback(onError);
+  t.after(() => process.setUncaughtExceptionCaptureCallback(null));
+  let calls = 0;
+  server.io.sockets.sockets.forEach((socket) =>
+    socket.on("disconnect", () => {
+      assert.equal(server.io.isDraining, true);
+      throw new Error("listener");
+    }),
+  );
+  const onProgress = () => {
+    if (calls++ === 0) throw new Error("progress");
+  };
+  assert.deepEqual(await server.io.drain({ onProgress }), { total: 4, closed: 4, forced: 0, remaining: 0 });
+  await eventually(() => thrown.length === 5, "all of it was thrown");
+  process.setUncaughtExceptionCaptureCallback(null);
+  assert.deepEqual(thrown.sort(), ["listener", "listener", "listener", "listener", "progress"]);
+});
+
+test("an adapter that does not come to an end is not waited for beyond the time", OURS, async (t) => {
+  const server = await serve(t, { connectionStateRecovery: {} });
+  await Promise.all([0, 1].map(() => RawWebSocket.connect(server)));
+  const { adapter } = server.io.of("/");
+  let calls = 0;
+  adapter.persistSession = () => (calls++ === 0 ? new Promise(() => {}) : Promise.reject(new Error("away")));
+  const begun = performance.now();
+  const result = await within(server.io.drain({ timeout: 300 }), "drain()");
+  assert.deepEqual(result, { total: 2, closed: 2, forced: 0, remaining: 0 });
+  assert.ok(performance.now() - begun < 4000);
+});
+
+test("a drained server that is attached again takes clients", OURS, async (t) => {
+  const io = new sio.Server();
+  const first = http.createServer();
+  io.attach(first);
+  await io.drain();
+  assert.equal(io.isDraining, true);
+  await io.close();
+  const next = http.createServer();
+  io.attach(next);
+  t.after(() => io.close());
+  assert.equal(io.isDraining, false);
+  await new Promise((resolve) => next.listen(0, "127.0.0.1", resolve));
+  const path = "/socket.io/?EIO=4&transport=polling";
+  assert.equal((await request({ port: next.address().port }, { path })).status, 200);
+});
+
+test("over HTTP/2 as well", OURS, async (t) => {
+  const http2 = require("node:http2");
+  const httpServer = http2.createServer();
+  const io = new sio.Server(httpServer);
+  await new Promise((resolve) => httpServer.listen(0, "127.0.0.1", resolve));
+  t.after(() => httpServer.close());
+  await io.drain();
+  const session = http2.connect(`http://127.0.0.1:${httpServer.address().port}`);
+  t.after(() => session.destroy());
+  const stream = session.request({ ":path": "/socket.io/?EIO=4&transport=polling" });
+  const [headers] = await once(stream, "response");
+  assert.deepEqual([headers[":status"], headers["retry-after"]], [503, "1"]);
+});
+
 test("drain() of a server without clients is done at once", OURS, async (t) => {
   const { io } = await serve(t);
   assert.deepEqual(await io.drain(), { total: 0, closed: 0, forced: 0, remaining: 0 });
@@ -195,7 +261,13 @@ test("drain() of a server without clients is done at once", OURS, async (t) => {
 
 test("options of drain() that make no sense are refused", OURS, async (t) => {
   const { io } = await serve(t);
-  for (const options of [{ timeout: "soon" }, { patience: -1 }, { rate: 0 }, { timeout: NaN }]) {
+  for (const options of [
+    { timeout: "soon" },
+    { patience: "1000" },
+    { patience: -1 },
+    { rate: 0 },
+    { timeout: NaN },
+  ]) {
     assert.throws(() => io.drain(options), { name: "TypeError", message: /^drain\(\): / });
   }
   assert.equal(io.isDraining, false);

@@ -60,6 +60,7 @@ test("bytes and the beginning of a session, by slot anew", OURS, async (t) => {
     const joined = once(server.io, "connection");
     const ws = await RawWebSocket.connect(server);
     const [{ conn }] = await joined;
+    assert.ok(conn.connectedAt === undefined || conn.connectedAt >= before - 1, "not that of another");
     // "40" of the client with its mask
     assert.equal(conn.bytesRead, 2 + 4 + 2);
     await eventually(() => conn.bytesWritten > 100, "OPEN and CONNECT have left");

@@ -375,12 +375,31 @@ test("packets take no more memory than they may, whatever they are", OURS, async
   assert.deepEqual(names(), ["small"]);
 });
 
-test("what cannot be encoded is not kept", OURS, async (t) => {
-  const { io, adapter, emit } = await boundedAdapter(t, { maxBytes: 1_000_000 });
-  const circle = {};
+test("a sweep forgets as many as are old, however many that are", { skip: isStock }, async (t) => {
+  t.mock.timers.enable({ apis: ["Date", "setInterval"] });
+  const { io } = await serve(t, { connectionStateRecovery: { maxDisconnectionDuration: 30_000 } });
+  const { adapter } = io.of("/");
+  for (const [old, fresh] of [
+    [300, 0],
+    [600, 400],
+    [10, 1000],
+    [1000, 1],
+  ]) {
+    adapter.packets = [];
+    for (let n = 0; n < old; n++) io.emit("old", n);
+    t.mock.timers.tick(45_000);
+    for (let n = 0; n < fresh; n++) io.emit("fresh", n);
+    t.mock.timers.tick(15_000);
+    assert.equal(adapter.packets.length, fresh);
+    assert.ok(adapter.packets.every(({ data }) => data[0] === "fresh"));
+  }
+});
+
+test("values that hide a circle are weighed, and those that are nested far", OURS, async (t) => {
+  const { adapter, emit } = await boundedAdapter(t, { maxBytes: 1_000_000 });
+  const circle = { toJSON: () => "a circle" };
   circle.itself = circle;
-  emit("before");
-  assert.throws(() => io.emit("circle", circle));
+  emit("circle", circle);
   assert.equal(adapter.packets.length, 1);
 });
 
@@ -414,3 +433,38 @@ test("metrics tell of sessions that were recovered, were not, and are kept", OUR
   const { recovered, failed, packets } = io.metrics().recovery;
   assert.deepEqual({ recovered, failed, packets }, { recovered: 1, failed: 1, packets: 2 });
 });
+
+test(
+  "the time of expireAt() holds for a session that is recovered, and a session that is over is not recovered",
+  OURS,
+  async (t) => {
+    const server = await serve(t, { connectionStateRecovery: {} });
+    const { io } = server;
+    let left = 0;
+    io.use((socket, next) => {
+      socket.expireAt(Date.now() + left);
+      next();
+    });
+    const lose = async (milliseconds) => {
+      left = milliseconds;
+      const client = await join(server);
+      client.socket.emit("offset");
+      io.emit("offset");
+      await client.ws.changes.until(
+        () => client.ws.messages.filter((it) => it.startsWith("42")).length === 2,
+      );
+      const offset = JSON.parse(client.ws.messages.at(-1).slice(2)).at(-1);
+      client.ws.destroy();
+      await client.disconnected;
+      return { pid: client.pid, offset };
+    };
+    const back = await join(server, await lose(600));
+    assert.equal(back.socket.recovered, true);
+    const [reason] = await back.disconnected;
+    assert.equal(reason, "server namespace disconnect");
+    const over = await lose(100);
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    left = 60_000;
+    assert.equal((await join(server, over)).socket.recovered, false);
+  },
+);

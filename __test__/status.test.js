@@ -34,6 +34,9 @@ test("who may see it has to be said", OURS, async (t) => {
     });
   }
   assert.throws(() => io.serveStatus("status", { auth: false }), /wants a path that begins with a slash/);
+  for (const path of ["/", "//", "/socket.io", "/socket.io/status"]) {
+    assert.throws(() => io.serveStatus(path, { auth: false }), /wants a path of its own/);
+  }
   assert.throws(() => new sio.Server().serveStatus("/status", { auth: false }), /needs an HTTP server/);
 });
 
@@ -67,6 +70,18 @@ test("by a function, which may take its time, throw, or answer by itself", OURS,
   for (const cookie of ["bad", "truthy", "none"]) {
     const { status, body } = await get("/status/data", { cookie });
     assert.deepEqual([status, body], [403, "Forbidden"]);
+  }
+});
+
+test("a status that cannot be told is an error of the server, and ends nothing", OURS, async (t) => {
+  for (const auth of [false, async () => true]) {
+    const { server, get } = await withStatus(t, auth);
+    server.io.metrics = () => {
+      throw new Error("broken");
+    };
+    const { status, body } = await get("/status/data", {});
+    assert.deepEqual([status, body], [500, "The status cannot be told: broken"]);
+    assert.equal((await get("/status", {})).status, 200);
   }
 });
 

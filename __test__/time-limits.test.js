@@ -1,6 +1,6 @@
 "use strict";
 
-// Sessions that are ended because of a time: `expireAt()`, `maxSessionAge`, `idleTimeout`.
+// Sessions that are ended because of a time: `expireAt()`, `maxSessionAge`, `maxIdleTime`.
 
 const test = require("node:test");
 const assert = require("node:assert/strict");
@@ -136,7 +136,7 @@ for (const parser of [undefined, customParser]) {
     `idle clients are disconnected, others are not${parser ? ", with another parser" : ""}`,
     OURS,
     async (t) => {
-      const server = await serve(t, { idleTimeout: 400, pingInterval: 50, parser });
+      const server = await serve(t, { maxIdleTime: 400, pingInterval: 50, parser });
       const options = { transports: ["websocket"], ...(parser && { parser }) };
       const [idle, talks, hears] = await Promise.all([0, 1, 2].map(() => server.pair("/", options)));
       const talk = setInterval(() => {
@@ -148,17 +148,17 @@ for (const parser of [undefined, customParser]) {
       assert.equal((await once(idle.client, "disconnect"))[0], "io server disconnect");
       const [reason, details] = await over;
       assert.equal(reason, "server namespace disconnect");
-      assert.equal(details.context.limit, "idleTimeout");
+      assert.equal(details.context.limit, "maxIdleTime");
       assert.deepEqual([talks.client.connected, hears.client.connected], [true, true]);
       clearInterval(talk);
       await Promise.all([once(talks.client, "disconnect"), once(hears.client, "disconnect")]);
-      assert.deepEqual(server.io.metrics().engine.sessions.limits, { idleTimeout: 3 });
+      assert.deepEqual(server.io.metrics().engine.sessions.limits, { maxIdleTime: 3 });
     },
   );
 }
 
 test("a broadcast keeps those from being idle whom it reaches", OURS, async (t) => {
-  const server = await serve(t, { idleTimeout: 300 });
+  const server = await serve(t, { maxIdleTime: 300 });
   const clients = await Promise.all(Array.from({ length: 12 }, () => RawWebSocket.connect(server)));
   const [first] = server.io.sockets.sockets.values();
   for (let n = 0; n < 8; n++) {
@@ -169,24 +169,24 @@ test("a broadcast keeps those from being idle whom it reaches", OURS, async (t) 
 });
 
 test("an idle client that polls is disconnected", OURS, async (t) => {
-  const server = await serve(t, { idleTimeout: 100, pingInterval: 40 });
+  const server = await serve(t, { maxIdleTime: 100, pingInterval: 40 });
   const joined = once(server.io, "connection");
   const client = await RawPolling.connect(server);
   const [socket] = await joined;
   const over = ended(socket);
   client.poll();
-  assert.equal((await over)[1].context.limit, "idleTimeout");
+  assert.equal((await over)[1].context.limit, "maxIdleTime");
 });
 
 test("a session that has not joined a namespace is closed when it is idle", OURS, async (t) => {
-  const server = await serve(t, { idleTimeout: 100 });
+  const server = await serve(t, { maxIdleTime: 100 });
   const ws = await RawWebSocket.open(server);
   await ws.closed();
   assert.equal(server.io.engine.clientsCount, 0);
 });
 
 test("options that are no times are refused", OURS, () => {
-  for (const name of ["maxSessionAge", "idleTimeout"]) {
+  for (const name of ["maxSessionAge", "maxIdleTime"]) {
     for (const value of [0, -1, "soon", NaN]) {
       assert.throws(() => new sio.Server(http.createServer(), { [name]: value }), {
         name: "TypeError",
@@ -194,4 +194,54 @@ test("options that are no times are refused", OURS, () => {
       });
     }
   }
+});
+
+for (const [name, options] of [
+  ["maxSessionAge", { maxSessionAge: 300 }],
+  ["expireAt", {}],
+]) {
+  test(`what has arrived before the limit is handled before: ${name}`, OURS, async (t) => {
+    const server = await serve(t, options, { stream: "http" });
+    const { ws, socket } = await server.rawPair();
+    const got = [];
+    socket.on("n", (n) => got.push(n));
+    if (name === "expireAt") socket.expireAt(Date.now() + 300);
+    // what is set crosses
+    await new Promise(setImmediate);
+    const over = ended(socket);
+    ws.text('42["n",1]');
+    ws.text('42["n",2]');
+    const end = performance.now() + 600;
+    while (performance.now() < end);
+    await over;
+    assert.deepEqual(got, [1, 2]);
+  });
+}
+
+test("sockets that have left are not kept for their time", OURS, async (t) => {
+  const server = await serve(t);
+  const { socket, ws } = await server.rawPair();
+  const { client } = socket;
+  socket.expireAt(Date.now() + 3_600_000);
+  const { expiryOf } = require("../lib/api/expiry");
+  assert.ok(expiryOf(socket) > Date.now());
+  const over = ended(socket);
+  ws.text("41");
+  await over;
+  assert.equal(expiryOf(socket), undefined);
+  assert.equal(client.conn.readyState, "open");
+});
+
+test("the reason is told although the client has to be waited for", OURS, async (t) => {
+  const server = await serve(t, { maxSessionAge: 200 });
+  const joined = once(server.io, "connection");
+  const client = await RawPolling.connect(server);
+  const [socket] = await joined;
+  const over = ended(socket);
+  const limited = once(server.io.engine, "limit");
+  await limited;
+  await client.poll();
+  const [reason, details] = await over;
+  assert.equal(reason, "forced close");
+  assert.deepEqual(details.context, { limit: "maxSessionAge" });
 });

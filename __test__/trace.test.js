@@ -49,7 +49,7 @@ test("a connection that upgrades, joins two namespaces, and is closed", OURS, as
 });
 
 test("why: a limit, a middleware, a client that does not read", OURS, async (t) => {
-  const server = await serve(t, { trace: true, idleTimeout: 100, maxOutboundBuffer: 1_000_000 });
+  const server = await serve(t, { trace: true, maxIdleTime: 100, maxOutboundBuffer: 1_000_000 });
   server.io.of("/closed").use((socket, next) => next(new Error("not you")));
   const ws = await RawWebSocket.connect(server);
   ws.text("40/closed,");
@@ -59,7 +59,7 @@ test("why: a limit, a middleware, a client that does not read", OURS, async (t) 
   const [{ steps }] = server.io.engine.traces();
   assert.deepEqual(names(steps), ["opened", "joined", "refused", "limit", "left", "closed"]);
   assert.deepEqual(steps[2].details, { namespace: "/closed", message: "not you" });
-  assert.deepEqual(steps[3].details, { limit: "idleTimeout" });
+  assert.deepEqual(steps[3].details, { limit: "maxIdleTime" });
 });
 
 test(

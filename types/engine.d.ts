@@ -138,7 +138,7 @@ export interface ServerOptions {
    *
    * @default Infinity
    */
-  idleTimeout?: number;
+  maxIdleTime?: number;
 
   /**
    * Decides whether a client may open a session at all. It is asked once per session, before anything else is known

@@ -41,7 +41,7 @@ expectType<boolean>()(io.isDraining);
 expectType<Promise<void>>()(io.close({ keepHttpServer: true }, () => {}));
 // @ts-expect-error: a number of milliseconds
 io.drain({ timeout: "soon" });
-new Server({ maxSessionAge: 1, idleTimeout: 1, connectionStateRecovery: { maxPackets: 1, maxBytes: 1 } });
+new Server({ maxSessionAge: 1, maxIdleTime: 1, connectionStateRecovery: { maxPackets: 1, maxBytes: 1 } });
 io.on("connection", (socket) => expectType<typeof socket>()(socket.expireAt(new Date())));
 
 io.serveStatus("/status", { auth: (req) => req.headers.cookie === "yes" });

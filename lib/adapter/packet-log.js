@@ -36,19 +36,29 @@ class PacketLog {
     return this._entries.length - this._first;
   }
 
-  /** The entries, in a list of their own. */
+  /** The entries. */
   list() {
-    return this._entries.slice(this._first);
+    this._compact(0);
+    return this._entries;
+  }
+
+  /** Other entries in place of all. */
+  replace(entries) {
+    this._entries = entries;
+    this._first = 0;
+    this._lastGone = undefined;
+    this._sizes = this.maxBytes === Infinity ? [] : entries.map(({ data }) => ENTRY + sizeOf(data));
+    this.bytes = this._sizes.reduce((sum, size) => sum + size, 0);
   }
 
   /** @param {Entry} entry - */
   push(entry) {
-    this._entries.push(entry);
     if (this.maxBytes !== Infinity) {
       const size = ENTRY + sizeOf(entry.data);
       this._sizes.push(size);
       this.bytes += size;
     }
+    this._entries.push(entry);
     while (this.length > this.maxPackets || this.bytes > this.maxBytes) this._forgetFirst();
   }
 
@@ -59,7 +69,7 @@ class PacketLog {
    */
   after(offset) {
     if (typeof offset !== "string") return undefined;
-    if (offset === this._lastGone) return this.list();
+    if (offset === this._lastGone) return this.list().slice();
     const entries = this._entries;
     let from = this._first;
     let to = entries.length;
@@ -73,11 +83,12 @@ class PacketLog {
 
   /** Forgets what was emitted before a time, in milliseconds since 1970, and all that is older than something that was. */
   forgetBefore(time) {
-    const last = this._entries.findLastIndex((entry) => entry !== undefined && entry.emittedAt < time);
-    if (last < this._first) return;
-    while (this._first <= last) this._forgetFirst();
-    this._lastGone = undefined;
     this._compact(0);
+    const gone = this._entries.findLastIndex(({ emittedAt }) => emittedAt < time) + 1;
+    if (gone === 0) return;
+    this._entries.splice(0, gone);
+    for (const size of this._sizes.splice(0, gone)) this.bytes -= size;
+    this._lastGone = undefined;
   }
 
   _forgetFirst() {
@@ -96,8 +107,8 @@ class PacketLog {
   }
 }
 
-/** What a value takes in memory, in bytes, about. It was encoded: there is no circle in it. */
-function sizeOf(value) {
+/** What a value takes in memory, in bytes, about; what it has several times, once. */
+function sizeOf(value, seen = new Set()) {
   switch (typeof value) {
     case "string":
       return 16 + 2 * value.length;
@@ -108,9 +119,11 @@ function sizeOf(value) {
   }
   if (value === null) return 8;
   if (typeof value.byteLength === "number") return 100 + value.byteLength;
+  if (seen.has(value)) return 8;
+  seen.add(value);
   let size = 32;
-  if (Array.isArray(value)) for (const item of value) size += 8 + sizeOf(item);
-  else for (const key of Object.keys(value)) size += 16 + sizeOf(value[key]);
+  if (Array.isArray(value)) for (const item of value) size += 8 + sizeOf(item, seen);
+  else for (const key of Object.keys(value)) size += 16 + sizeOf(value[key], seen);
   return size;
 }
 

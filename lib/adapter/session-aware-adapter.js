@@ -52,6 +52,10 @@ class SessionAwareAdapter extends Adapter {
     return this._log.list();
   }
 
+  set packets(packets) {
+    this._log.replace(packets);
+  }
+
   /** How many that are. */
   get packetCount() {
     return this._log.length;
@@ -89,8 +93,8 @@ class SessionAwareAdapter extends Adapter {
     const id = nextOffset();
     // clients take the last argument for the offset
     packet.data.push(id);
-    super.broadcast(packet, opts);
     this._log.push({ id, opts, data: packet.data, emittedAt: Date.now() });
+    super.broadcast(packet, opts);
   }
 
   _sweep() {

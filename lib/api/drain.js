@@ -13,6 +13,9 @@ const INTERVAL = 50;
 
 const DEFAULTS = { timeout: 30_000, patience: 5_000 };
 
+/** Milliseconds that adapters have at least to keep the sessions that were closed last. */
+const KEEPING = 1000;
+
 /** Sessions a second that are closed at least, if the caller does not say. */
 const SLOWEST = 100;
 
@@ -24,23 +27,19 @@ class Drain {
    */
   constructor(io, options = {}) {
     this.io = io;
-    const { timeout, patience, rate, onProgress } = { ...DEFAULTS, ...options };
-    for (const [name, value] of Object.entries({ timeout, patience })) {
-      if (!(value >= 0))
-        throw new TypeError(`drain(): ${name} is ${inspect(value)}, not a number of milliseconds`);
-    }
-    if (rate !== undefined && !(rate > 0)) {
+    this.timeout = numberOf(options, "timeout");
+    this.patience = numberOf(options, "patience");
+    const { rate, onProgress } = options;
+    if (rate !== undefined && !(typeof rate === "number" && rate > 0)) {
       throw new TypeError(`drain(): rate is ${inspect(rate)}, not a positive number of sessions a second`);
     }
-    this.timeout = timeout;
-    this.patience = patience;
     this.rate = rate;
     this.onProgress = onProgress;
-    /** Sessions that have yet to be closed. */
+    /** Sessions in the order in which they are closed, and how many have had their turn. */
     this._queue = [];
+    this._next = 0;
     /** Those whose turn has come: until when they may still owe something. */
     this._leaving = new Map();
-    this._total = 0;
     this._closed = 0;
     this._forced = 0;
     /** What adapters do to keep sessions. */
@@ -54,72 +53,108 @@ class Drain {
     const elapsed = () => performance.now() - begun;
     io.engine?._refuseSessions?.();
     this._queue = connsOf(io);
-    this._total = this._queue.length;
-    const rate = this.rate ?? Math.max(SLOWEST, this._total / (timeout / 2000));
+    const rate = this.rate ?? Math.max(SLOWEST, this._queue.length / (timeout / 2000));
     for (;;) {
       this._release(Math.ceil((rate * (elapsed() + INTERVAL)) / 1000));
       this._look();
-      this.onProgress?.(this._progress());
+      this._tell();
       if (this._isDone() || elapsed() >= timeout) break;
-      await new Promise((resolve) => setTimeout(resolve, INTERVAL));
+      await delay(INTERVAL);
       // a handshake may have been under way
-      if (this._queue.length === 0) this._admit(connsOf(io));
+      if (this._next === this._queue.length) this._admit();
     }
-    for (const conn of [...this._queue, ...this._leaving.keys(), ...connsOf(io)]) this._close(conn, true);
-    this._queue = [];
-    await Promise.allSettled(this._kept);
-    const progress = this._progress();
-    this.onProgress?.(progress);
-    return progress;
+    this._admit();
+    this._release(Infinity);
+    for (const conn of [...this._leaving.keys()]) this._close(conn, true);
+    await Promise.race([Promise.all(this._kept), delay(Math.max(timeout - elapsed(), KEEPING))]);
+    this._tell();
+    return this._progress();
   }
 
   /** Those have their turn that come first, until so many have had it. */
   _release(count) {
     const due = performance.now() + this.patience;
-    while (this._queue.length > 0 && this._total - this._queue.length < count) {
-      this._leaving.set(this._queue.shift(), due);
+    for (; this._next < Math.min(count, this._queue.length); this._next++) {
+      this._leaving.set(this._queue[this._next], due);
     }
   }
 
-  _admit(conns) {
-    const fresh = conns.filter((conn) => conn.readyState === "open" && !this._leaving.has(conn));
-    this._total += fresh.length;
-    for (const conn of fresh) this._leaving.set(conn, performance.now() + this.patience);
+  /** Sessions that were not there before are closed as well. */
+  _admit() {
+    const known = new Set(this._queue);
+    for (const conn of connsOf(this.io)) if (!known.has(conn)) this._queue.push(conn);
   }
 
   /** Closes the sessions whose turn has come that owe nothing any more, or have taken too long. */
   _look() {
     for (const [conn, due] of this._leaving) {
-      const isLate = performance.now() >= due;
-      if (conn.readyState !== "open" || isLate || !isOwing(conn)) this._close(conn, isLate && isOwing(conn));
+      const isOpen = conn.readyState === "open";
+      const owes = isOpen && isOwing(conn);
+      if (!owes || performance.now() >= due) this._close(conn, owes);
     }
   }
 
   _close(conn, isForced) {
     this._leaving.delete(conn);
-    if (conn.readyState !== "open") {
-      if (!isForced) this._closed++;
-      return;
-    }
     this._closed++;
+    if (conn.readyState !== "open") return;
     if (isForced) this._forced++;
     const why = limited("drain", "the server is drained");
-    for (const socket of socketsOf(conn)) this._kept.push(socket._onclose("server shutting down", why));
-    conn.close();
+    try {
+      for (const socket of socketsOf(conn)) {
+        // whoever keeps sessions says itself what went wrong
+        this._kept.push(Promise.resolve(socket._onclose("server shutting down", why)).catch(noop));
+      }
+    } catch (error) {
+      throwLater(error);
+    } finally {
+      conn.close();
+    }
   }
 
   /** Whether everything that was said has left, too. */
   _isDone() {
     const { engine } = this.io;
-    const areClosed = this._queue.length === 0 && this._leaving.size === 0;
+    const areClosed = this._next === this._queue.length && this._leaving.size === 0;
     return areClosed && (engine?._bridge === undefined || engine._bridge.isIdle);
   }
 
+  _tell() {
+    try {
+      this.onProgress?.(this._progress());
+    } catch (error) {
+      throwLater(error);
+    }
+  }
+
   _progress() {
-    const { _total: total, _closed: closed, _forced: forced } = this;
-    return { total, closed, forced, remaining: this._queue.length + this._leaving.size };
+    const { _closed: closed, _forced: forced } = this;
+    const total = this._queue.length;
+    return { total, closed, forced, remaining: total - closed };
   }
 }
+
+/** An option that is milliseconds. */
+function numberOf(options, name) {
+  const value = options[name] ?? DEFAULTS[name];
+  if (!(typeof value === "number" && value >= 0)) {
+    throw new TypeError(`drain(): ${name} is ${inspect(value)}, not a number of milliseconds`);
+  }
+  return value;
+}
+
+/** What a listener throws is the application's, as ever, and holds up nobody else. */
+function throwLater(error) {
+  process.nextTick(() => {
+    throw error;
+  });
+}
+
+function delay(milliseconds) {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
+function noop() {}
 
 /** The open sessions of a server, those too that have joined no namespace. */
 function connsOf(io) {

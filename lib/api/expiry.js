@@ -28,7 +28,8 @@ function expireAt(socket, when) {
   }
   const { client } = socket;
   if (!times.has(client)) times.set(client, new Map());
-  times.get(client).set(socket, time);
+  if (time === Infinity) times.get(client).delete(socket);
+  else times.get(client).set(socket, time);
   watch(client);
 }
 
@@ -37,27 +38,44 @@ function watch(client) {
   client.conn._expireAt(Math.min(...times.get(client).values()));
 }
 
+/**
+ * @param {import("./socket").Socket} socket
+ * @returns {number|undefined} when it is to be disconnected, if it is
+ */
+function expiryOf(socket) {
+  return times.get(socket.client)?.get(socket);
+}
+
+/** A socket has left its namespace, or will not join it. */
+function forgetExpiry(socket) {
+  times.get(socket.client)?.delete(socket);
+}
+
 /** The time may have come for some sockets of a client: clocks can be set. */
 function onExpiry(client) {
   const now = Date.now();
   const expired = [];
   for (const [socket, time] of times.get(client)) {
-    if (isGone(socket)) times.get(client).delete(socket);
-    else if (time > now) continue;
-    else if (socket.connected) expired.push(socket);
+    if (time > now) continue;
+    if (socket.connected) expired.push(socket);
+    // middleware holds it still
     else times.get(client).set(socket, now + MIDDLEWARE_TIME);
   }
+  if (expired.length !== 0) {
+    client.conn.server._onLimit(client.conn, "expireAt");
+    const why = limited("expireAt", "the time that was set with expireAt() has come");
+    if (expired.length === client._listSockets().length && !isJoining(client)) client._disconnect(why);
+    else for (const socket of expired) socket._disconnect(why);
+  }
   watch(client);
-  if (expired.length === 0) return;
-  client.conn.server._onLimit(client.conn, "expireAt");
-  const why = limited("expireAt", "the time that was set with expireAt() has come");
-  if (expired.length === client._listSockets().length) client._disconnect(why);
-  else for (const socket of expired) socket._disconnect(why);
 }
 
-/** Whether a socket has left its namespace, or will not join it. */
-function isGone(socket) {
-  return !socket.connected && socket.nsp._preConnectSockets.get(socket.id) !== socket;
+/** Whether a client is on its way to a namespace. */
+function isJoining(client) {
+  for (const nsp of client.server._nsps.values()) {
+    for (const socket of nsp._preConnectSockets.values()) if (socket.client === client) return true;
+  }
+  return false;
 }
 
-module.exports = { expireAt, onExpiry };
+module.exports = { expireAt, expiryOf, forgetExpiry, onExpiry };

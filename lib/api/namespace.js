@@ -181,6 +181,8 @@ class Namespace extends StrictEventEmitter {
       } catch (err) {
         debug("the session could not be restored: %s", err);
       }
+      // what is over does not go on
+      if (session?.expiresAt <= Date.now()) session = undefined;
       this.server._counts.recoveries.add(session ? "recovered" : "failed");
       if (session) {
         debug("restored the session of %s", session.sid);

@@ -48,8 +48,9 @@ class Server extends StrictEventEmitter {
     }
     this._nsps = new Map();
     this._drain = undefined;
-    /** Whether the HTTP server goes on without us. */
-    this._isDetached = false;
+    this._drained = undefined;
+    /** What holds of the HTTP servers that it is attached to: those that have gone on without us have nothing here any more. */
+    this._attachments = new Set();
     this._counts = new SocketCounts();
     this.parentNsps = new Map();
     /** Those of `parentNsps` that have a regular expression: `of()` can tell which of them a name belongs to. */
@@ -224,6 +225,8 @@ class Server extends StrictEventEmitter {
     if (this._serveClient) {
       this.attachServe(srv);
     }
+    // a new engine takes clients
+    this._drain = undefined;
     this.httpServer = srv;
     this.bind(this.eio);
   }
@@ -235,14 +238,22 @@ class Server extends StrictEventEmitter {
    * @param {import("node:http").Server} srv
    */
   attachServe(srv) {
+    const attachment = this._makeAttachment();
     precedeRequests(srv, (req, res) => {
-      const isOurs = !this._isDetached && req.url.startsWith(this._path);
+      const isOurs = this._attachments.has(attachment) && req.url.startsWith(this._path);
       const file = isOurs ? this.extractFilename(req.url) : "";
       if (!clientBundle.isClientFile(file)) return false;
       if (this._corsMiddleware) this._corsMiddleware(req, res, () => this.serve(file, req, res));
       else this.serve(file, req, res);
       return true;
     });
+  }
+
+  /** @private */
+  _makeAttachment() {
+    const attachment = {};
+    this._attachments.add(attachment);
+    return attachment;
   }
 
   /** @private */
@@ -423,13 +434,17 @@ class Server extends StrictEventEmitter {
     if (typeof path !== "string" || path[0] !== "/") {
       throw new TypeError(`serveStatus() wants a path that begins with a slash, not ${inspect(path)}`);
     }
+    const base = path.replace(/\/+$/, "");
+    if (base === "" || `${base}/`.startsWith(`${this._path}/`)) {
+      throw new TypeError(`serveStatus() wants a path of its own, not ${inspect(path)}`);
+    }
     const status = makeStatus(this, options);
     if (this.httpServer === undefined)
       throw new Error("serveStatus() needs an HTTP server: attach one before");
-    const base = path.replace(/\/$/, "");
+    const attachment = this._makeAttachment();
     precedeRequests(this.httpServer, (req, res) => {
       const [name] = req.url.split("?");
-      if (this._isDetached || !(name === base || name.startsWith(`${base}/`))) return false;
+      if (!this._attachments.has(attachment) || !(name === base || name.startsWith(`${base}/`))) return false;
       status.handle(req, res, name.slice(base.length + 1));
       return true;
     });
@@ -453,7 +468,11 @@ class Server extends StrictEventEmitter {
    * @throws {TypeError} if an option is not what it has to be
    */
   drain(options) {
-    return (this._drain ??= new Drain(this, options).run());
+    if (this._drain === undefined) {
+      this._drain = new Drain(this, options);
+      this._drained = this._drain.run();
+    }
+    return this._drained;
   }
 
   /**
@@ -480,7 +499,7 @@ class Server extends StrictEventEmitter {
     await Promise.allSettled([...this._nsps.values()].map(closeNamespace));
     this.engine?.close();
     if (options?.keepHttpServer) {
-      this._isDetached = true;
+      this._attachments.clear();
       this.engine?._detach?.();
       fn?.();
     } else if (this.httpServer) {

@@ -5,7 +5,7 @@ const { BroadcastOperator, NO_ROOMS, mayAddRooms, sendTo } = require("./broadcas
 const { Adapter } = require("../adapter/adapter");
 const { disconnections } = require("../engine/channels");
 const { applyApart, enqueue } = require("../native/event-queue");
-const { expireAt } = require("./expiry");
+const { expireAt, expiryOf, forgetExpiry } = require("./expiry");
 const { runInTurn } = require("./middleware");
 const { PacketType, RESERVED_EVENTS, encodeText, hasBinary } = require("./packet");
 const { generateId } = require("../engine/random-id");
@@ -155,6 +155,7 @@ class Socket extends StrictEventEmitter {
       this.join(room);
     }
     this.data = session.data;
+    if (session.expiresAt !== undefined) expireAt(this, session.expiresAt);
     for (const data of session.missedPackets) {
       this.packet({ type: PacketType.EVENT, data });
     }
@@ -625,11 +626,13 @@ class Socket extends StrictEventEmitter {
       this.nsp._hasSessionOf(this)
     ) {
       debug("keeping the session of %s", this.id);
+      const expiresAt = expiryOf(this);
       kept = this.adapter.persistSession({
         sid: this.id,
         pid: this.pid,
         rooms: [...this.rooms],
         data: this.data,
+        ...(expiresAt !== undefined && { expiresAt }),
       });
     }
     this._cleanup();
@@ -649,6 +652,7 @@ class Socket extends StrictEventEmitter {
    * @private
    */
   _cleanup() {
+    forgetExpiry(this);
     if (!this.nsp._hasTwin(this)) {
       this.leaveAll();
     }

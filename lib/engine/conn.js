@@ -182,7 +182,7 @@ class Conn {
   _onLimit(limit) {
     if (this._readyState !== "open") return;
     const client = this._client ?? this._holder;
-    const { maxSessionAge, idleTimeout } = this.server.opts;
+    const { maxSessionAge, maxIdleTime } = this.server.opts;
     if (limit === EXPIRY) {
       client?._onExpiry();
     } else if (limit === AGE) {
@@ -190,8 +190,8 @@ class Conn {
       this.server._onLimit(this, "maxSessionAge");
       this._close(false, limited("maxSessionAge", `the session is older than ${maxSessionAge} ms`));
     } else {
-      this.server._onLimit(this, "idleTimeout");
-      const why = limited("idleTimeout", `there has been no message for ${idleTimeout} ms`);
+      this.server._onLimit(this, "maxIdleTime");
+      const why = limited("maxIdleTime", `there has been no message for ${maxIdleTime} ms`);
       if (client) client._disconnect(why);
       else this._close(false, why);
     }
@@ -276,6 +276,7 @@ class Conn {
     if (!discard) this._tellOf(this._release());
     this.server._bridge.commands.close(this._handle, isAtOnce);
     if (isAtOnce) this._end("forced close", description);
+    else if (description !== undefined) this._why = description;
   }
 
   /**
@@ -623,6 +624,7 @@ class Conn {
     if (reason === "transport error") {
       description = message === "invalid heartbeat direction" ? new Error(message) : transportError(message);
     }
+    description ??= this._why;
     if (reason === "forced close" && this.transport._isClosing) reason = "transport close";
     this._end(reason, description);
   }
@@ -674,6 +676,9 @@ for (const name of ["bufferedAmount", "bytesRead", "bytesWritten", "roundTripTim
 
 /** The Socket.IO client where messages do not go to it directly, as with a custom parser. */
 Conn.prototype._holder = undefined;
+
+/** What there is to say of its end, if that is under way. */
+Conn.prototype._why = undefined;
 
 // not by "extends": an emitter that nobody has listened to needs nothing of its own
 Object.setPrototypeOf(Conn.prototype, Listened);

@@ -334,8 +334,11 @@ function refuse(res, code, context) {
     if (!res.writableEnded) res.end();
     return;
   }
-  if (code === errors.SHUTTING_DOWN)
-    res.setHeader("Retry-After", RETRY_AFTER).setHeader("Connection", "close");
+  if (code === errors.SHUTTING_DOWN) {
+    res.setHeader("Retry-After", RETRY_AFTER);
+    // of HTTP/2, a connection has other streams
+    if (res.stream === undefined) res.setHeader("Connection", "close");
+  }
   res.writeHead(STATUS[code] ?? 400, { "Content-Type": "application/json" });
   res.end(JSON.stringify({ code, message: context?.message || errorMessages[code] }));
 }

@@ -34,7 +34,7 @@ const DEFAULTS = {
   httpRequestBodyTimeout: 30000,
   maxOutboundBuffer: Infinity,
   maxSessionAge: Infinity,
-  idleTimeout: Infinity,
+  maxIdleTime: Infinity,
   transports: ["polling", "websocket"],
   allowUpgrades: true,
   httpCompression: { threshold: 1024 },
@@ -69,7 +69,7 @@ function numberOf(opts, name) {
 }
 
 /** Options that are milliseconds, of which there may be any number. */
-const TIMES = ["maxSessionAge", "idleTimeout"];
+const TIMES = ["maxSessionAge", "maxIdleTime"];
 
 /** The value of such an option. */
 function timeOf(opts, name) {
@@ -136,7 +136,7 @@ class Server extends EventEmitter {
     }
     const maxOutbound = Number(this.opts.maxOutboundBuffer ?? Infinity);
     if (!(maxOutbound > 0)) refuseOption(this.opts, "maxOutboundBuffer", "a positive number");
-    const [maxSessionAge, idleTimeout] = TIMES.map((name) => timeOf(this.opts, name));
+    const [maxSessionAge, maxIdleTime] = TIMES.map((name) => timeOf(this.opts, name));
     this._bridge = new Bridge(this, {
       workers,
       pingInterval,
@@ -148,7 +148,7 @@ class Server extends EventEmitter {
       parsePackets: !!opts.parsePackets,
       maxOutbound,
       maxSessionAge,
-      idleTimeout,
+      idleTimeout: maxIdleTime,
       deflate: deflateSettings(this.opts.perMessageDeflate),
     });
     this._isClosed = false;

@@ -80,7 +80,9 @@ const ENGINE = [
   counter("slow_consumers", "Clients that were given up, as they did not read", ({ dropped }) =>
     one(dropped.slowConsumers),
   ),
-  histogram("events_wait", "How long events have waited for JavaScript", ({ events }) => [[{}, events.waits]]),
+  histogram("events_wait", "How long events have waited for JavaScript", ({ events }) => [
+    [{}, events.waits],
+  ]),
   gauge("events_waiting", "Events that wait for JavaScript", ({ events }) => one(events.waiting), "bytes"),
   histogram("worker_turn", "Turns of native threads; the sum is what they were busy", ({ workers }) =>
     workers.map(({ turns }, worker) => [{ worker: String(worker) }, turns]),

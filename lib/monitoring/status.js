@@ -48,24 +48,34 @@ function makeStatus(io, { auth } = {}) {
 
   function settle(req, res, rest, allowed) {
     if (res.headersSent) return;
-    if (allowed === true) answer(req, res, rest);
-    else if (typeof auth === "function") res.writeHead(403, headers).end("Forbidden");
+    if (allowed !== true) refuse(res);
+    else {
+      try {
+        answer(req, res, rest);
+      } catch (error) {
+        res.writeHead(500, headers).end(`The status cannot be told: ${error.message}`);
+      }
+    }
+  }
+
+  function refuse(res) {
+    if (typeof auth === "function") res.writeHead(403, headers).end("Forbidden");
     else res.writeHead(401, { ...headers, "WWW-Authenticate": 'Basic realm="status"' }).end("Unauthorized");
   }
 
   return {
     handle(req, res, rest) {
-      const decide = (allowed) => settle(req, res, rest, allowed);
-      // who cannot be judged is not let in
-      const refuse = () => decide(false);
+      let allowed;
       try {
-        const allowed = isAllowed(req);
-        // at once, if that can be: listeners that come later see that the request is answered
-        if (typeof allowed?.then === "function") allowed.then(decide, refuse);
-        else decide(allowed);
+        allowed = isAllowed(req);
       } catch {
-        refuse();
+        // who cannot be judged is not let in
+        allowed = false;
       }
+      const decide = (decision) => settle(req, res, rest, decision);
+      // at once, if that can be: listeners that come later see that the request is answered
+      if (typeof allowed?.then === "function") allowed.then(decide, () => decide(false));
+      else decide(allowed);
     },
   };
 }

@@ -157,7 +157,7 @@ function dispatch(bridge, batch) {
     const subject = words[at + 1];
     if (subject !== batch.subject || kind === CLOSED) queue.flush();
     batch.subject = subject;
-  } else if (kind === ARRIVED) {
+  } else if (kind === ARRIVED || kind === LIMIT) {
     queue.flush();
     batch.subject = -1;
   }

@@ -21,14 +21,16 @@ class Figures {
   /**
    * @param {number} connection
    * @param {number} figure - one of `figures`
-   * @returns {number} as of now
+   * @returns {number} as of now; 0 while the worker does not have the connection
    */
   read(connection, figure) {
     const place = (connection & SLOT_MASK) + 2 ** FIRST_CHUNK_BITS;
     const bits = 31 - Math.clz32(place);
     const chunk = this._chunk(bits - FIRST_CHUNK_BITS);
     if (chunk === null) return this.native.figure(connection, figure);
-    return chunk[(place - 2 ** bits) * FIGURES + figure];
+    const at = (place - 2 ** bits) * FIGURES;
+    // until the worker has the connection, its place is that of one before
+    return chunk[at + figures.HOLDER] === connection ? chunk[at + figure] : 0;
   }
 
   _chunk(number) {

@@ -80,8 +80,8 @@ const LIST = [
   [
     "the sweep spares the newest of the packets that are old",
     "lib/adapter/packet-log.js",
-    "while (this._first <= last) this._forgetFirst();",
-    "while (this._first < last) this._forgetFirst();",
+    "findLastIndex(({ emittedAt }) => emittedAt < time) + 1",
+    "findLastIndex(({ emittedAt }) => emittedAt < time)",
   ],
   [
     "a pumped stream is not ended after the Close handshake",

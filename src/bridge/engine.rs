@@ -158,6 +158,8 @@ pub struct NativeEngine {
     /// The batch that is being handed to JavaScript, and whether the workers may read again because of it.
     batch: Option<(EventBatch, bool)>,
     buffers: Vec<Vec<u8>>,
+    /// A bit for each chunk of figures that JavaScript has been lent.
+    lent: u32,
 }
 
 #[napi]
@@ -207,6 +209,7 @@ impl NativeEngine {
             copies: Copies::default(),
             batch: None,
             buffers: Vec::new(),
+            lent: 0,
         })
     }
 
@@ -572,7 +575,13 @@ impl NativeEngine {
     /// # Errors
     /// When V8 cannot make the array.
     #[napi(catch_unwind)]
-    pub fn figures<'env>(&self, env: &'env Env, chunk: u32) -> Result<Option<Float64ArraySlice<'env>>> {
+    pub fn figures<'env>(&mut self, env: &'env Env, chunk: u32) -> Result<Option<Float64ArraySlice<'env>>> {
+        let bit = 1u32.checked_shl(chunk).unwrap_or(0);
+        // V8 must not know memory twice
+        if bit == 0 || self.lent & bit != 0 {
+            return Ok(None);
+        }
+        self.lent |= bit;
         self.inbox.figures.chunk(chunk as usize).map_or(Ok(None), |cells| lend(env, cells))
     }
 

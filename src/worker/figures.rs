@@ -29,10 +29,12 @@ pub enum Figure {
     RoundTrip = 3,
     /// When it began, in milliseconds since 1970.
     Since = 4,
+    /// The number of the connection that all this is about.
+    Holder = 5,
 }
 
 /// Cells of a slot.
-pub const FIGURES: usize = 5;
+pub const FIGURES: usize = 6;
 
 /// The names of the figures, for JavaScript.
 pub const NAMES: &[(&str, u32)] = &[
@@ -41,6 +43,7 @@ pub const NAMES: &[(&str, u32)] = &[
     ("SENT", Figure::Sent as u32),
     ("ROUND_TRIP", Figure::RoundTrip as u32),
     ("SINCE", Figure::Since as u32),
+    ("HOLDER", Figure::Holder as u32),
 ];
 
 type Chunk = Arc<[AtomicU64]>;
@@ -54,8 +57,9 @@ pub struct Figures {
 impl Figures {
     /// Cells of a chunk: each has the bits of a number. `None`: there are not so many chunks.
     pub fn chunk(&self, index: usize) -> Option<&Chunk> {
-        let slots = 1 << (index + FIRST_CHUNK_BITS as usize);
-        let make = || (0..slots * FIGURES).map(|_| AtomicU64::default()).collect();
+        let slots = || 1 << (index + FIRST_CHUNK_BITS as usize);
+        // no connection has this number
+        let make = || (0..slots() * FIGURES).map(|_| AtomicU64::new((-1f64).to_bits())).collect();
         self.chunks.get(index).map(|chunk| chunk.get_or_init(make))
     }
 
@@ -66,11 +70,19 @@ impl Figures {
         }
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.set(id, Figure::Since, (now.as_millis() as u64) as f64);
+        // whoever looks for this number from now on finds nothing of another's
+        self.set(id, Figure::Holder, f64::from(id.word()));
     }
 
-    /// One of the figures of whoever has this slot.
+    /// One of the figures of a connection; 0 while it is not there.
     pub fn get(&self, id: ConnectionId, figure: usize) -> f64 {
-        self.cell(id, figure).map_or(0.0, read)
+        let is_its =
+            self.cell(id, Figure::Holder as usize).is_some_and(|cell| read(cell) == f64::from(id.word()));
+        if is_its {
+            self.cell(id, figure).map_or(0.0, read)
+        } else {
+            0.0
+        }
     }
 
     /// Says what it is.
@@ -141,6 +153,9 @@ mod tests {
     fn figures_are_of_one_connection_and_begin_anew() {
         let figures = Figures::default();
         let [one, other] = [7, 300].map(ConnectionId::from_word);
+        figures.add(one, Figure::Received, 5);
+        assert_eq!(figures.get(one, Figure::Received as usize), 0.0, "it has not begun");
+        [one, other].iter().for_each(|&id| figures.begin(id));
         figures.add(one, Figure::Received, 2);
         figures.add(one, Figure::Received, 40);
         figures.set(other, Figure::Waiting, 5.0);
@@ -155,5 +170,7 @@ mod tests {
         assert_eq!(figures.get(one, Figure::Received as usize), 0.0);
         assert!(figures.get(one, Figure::Since as usize) > 1.6e12);
         assert_eq!(figures.get(other, Figure::Waiting as usize), 5.0);
+        let next = ConnectionId::from_word(7 + (1 << SLOT_BITS));
+        assert_eq!(figures.get(next, Figure::Since as usize), 0.0, "another has the slot");
     }
 }

@@ -202,10 +202,14 @@ impl Worker {
         }
         self.events.figures().set(id, Figure::Waiting, 0.0);
         self.events.simple(Kind::Upgraded, id);
-        for packet in polling.take_packets() {
+        let packets = polling.take_packets();
+        let is_done = packets.is_empty();
+        for packet in packets {
             self.send_outgoing(id, packet);
         }
-        self.note_if_sent(id);
+        if is_done {
+            self.note_if_sent(id);
+        }
     }
 
     /// The probing WebSocket will not take over.
