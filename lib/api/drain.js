@@ -66,7 +66,7 @@ class Drain {
     this._admit();
     this._release(Infinity);
     for (const conn of [...this._leaving.keys()]) this._close(conn, true);
-    await Promise.race([Promise.all(this._kept), delay(Math.max(timeout - elapsed(), KEEPING))]);
+    await within(Promise.all(this._kept), Math.max(timeout - elapsed(), KEEPING));
     this._tell();
     return this._progress();
   }
@@ -148,6 +148,14 @@ function throwLater(error) {
   process.nextTick(() => {
     throw error;
   });
+}
+
+/** Waits for a promise, but not for longer than so many milliseconds. */
+async function within(promise, milliseconds) {
+  let timer;
+  const late = new Promise((resolve) => (timer = setTimeout(resolve, milliseconds)));
+  await Promise.race([promise, late]);
+  clearTimeout(timer);
 }
 
 function delay(milliseconds) {
