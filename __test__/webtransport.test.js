@@ -2,7 +2,16 @@
 
 const assert = require("node:assert/strict");
 const test = require("node:test");
-const { serve, once, record, connected, eventually, RawPolling, LIMIT } = require("./support/harness");
+const {
+  isStock,
+  serve,
+  once,
+  record,
+  connected,
+  eventually,
+  RawPolling,
+  LIMIT,
+} = require("./support/harness");
 const { RawWebTransport, sessionPair } = require("./support/raw-webtransport");
 
 const TRANSPORTS = { transports: ["polling", "websocket", "webtransport"] };
@@ -244,6 +253,14 @@ test("sessions are closed where middlewares want to see requests", async (t) => 
   server.io.engine.use((req, res, next) => next());
   const transport = new RawWebTransport(server);
   await transport.ended();
+});
+
+test("sessions are closed while the server is drained", { skip: isStock && "stock has none" }, async (t) => {
+  const server = await serve(t, TRANSPORTS);
+  await server.io.drain();
+  const transport = new RawWebTransport(server);
+  await transport.ended();
+  assert.equal(server.io.engine.clientsCount, 0);
 });
 
 test("it is advertised to clients that poll if it is among the transports", async (t) => {

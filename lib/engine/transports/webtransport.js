@@ -58,6 +58,11 @@ async function acceptSession(server, session) {
     session.close();
     return;
   }
+  if (server._isDraining) {
+    debug("the server is drained: the session is closed");
+    session.close();
+    return;
+  }
   const timer = setTimeout(() => {
     debug("the client has not opened a stream in time");
     session.close();
