@@ -696,6 +696,7 @@ mod tests {
     const ROOM_4: RoomId = RoomId::from_word(4);
 
     #[test]
+    #[cfg_attr(miri, ignore = "so much takes minutes")]
     fn operations_pick_their_texts_and_buffers() {
         let buffers = vec![Bytes::from_static(b"1"), Bytes::from_static(b"2"), Bytes::from_static(b"3")];
         let words = [

@@ -772,6 +772,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "so much takes minutes")]
     fn an_announced_length_takes_no_memory() {
         let mut bytes = vec![0x82, 0xff];
         bytes.extend((1u64 << 40).to_be_bytes());
