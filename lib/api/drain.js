@@ -5,6 +5,7 @@
  * are closed at a rate, each when it owes nobody an acknowledgement.
  */
 
+const { setTimeout: delay } = require("node:timers/promises");
 const { inspect } = require("node:util");
 const { limited } = require("../engine/conn");
 
@@ -158,10 +159,6 @@ async function within(promise, milliseconds) {
   clearTimeout(timer);
 }
 
-function delay(milliseconds) {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
-}
-
 function noop() {}
 
 /** The open sessions of a server, those too that have joined no namespace. */
@@ -173,7 +170,7 @@ function connsOf(io) {
 }
 
 function socketsOf(conn) {
-  return (conn._client ?? conn._holder)?._listSockets() ?? [];
+  return conn._owner?._listSockets() ?? [];
 }
 
 /** Whether a client, or this side, waits for an acknowledgement. */

@@ -172,6 +172,11 @@ class Conn {
     return this._figure(SINCE) || undefined;
   }
 
+  /** The Socket.IO client, however messages go to it. @private */
+  get _owner() {
+    return this._client ?? this._holder;
+  }
+
   /** Has the worker tell of a time, in milliseconds since 1970: see `Client._onExpiry()`. @private */
   _expireAt(time) {
     if (this._readyState === "closed") return;
@@ -181,7 +186,7 @@ class Conn {
   /** The session has come to one of its limits. @private */
   _onLimit(limit) {
     if (this._readyState !== "open") return;
-    const client = this._client ?? this._holder;
+    const client = this._owner;
     const { maxSessionAge, maxIdleTime } = this.server.opts;
     if (limit === EXPIRY) {
       client?._onExpiry();

@@ -68,13 +68,10 @@ function numberOf(opts, name) {
   return value;
 }
 
-/** Options that are milliseconds, of which there may be any number. */
-const TIMES = ["maxSessionAge", "maxIdleTime"];
-
-/** The value of such an option. */
-function timeOf(opts, name) {
+/** The value of an option that bounds something, which nothing does unless it is given. */
+function boundOf(opts, name, allowed) {
   const value = Number(opts[name] ?? Infinity);
-  if (!(value > 0)) refuseOption(opts, name, "a positive number of milliseconds");
+  if (!(value > 0)) refuseOption(opts, name, allowed);
   return value;
 }
 
@@ -134,9 +131,10 @@ class Server extends EventEmitter {
     if (!Number.isInteger(workers) || workers < 1 || workers > 31) {
       refuseOption(this.opts, "workers", "an integer from 1 to 31");
     }
-    const maxOutbound = Number(this.opts.maxOutboundBuffer ?? Infinity);
-    if (!(maxOutbound > 0)) refuseOption(this.opts, "maxOutboundBuffer", "a positive number");
-    const [maxSessionAge, maxIdleTime] = TIMES.map((name) => timeOf(this.opts, name));
+    const maxOutbound = boundOf(this.opts, "maxOutboundBuffer", "a positive number");
+    const time = "a positive number of milliseconds";
+    const maxSessionAge = boundOf(this.opts, "maxSessionAge", time);
+    const maxIdleTime = boundOf(this.opts, "maxIdleTime", time);
     this._bridge = new Bridge(this, {
       workers,
       pingInterval,
@@ -321,7 +319,6 @@ class Server extends EventEmitter {
     server.on("request", onRequest);
     if (!this.opts.transports.includes("websocket")) return;
     const onUpgrade = (req, socket, head) => {
-      if (this._isDetached) return;
       if (req.url.startsWith(path)) {
         if (!isShown(req)) this.handleUpgrade(req, socket, head);
       } else if (options.destroyUpgrade !== false) {

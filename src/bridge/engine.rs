@@ -97,6 +97,11 @@ pub(super) fn milliseconds(value: f64) -> Duration {
     Duration::try_from_secs_f64(value / 1000.0).unwrap_or(Duration::from_secs(u64::from(u32::MAX)))
 }
 
+/// The same of what is no limit if it is infinite.
+fn limit(value: f64) -> Option<Duration> {
+    value.is_finite().then(|| milliseconds(value))
+}
+
 /// The settings of permessage-deflate that hold for all connections.
 #[napi(object)]
 pub struct DeflateOptions {
@@ -178,11 +183,8 @@ impl NativeEngine {
             parse_packets: options.parse_packets,
             max_backlog: options.max_backlog.max(1.0) as usize,
             max_outbound: options.max_outbound as usize,
-            max_session_age: options
-                .max_session_age
-                .is_finite()
-                .then(|| milliseconds(options.max_session_age)),
-            idle_timeout: options.idle_timeout.is_finite().then(|| milliseconds(options.idle_timeout)),
+            max_session_age: limit(options.max_session_age),
+            idle_timeout: limit(options.idle_timeout),
             limits: options.limits,
             ..Options::default()
         });

@@ -76,25 +76,21 @@ impl Figures {
 
     /// One of the figures of a connection; 0 while it is not there.
     pub fn get(&self, id: ConnectionId, figure: usize) -> f64 {
-        let is_its =
-            self.cell(id, Figure::Holder as usize).is_some_and(|cell| read(cell) == f64::from(id.word()));
-        if is_its {
-            self.cell(id, figure).map_or(0.0, read)
-        } else {
-            0.0
-        }
+        let slot = self.slot(id).filter(|slot| read(&slot[Figure::Holder as usize]) == f64::from(id.word()));
+        slot.and_then(|slot| slot.get(figure)).map_or(0.0, read)
     }
 
     /// Says what it is.
     pub fn set(&self, id: ConnectionId, figure: Figure, value: f64) {
-        if let Some(cell) = self.cell(id, figure as usize) {
-            cell.store(value.to_bits(), Ordering::Relaxed);
+        if let Some(slot) = self.slot(id) {
+            slot[figure as usize].store(value.to_bits(), Ordering::Relaxed);
         }
     }
 
     /// Adds to it.
     pub fn add(&self, id: ConnectionId, figure: Figure, count: usize) {
-        if let Some(cell) = self.cell(id, figure as usize) {
+        if let Some(slot) = self.slot(id) {
+            let cell = &slot[figure as usize];
             // no exchange: nobody else writes
             cell.store((read(cell) + count as f64).to_bits(), Ordering::Relaxed);
         }
@@ -117,9 +113,10 @@ impl Figures {
         }
     }
 
-    fn cell(&self, id: ConnectionId, figure: usize) -> Option<&AtomicU64> {
+    /// The cells of whoever has the slot of this number.
+    fn slot(&self, id: ConnectionId) -> Option<&[AtomicU64]> {
         let (chunk, place) = place_of(slot_of(id.word()));
-        self.chunk(chunk)?.chunks_exact(FIGURES).nth(place)?.get(figure)
+        self.chunk(chunk)?.chunks_exact(FIGURES).nth(place)
     }
 }
 

@@ -4,6 +4,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::figures::{Figure, Figures};
+use crate::protocol::ids::ConnectionId;
+
 /// A number that only grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -77,6 +80,22 @@ pub struct Metrics {
 }
 
 impl Metrics {
+    /// Counts bytes that a client has sent, here and for its connection.
+    pub fn count_received(&self, figures: &Figures, from: Option<ConnectionId>, bytes: usize) {
+        self.bytes_received.add(bytes);
+        if let Some(id) = from {
+            figures.add(id, Figure::Received, bytes);
+        }
+    }
+
+    /// Counts bytes that a client is sent, likewise.
+    pub fn count_sent(&self, figures: &Figures, to: Option<ConnectionId>, bytes: usize) {
+        self.bytes_sent.add(bytes);
+        if let Some(id) = to {
+            figures.add(id, Figure::Sent, bytes);
+        }
+    }
+
     /// Somebody reads them, and will do so again.
     pub fn ask_for(&self) {
         self.is_asked_for.store(true, Ordering::Relaxed);

@@ -74,7 +74,6 @@ use command::{Command, Op, OpBatch, Place};
 use connection::Connection;
 use deadlines::{Deadlines, Holder};
 use event::{EventSink, Inbox};
-use figures::Figure;
 use limits::Limits;
 use metrics::Metrics;
 use outbox::Pool;
@@ -631,18 +630,12 @@ impl Worker {
 
     /// Counts bytes that a client has sent.
     fn count_received(&self, from: Option<ConnectionId>, bytes: usize) {
-        self.metrics.bytes_received.add(bytes);
-        if let Some(id) = from {
-            self.events.figures().add(id, Figure::Received, bytes);
-        }
+        self.metrics.count_received(self.events.figures(), from, bytes);
     }
 
     /// Counts bytes that a client is sent.
     fn count_sent(&self, to: Option<ConnectionId>, bytes: usize) {
-        self.metrics.bytes_sent.add(bytes);
-        if let Some(id) = to {
-            self.events.figures().add(id, Figure::Sent, bytes);
-        }
+        self.metrics.count_sent(self.events.figures(), to, bytes);
     }
 
     /// Has a session act. Only here does it get what it needs to set deadlines, so that none is missed.

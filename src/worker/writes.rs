@@ -312,10 +312,7 @@ impl Worker {
                 }
             }
             self.work.write(taken);
-            if let Some(owner) = websocket.owner {
-                self.events.figures().add(owner, Figure::Sent, taken);
-            }
-            self.metrics.bytes_sent.add(taken);
+            self.metrics.count_sent(self.events.figures(), websocket.owner, taken);
         }
         let rest = pieces.iter().filter_map(|piece| {
             let gone = taken.min(piece.len());
@@ -350,10 +347,7 @@ impl Worker {
                 Ok(taken) => {
                     websocket.outbox.advance(taken, &mut self.outgoing.pool);
                     self.work.write(taken);
-                    if let Some(owner) = websocket.owner {
-                        self.events.figures().add(owner, Figure::Sent, taken);
-                    }
-                    self.metrics.bytes_sent.add(taken);
+                    self.metrics.count_sent(self.events.figures(), websocket.owner, taken);
                     left = left.saturating_sub(taken);
                     if left == 0 && !websocket.outbox.is_empty() {
                         return Wrote::Enough;
