@@ -6,7 +6,8 @@ const { createHash } = require("node:crypto");
 const fs = require("node:fs");
 const path = require("node:path");
 const { pathToFileURL } = require("node:url");
-const { runTestFile } = require("./test-run");
+const { isSerial } = require("../checks");
+const { inTurns, JOBS, runTestFile } = require("./test-run");
 
 /**
  * @typedef {object} Tested - of a file of tests
@@ -35,17 +36,24 @@ async function coverageOf(copy, testFiles) {
     }
   }
   const save = () => fs.writeFileSync(cache, JSON.stringify({ digests, tested: Object.fromEntries(tested) }));
-  for (const file of testFiles) {
-    if (tested.has(file)) continue;
-    const folder = path.join(copy.source, "target", "mutants", "v8");
+  const left = testFiles.filter((file) => !tested.has(file));
+  const ask = async (file) => {
+    const folder = path.join(copy.source, "target", "mutants", "v8", path.basename(file));
     fs.rmSync(folder, { recursive: true, force: true });
     const { passed, seconds, why } = await runTestFile(copy.root, file, {
       env: { NODE_V8_COVERAGE: folder },
     });
     console.log(`${file}: ${passed ? "passes" : `fails without a mutant (${why})`}, ${seconds.toFixed(1)} s`);
     tested.set(file, { passed, seconds, covered: readCoverage(copy, folder) });
+    fs.rmSync(folder, { recursive: true, force: true });
     save();
-  }
+  };
+  await inTurns(
+    left.filter((file) => !isSerial(file)),
+    JOBS,
+    ask,
+  );
+  await inTurns(left.filter(isSerial), 1, ask);
   return tested;
 }
 

@@ -52,9 +52,14 @@ async function javascriptMutants(root) {
 }
 
 /** Whether a mutant changes nothing but what is printed with `DEBUG`. */
-function isTalk(text, { start }) {
+function isTalk(text, { start, end }) {
   const line = text.slice(text.lastIndexOf("\n", start) + 1, text.indexOf("\n", start));
-  return /^\s*debug\(/.test(line) || /= debugModule\(|require\("debug"\)/.test(line);
+  if (/^\s*debug\(|= debugModule\(|require\("debug"\)|if \(debug\.enabled\)/.test(line)) return true;
+  // within a block that is there for it alone
+  const before = text.lastIndexOf("if (debug.enabled) {\n", start);
+  if (before === -1) return false;
+  const indent = /[^\n]*$/.exec(text.slice(0, before))[0];
+  return end <= text.indexOf(`\n${indent}}`, before);
 }
 
 /** @param {{ line: number, column: number }} position - both from 0 */

@@ -7,6 +7,9 @@ const { spawn } = require("node:child_process");
 /** Milliseconds for a file of which nobody knows how long it takes. */
 const LONGEST = 5 * 60_000;
 
+/** How many files of tests run at a time. */
+const JOBS = 2;
+
 /** The groups of processes that run. */
 const running = new Set();
 
@@ -71,6 +74,21 @@ function runProgram(command, args, { cwd, env, limit, stopped, explain }) {
   });
 }
 
+/**
+ * Does something for each of some files, for several at a time.
+ * @param {string[]} files
+ * @param {number} jobs - how many at a time
+ * @param {function(string): Promise<void>} work
+ * @param {function(): boolean} [isOver] - whether no other file is to be begun
+ */
+async function inTurns(files, jobs, work, isOver = () => false) {
+  const left = [...files];
+  const takeUp = async () => {
+    while (left.length > 0 && !isOver()) await work(left.shift());
+  };
+  await Promise.all(Array.from({ length: jobs }, takeUp));
+}
+
 function stop(group) {
   try {
     process.kill(-group, "SIGKILL");
@@ -83,4 +101,4 @@ function stopAll() {
   for (const group of running) stop(group);
 }
 
-module.exports = { runProgram, runTestFile };
+module.exports = { inTurns, JOBS, runProgram, runTestFile };

@@ -5,10 +5,7 @@
 const path = require("node:path");
 const { coreOf, isSerial } = require("../checks");
 const { filesThatRun, filesThatUse } = require("./coverage");
-const { runProgram, runTestFile } = require("./test-run");
-
-/** How many files of tests run at a time. */
-const JOBS = 2;
+const { inTurns, JOBS, runProgram, runTestFile } = require("./test-run");
 
 /** Milliseconds for a build, and for the tests of the crate, which take some seconds. */
 const BUILD_LIMIT = 10 * 60_000;
@@ -87,23 +84,19 @@ class Trial {
 
   /** The file of tests that fails first, twice, and which test it is. */
   async _firstToFail({ files, env, jobs }, end) {
-    const left = [...files];
     const found = new AbortController();
     let by;
-    const work = async () => {
-      while (left.length > 0 && by === undefined && performance.now() < end) {
-        const file = left.shift();
-        const options = { env, limit: this.tested.get(file).seconds * 2_500 + 10_000, stopped: found.signal };
-        const first = await runTestFile(this.copy.root, file, options);
-        if (by !== undefined || first.passed) continue;
-        // once may be chance
-        const again = await runTestFile(this.copy.root, file, options);
-        if (by !== undefined || again.passed) continue;
-        by = `${path.basename(file)}${env === undefined ? "" : ` (${Object.values(env).join(", ")})`}: ${again.why}`;
-        found.abort();
-      }
+    const run = async (file) => {
+      const options = { env, limit: this.tested.get(file).seconds * 2_500 + 10_000, stopped: found.signal };
+      const first = await runTestFile(this.copy.root, file, options);
+      if (by !== undefined || first.passed) return;
+      // once may be chance
+      const again = await runTestFile(this.copy.root, file, options);
+      if (by !== undefined || again.passed) return;
+      by = `${path.basename(file)}${env === undefined ? "" : ` (${Object.values(env).join(", ")})`}: ${again.why}`;
+      found.abort();
     };
-    await Promise.all(Array.from({ length: jobs }, work));
+    await inTurns(files, jobs, run, () => by !== undefined || performance.now() >= end);
     return by;
   }
 
