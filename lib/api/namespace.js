@@ -5,8 +5,10 @@ const { follow } = require("../adapter/adapter-follower");
 const { whyUnfamiliar } = require("../adapter/familiar");
 const { mirrorOf } = require("../adapter/room-mirror");
 const { connections } = require("../engine/channels");
+const { ruleOf } = require("../engine/slow-consumer");
 const { BroadcastOperator, settleWithResponses } = require("./broadcast-operator");
 const { runInTurn } = require("./middleware");
+const { applyRule } = require("./slow-consumer");
 const { Socket } = require("./socket");
 const { StrictEventEmitter } = require("./typed-events");
 
@@ -46,7 +48,28 @@ class Namespace extends StrictEventEmitter {
     this._listeningSockets = new Set();
     this.server = server;
     this.name = name;
+    /** What holds for its sockets if their clients do not read, if that is something of its own. */
+    this._rule = undefined;
     this._initAdapter();
+  }
+
+  /**
+   * Sets what becomes of events for clients that do not read as fast as they are sent to, in this namespace, in place of
+   * the option `slowConsumer`.
+   *
+   * @example
+   * io.of("/prices").slowConsumer({ policy: "latest" });
+   *
+   * @public
+   * @param {{ policy?: "close"|"drop-oldest"|"drop-newest"|"latest", maxBytes?: number, maxAge?: number }|null} options -
+   *   bytes and milliseconds that may wait; null: nothing of its own
+   * @returns {this}
+   * @throws {TypeError} if they are none
+   */
+  slowConsumer(options) {
+    this._rule = options === null ? undefined : ruleOf(options, this.server._outboundLimit);
+    for (const socket of this.sockets.values()) applyRule(socket, this._rule);
+    return this;
   }
 
   /**
@@ -205,6 +228,7 @@ class Namespace extends StrictEventEmitter {
     socket.conn.server?._traces?.note(socket.conn, "joined", { namespace: this.name, id: socket.id });
     if (connections.hasSubscribers) connections.publish({ socket });
     mirrorOf(socket.adapter)?.onConnect(socket);
+    if (this._rule !== undefined) applyRule(socket, this._rule);
     socket._onconnect();
     if (fn) {
       fn(socket);

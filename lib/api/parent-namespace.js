@@ -52,6 +52,20 @@ class ParentNamespace extends Namespace {
   }
 
   /**
+   * Sets what becomes of events for clients that do not read, in all the child namespaces; see `Namespace.slowConsumer()`.
+   *
+   * @public
+   * @param {object|null} options
+   * @returns {this}
+   * @throws {TypeError} if they are none
+   */
+  slowConsumer(options) {
+    super.slowConsumer(options);
+    for (const child of this.children) child.slowConsumer(options);
+    return this;
+  }
+
+  /**
    * Creates a child namespace.
    *
    * @private
@@ -70,6 +84,7 @@ class ParentNamespace extends Namespace {
         child.on(event, listener);
       }
     }
+    child._rule = this._rule;
     this.children.add(child);
     if (server._opts.cleanupEmptyChildNamespaces) {
       this._closeWhenEmpty(child);

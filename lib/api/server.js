@@ -90,6 +90,11 @@ class Server extends StrictEventEmitter {
     return this.opts;
   }
 
+  /** Bytes that may wait for a client that has a rule of its own for that, if the rule does not say it. @private */
+  get _outboundLimit() {
+    return Number(this._opts.maxOutboundBuffer ?? Infinity);
+  }
+
   /**
    * Gets or sets whether the client is served to browsers.
    *

@@ -8,6 +8,7 @@ const { applyApart, enqueue } = require("../native/event-queue");
 const { expireAt, expiryOf, forgetExpiry } = require("./expiry");
 const { runInTurn } = require("./middleware");
 const { PacketType, RESERVED_EVENTS, encodeText, hasBinary } = require("./packet");
+const { forgetRule, setRule } = require("./slow-consumer");
 const { generateId } = require("../engine/random-id");
 const { StrictEventEmitter } = require("./typed-events");
 
@@ -653,6 +654,7 @@ class Socket extends StrictEventEmitter {
    */
   _cleanup() {
     forgetExpiry(this);
+    forgetRule(this);
     if (!this.nsp._hasTwin(this)) {
       this.leaveAll();
     }
@@ -719,6 +721,25 @@ class Socket extends StrictEventEmitter {
    */
   expireAt(when) {
     expireAt(this, when);
+    return this;
+  }
+
+  /**
+   * Sets what becomes of events for this client while it does not read as fast as it is sent to, in place of what its
+   * namespace or the option `slowConsumer` say.
+   *
+   * @example
+   * socket.slowConsumer({ policy: "drop-oldest", maxBytes: 1e6 });
+   *
+   * @public
+   * @param {{ policy?: "close"|"drop-oldest"|"drop-newest"|"latest", maxBytes?: number, maxAge?: number }|null} options -
+   *   bytes and milliseconds that may wait; null: nothing of its own
+   * @returns {this}
+   * @throws {TypeError} if they are none
+   * @throws {Error} if the connection is of an engine that is another package's
+   */
+  slowConsumer(options) {
+    setRule(this, options);
     return this;
   }
 

@@ -183,6 +183,13 @@ class Conn {
     this.server._bridge.commands.expire(this._handle, Math.ceil(time - Date.now()));
   }
 
+  /** Sets what holds for events of a namespace while its client does not read: see `ruleOf()`. @private */
+  _setRule(namespace, rule) {
+    if (this._readyState === "closed") return;
+    this.server._holdLimit = Math.min(this.server._holdLimit, rule.maxBytes);
+    this.server._bridge.commands.slowConsumer(this._handle, namespace, rule);
+  }
+
   /** The session has come to one of its limits. @private */
   _onLimit(limit) {
     if (this._readyState !== "open") return;
@@ -424,7 +431,7 @@ class Conn {
     server._holding.add(this);
     transport.held += packet.data.byteLength ?? packet.data.length;
     // what is too much is for the worker to decide
-    if (transport.held > server.opts.maxOutboundBuffer) this._release();
+    if (transport.held > server._holdLimit) this._release();
   }
 
   /** Sends the packets that wait, and tells whoever listens. They have left when the worker says so. @private */

@@ -51,7 +51,11 @@ function metricsOf(engine) {
       largest: waiting.reduce((largest, bytes) => Math.max(largest, bytes), 0),
       clients,
     },
-    dropped: { volatile: total("volatileDropped"), slowConsumers: counts.slowConsumers },
+    dropped: {
+      volatile: total("volatileDropped"),
+      events: total("eventsDropped"),
+      slowConsumers: counts.slowConsumers,
+    },
     deliveries: total("deliveries"),
     events: { waiting: backlog, waits },
     workers: workers.map(({ turns, commands }) => ({ turns, commands })),

@@ -18,6 +18,7 @@ const { Traces } = require("./trace");
 const { Polling } = require("./transports/polling");
 const { generateId: makeId } = require("./random-id");
 const { isShown } = require("./shown");
+const { ruleOf } = require("./slow-consumer");
 const { handleUpgrade, onWebSocket } = require("./upgrade");
 const { kEngine } = require("./observers");
 const { acceptSession } = require("./transports/webtransport");
@@ -33,6 +34,7 @@ const DEFAULTS = {
   maxBufferedChunks: 10000,
   httpRequestBodyTimeout: 30000,
   maxOutboundBuffer: Infinity,
+  maxOutboundTotal: Infinity,
   maxSessionAge: Infinity,
   maxIdleTime: Infinity,
   transports: ["polling", "websocket"],
@@ -96,7 +98,7 @@ function defaultWorkers() {
  * An Engine.IO server whose sessions live in native worker threads.
  *
  * Emits `connection` (a `Conn`), `connection_error` ({ req, code, message, context }), `initial_headers` and `headers`
- * (headers, request), `flush` and `drain` (conn), `slow_consumer` (conn, bytes that wait for it), `limit` (conn, the name of the
+ * (headers, request), `flush` and `drain` (conn), `slow_consumer` (conn, bytes that wait for it, "close" or "drop"), `limit` (conn, the name of the
  * limit that it has come to).
  */
 class Server extends EventEmitter {
@@ -132,6 +134,9 @@ class Server extends EventEmitter {
       refuseOption(this.opts, "workers", "an integer from 1 to 31");
     }
     const maxOutbound = boundOf(this.opts, "maxOutboundBuffer", "a positive number");
+    const maxOutboundTotal = boundOf(this.opts, "maxOutboundTotal", "a positive number");
+    const { slowConsumer } = this.opts;
+    const rule = slowConsumer == null ? undefined : ruleOf(slowConsumer, maxOutbound);
     const time = "a positive number of milliseconds";
     const maxSessionAge = boundOf(this.opts, "maxSessionAge", time);
     const maxIdleTime = boundOf(this.opts, "maxIdleTime", time);
@@ -144,7 +149,12 @@ class Server extends EventEmitter {
       maxPayload: maxHttpBufferSize || Infinity,
       limits: limits.slice(1, -1),
       parsePackets: !!opts.parsePackets,
-      maxOutbound,
+      // a rule says what may wait in its place
+      maxOutbound: rule === undefined ? maxOutbound : Infinity,
+      maxOutboundTotal,
+      slowPolicy: rule?.policy,
+      slowBytes: rule?.maxBytes ?? Infinity,
+      slowAge: rule?.maxAge ?? Infinity,
       maxSessionAge,
       idleTimeout: maxIdleTime,
       deflate: deflateSettings(this.opts.perMessageDeflate),
@@ -172,6 +182,8 @@ class Server extends EventEmitter {
     this._watchedConns = 0;
     /** Those that hold packets back until the ones before have left, because somebody listens to that. */
     this._holding = new Set();
+    /** Bytes of these from which on they are a worker's to judge. */
+    this._holdLimit = Math.min(maxOutbound, rule?.maxBytes ?? Infinity, maxOutboundTotal);
   }
 
   /**
@@ -494,12 +506,13 @@ class Server extends EventEmitter {
     this.clientsCount--;
   }
 
-  /** More waits for a client than is allowed, and it is given up. @private */
-  _onSlowConsumer(conn, bytes) {
-    this._counts.slowConsumers++;
-    this._traces?.note(conn, "slow consumer", { bytes });
-    if (slowConsumers.hasSubscribers) slowConsumers.publish({ engine: this, conn, bytes });
-    this.emit("slow_consumer", conn, bytes);
+  /** More waits for a client than is allowed: it is given up, or events are dropped for it from now on. @private */
+  _onSlowConsumer(conn, bytes, isKept) {
+    if (!isKept) this._counts.slowConsumers++;
+    const outcome = isKept ? "drop" : "close";
+    this._traces?.note(conn, "slow consumer", { bytes, outcome });
+    if (slowConsumers.hasSubscribers) slowConsumers.publish({ engine: this, conn, bytes, outcome });
+    this.emit("slow_consumer", conn, bytes, outcome);
   }
 
   /** A session has come to a limit, and is going to be ended for it. @private */

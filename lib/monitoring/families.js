@@ -77,6 +77,9 @@ const ENGINE = [
   counter("volatile_dropped", "Volatile messages that were dropped for a client", ({ dropped }) =>
     one(dropped.volatile),
   ),
+  counter("events_dropped", "Events that were dropped because their clients did not read", ({ dropped }) =>
+    one(dropped.events),
+  ),
   counter("slow_consumers", "Clients that were given up, as they did not read", ({ dropped }) =>
     one(dropped.slowConsumers),
   ),

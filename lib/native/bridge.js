@@ -28,7 +28,7 @@ const SETTLE_TIMEOUT = 200;
 class Bridge {
   /**
    * @param {object} host - the engine: it is asked to rest (`_onRest()`) when something has ended, and told of clients that were given up
-   *   because they do not read (`_onSlowConsumer()`)
+   *   because they do not read, or that events are dropped for (`_onSlowConsumer()`)
    * @param {object} options - of `NativeEngine`, but for `maxBacklog`
    */
   constructor(host, options) {

@@ -38,6 +38,7 @@ const {
   ANSWER,
   WATCH_SHOWN,
   EXPIRE,
+  SLOW_CONSUMER,
 } = operations;
 
 const { VOLATILE, COMPRESS, NOTIFY, DISCARD, IF_IDLE } = flags;
@@ -252,6 +253,18 @@ class Commands {
     this.words[at + 1] = connection;
     // what is longer is asked for again
     this.words[at + 2] = milliseconds === Infinity ? NEVER : Math.min(Math.max(milliseconds, 0), NEVER - 1);
+  }
+
+  /** What holds for events of a namespace if their client does not read: see `ruleOf()` in lib/engine/slow-consumer.js. */
+  slowConsumer(connection, namespace, { policy, maxBytes, maxAge }) {
+    const name = namespace === "/" ? "" : wholeText(namespace);
+    const at = this._begin(5, connection);
+    this.words[at] = SLOW_CONSUMER | (policy << 8);
+    this.words[at + 1] = connection;
+    this.words[at + 2] = name.length;
+    this.words[at + 3] = Math.min(maxBytes, NEVER);
+    this.words[at + 4] = Math.min(maxAge, NEVER);
+    this._addText(name);
   }
 
   pipeWritten(stream) {

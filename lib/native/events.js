@@ -294,7 +294,7 @@ function take(bridge, batch) {
     case SLOW_CONSUMER:
       batch.at = at + 3;
       if (bridge.conns.get(subject) === undefined) break;
-      bridge.host._onSlowConsumer(bridge.conns.get(subject), words[at + 2]);
+      bridge.host._onSlowConsumer(bridge.conns.get(subject), words[at + 2], (first & 0x100) !== 0);
       break;
     case LIMIT:
       batch.at = at + 2;

@@ -6,8 +6,10 @@ use napi_derive::napi;
 
 use super::engine::{DRAIN_HEAD, FOREIGN, POLL, UNKNOWN, WEBSOCKET};
 use crate::protocol::ids::{GENERATION_BITS, SLOT_BITS};
+use crate::protocol::options::POLICIES;
 use crate::worker::command::{
-    COMPRESS, DISCARD, HAS_BUFFERS, IF_IDLE, NEVER, NOTIFY, NO_TEXT, OPERATIONS, TARGET_CONNECTION, VOLATILE,
+    COMPRESS, DISCARD, HAS_BUFFERS, IF_IDLE, NEVER, NOTIFY, NO_POLICY, NO_TEXT, OPERATIONS,
+    TARGET_CONNECTION, VOLATILE,
 };
 use crate::worker::connection::watch;
 use crate::worker::event::{KINDS, MAX_WORDS, NO_ID};
@@ -21,6 +23,7 @@ const FLAGS: &[(&str, u32)] = &[
     ("NOTIFY", NOTIFY as u32),
     ("DISCARD", DISCARD as u32),
     ("IF_IDLE", IF_IDLE as u32),
+    ("NO_POLICY", NO_POLICY as u32),
     ("WATCH_RECEIVED", watch::RECEIVED as u32),
     ("WATCH_SENT", watch::SENT as u32),
 ];
@@ -54,13 +57,13 @@ const BEGINNINGS: &[(&str, i32)] =
     &[("FOREIGN", FOREIGN), ("UNKNOWN", UNKNOWN), ("WEBSOCKET", WEBSOCKET), ("POLL", POLL)];
 
 /// Objects of numbers: `operations` and `events` by kind, `flags`, `words` for what else a batch is made of, `requests`,
-/// `figures`, `limits`, `beginnings`.
+/// `figures`, `limits`, `policies`, `beginnings`.
 ///
 /// # Errors
 /// When V8 cannot make them.
 #[napi(
     catch_unwind,
-    ts_return_type = "Record<'operations' | 'events' | 'flags' | 'words' | 'requests' | 'figures' | 'limits' | 'beginnings', Record<string, number>>"
+    ts_return_type = "Record<'operations' | 'events' | 'flags' | 'words' | 'requests' | 'figures' | 'limits' | 'policies' | 'beginnings', Record<string, number>>"
 )]
 pub fn codes(env: &Env) -> Result<Object<'_>> {
     let mut codes = Object::new(env)?;
@@ -72,6 +75,7 @@ pub fn codes(env: &Env) -> Result<Object<'_>> {
         ("requests", REQUESTS),
         ("figures", figures::NAMES),
         ("limits", LIMITS),
+        ("policies", POLICIES),
     ];
     for (name, table) in tables {
         let mut object = Object::new(env)?;

@@ -20,7 +20,7 @@ use crate::panics::panic_point;
 use crate::protocol::engine_io::packet::{Handshake, Type};
 use crate::protocol::engine_io::Protocol;
 use crate::protocol::ids::{slot_of, ConnectionId, Id, StreamId};
-use crate::protocol::options::Options;
+use crate::protocol::options::{Options, Policy, SlowConsumer};
 use crate::protocol::polling::{self, Traveller};
 use crate::protocol::websocket;
 use crate::protocol::websocket::deflate::Parameters;
@@ -84,6 +84,14 @@ pub struct EngineOptions {
     pub max_backlog: f64,
     /// Bytes that may wait for one client before it is given up.
     pub max_outbound: f64,
+    /// What becomes of what is sent to clients that do not read, a [`Policy`], if messages are held back from them.
+    pub slow_policy: Option<u32>,
+    /// Bytes of them that may wait for one client.
+    pub slow_bytes: f64,
+    /// Milliseconds that one of them may wait.
+    pub slow_age: f64,
+    /// Bytes that may wait for all clients together before some are given up.
+    pub max_outbound_total: f64,
     /// Milliseconds that a session may last at the most.
     pub max_session_age: f64,
     /// Milliseconds that a session may be without messages at the most.
@@ -183,6 +191,12 @@ impl NativeEngine {
             parse_packets: options.parse_packets,
             max_backlog: options.max_backlog.max(1.0) as usize,
             max_outbound: options.max_outbound as usize,
+            slow_consumer: options.slow_policy.and_then(Policy::from_number).map(|policy| SlowConsumer {
+                policy,
+                max_bytes: options.slow_bytes as usize,
+                max_age: limit(options.slow_age),
+            }),
+            max_outbound_total: options.max_outbound_total as usize,
             max_session_age: limit(options.max_session_age),
             idle_timeout: limit(options.idle_timeout),
             limits: options.limits,

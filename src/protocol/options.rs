@@ -4,6 +4,48 @@ use std::time::Duration;
 
 use super::websocket::frame::{Limits, MAX_FRAGMENTS};
 
+/// What becomes of what is sent to a client that does not read as fast as it is sent to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Policy {
+    /// The client is given up.
+    Close = 0,
+    /// The events that have waited longest are dropped.
+    DropOldest = 1,
+    /// Events that come now are dropped.
+    DropNewest = 2,
+    /// Of events of one name, only the last one waits; of what is still too much, the oldest are dropped.
+    Latest = 3,
+}
+
+/// Their numbers, by the names that the module's table has for them.
+pub const POLICIES: &[(&str, u32)] = &[
+    ("CLOSE", Policy::Close as u32),
+    ("DROP_OLDEST", Policy::DropOldest as u32),
+    ("DROP_NEWEST", Policy::DropNewest as u32),
+    ("LATEST", Policy::Latest as u32),
+];
+
+impl Policy {
+    /// The policy of a number; `None` if it has none.
+    pub fn from_number(number: u32) -> Option<Policy> {
+        [Policy::Close, Policy::DropOldest, Policy::DropNewest, Policy::Latest]
+            .into_iter()
+            .find(|&policy| policy as u32 == number)
+    }
+}
+
+/// How much may wait for a client that does not read, and what comes of more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlowConsumer {
+    /// What comes of more.
+    pub policy: Policy,
+    /// Bytes of messages that may wait, besides what its transport has.
+    pub max_bytes: usize,
+    /// How long a message may wait.
+    pub max_age: Option<Duration>,
+}
+
 /// The options that the workers need. Durations come from JavaScript in milliseconds, sizes in bytes.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -23,6 +65,11 @@ pub struct Options {
     pub max_backlog: usize,
     /// Bytes that may wait for one client before it is given up.
     pub max_outbound: usize,
+    /// What holds for all clients that do not read as fast as they are sent to; `None`: what waits for them waits encoded, as
+    /// bytes, of which nothing can be dropped.
+    pub slow_consumer: Option<SlowConsumer>,
+    /// Bytes that may wait for all clients together.
+    pub max_outbound_total: usize,
     /// How old a session may become, if there is a limit.
     pub max_session_age: Option<Duration>,
     /// How long a session may be without a message either way, if there is a limit.
@@ -49,6 +96,8 @@ impl Default for Options {
             parse_packets: true,
             max_backlog: 8 << 20,
             max_outbound: usize::MAX,
+            slow_consumer: None,
+            max_outbound_total: usize::MAX,
             max_session_age: None,
             idle_timeout: None,
             limits: String::new(),

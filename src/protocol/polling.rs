@@ -20,6 +20,12 @@ pub enum Packet {
 }
 
 impl Packet {
+    /// Its data.
+    pub fn data(&self) -> Bytes {
+        let (Packet::Text(_, data) | Packet::Binary(data)) = self;
+        data.clone()
+    }
+
     /// Bytes that it takes while it waits: also one without data takes some.
     fn weight(&self) -> usize {
         let (Packet::Text(_, data) | Packet::Binary(data)) = self;

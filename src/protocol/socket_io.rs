@@ -48,9 +48,57 @@ pub fn parse_header(packet: &str) -> Option<Header> {
     }
 }
 
+/// What tells an event from others.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Event<'a> {
+    /// Empty for the main one.
+    pub namespace: &'a str,
+    /// As it is written in JSON, without quotes.
+    pub name: &'a str,
+    /// Whether the sender waits for an acknowledgement.
+    pub wants_ack: bool,
+}
+
+/// Reads what an event is, with or without attachments. `None` for any other packet.
+pub fn parse_event(packet: &str) -> Option<Event<'_>> {
+    let mut rest = match packet.as_bytes().first()? {
+        b'2' => &packet[1..],
+        b'5' => packet[1..].split_once('-')?.1,
+        _ => return None,
+    };
+    let mut namespace = "";
+    if rest.starts_with('/') {
+        (namespace, rest) = rest.split_once(',')?;
+    }
+    let body = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());
+    let wants_ack = body.len() < rest.len();
+    let name = body.strip_prefix("[\"")?;
+    let mut is_escaped = false;
+    let end = name.bytes().position(|byte| {
+        let is_end = byte == b'"' && !is_escaped;
+        is_escaped = byte == b'\\' && !is_escaped;
+        is_end
+    })?;
+    Some(Event { namespace, name: &name[..end], wants_ack })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tells_events_apart() {
+        let event = |packet| parse_event(packet).unwrap();
+        let main = Event { namespace: "", name: "price", wants_ack: false };
+        assert_eq!(event(r#"2["price",1]"#), main);
+        assert_eq!(event(r#"51-["price",{"_placeholder":true,"num":0}]"#), main);
+        let admin = Event { namespace: "/admin", name: r#"a\"b\\"#, wants_ack: true };
+        assert_eq!(event(r#"2/admin,12["a\"b\\"]"#), admin);
+        assert_eq!(event(r#"512-/admin,12["a\"b\\"]"#), admin);
+        for packet in ["", "0", "31[]", "2", "2[", "2[1]", "2[\"a", "5[\"a\"]", "2/admin[\"a\"]", "x"] {
+            assert_eq!(parse_event(packet), None, "{packet}");
+        }
+    }
 
     #[test]
     fn reads_each_member() {

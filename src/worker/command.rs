@@ -16,6 +16,7 @@
 //! | `CLOSE`, `POLL`, `DROP`, `ALIVE`, `WATCH`, `HOLD`, `POSTED`, `TELL_SENT` | connection |
 //! | `PIPE_WRITTEN`, `PIPE_END`, `DECLINE`, `HANG_UP`, `WATCH_SHOWN` | stream |
 //! | `EXPIRE` | connection; milliseconds, or `NEVER` |
+//! | `SLOW_CONSUMER` | connection; text length: a namespace; bytes; milliseconds, of which `NEVER` is no bound. Its flags are the policy, or `NO_POLICY` |
 //! | `PASS` | stream; text length: headers, lines with their ends |
 //! | `ANSWER` | stream; text length: a status line and headers, alike |
 //! | `ADMIT` | connection; stream; text length; revision of the protocol; how much of the text is the session id: nothing of it for a session that there is |
@@ -39,6 +40,7 @@ use super::recovery::Subject;
 use super::{arrivals::Beginning, wire::Layer};
 use crate::protocol::engine_io::Protocol;
 use crate::protocol::ids::{ConnectionId, RoomId, StreamId};
+use crate::protocol::options::{Policy, SlowConsumer};
 use crate::protocol::polling;
 use crate::protocol::websocket::deflate::Parameters;
 
@@ -47,6 +49,9 @@ pub const NO_TEXT: u32 = u32::MAX;
 
 /// The word of `EXPIRE` that stands for "not at all".
 pub const NEVER: u32 = u32::MAX;
+
+/// The flags of `SLOW_CONSUMER` that stand for "what holds for all".
+pub const NO_POLICY: u8 = u8::MAX;
 
 /// The bit that tells a connection from a room among the targets of a broadcast.
 pub const TARGET_CONNECTION: u32 = 1 << 31;
@@ -355,6 +360,12 @@ pub enum Op<'a> {
         connection: ConnectionId,
         after: Option<Duration>,
     },
+    /// What holds for events of a namespace if their client does not read.
+    SlowConsumer {
+        connection: ConnectionId,
+        namespace: &'a str,
+        rule: Option<SlowConsumer>,
+    },
     /// A connection that has arrived becomes a session.
     #[cfg(unix)]
     Admit {
@@ -508,6 +519,7 @@ operations! {
     WATCH_SHOWN = 24,
     ANSWER = 25,
     EXPIRE = 26,
+    SLOW_CONSUMER = 27,
 }
 
 /// The bit of an operation's first word that says that it has buffers.
@@ -524,6 +536,7 @@ fn layout(words: &[u32], at: usize) -> Option<(Option<usize>, usize)> {
         BROADCAST => (Some(at + 1), 4 + buffers + count(2)? + count(3)?),
         ROOM => (None, 3 + count(2)?),
         JOIN | LEAVE | EXPIRE => (None, 3),
+        SLOW_CONSUMER => (Some(at + 2), 5),
         ADMIT => (Some(at + 3), 6),
         ADMIT_POLLING => (Some(at + 3), 4),
         DROP_ROOM | CLOSE | POLL | DROP | ALIVE | WATCH | HOLD | POSTED | TELL_SENT => (None, 2),
@@ -531,6 +544,17 @@ fn layout(words: &[u32], at: usize) -> Option<(Option<usize>, usize)> {
         _ => return None,
     };
     (at + size <= words.len()).then_some((length_at, at + size))
+}
+
+/// What `SLOW_CONSUMER` says of a namespace.
+fn rule_of(words: &[u32]) -> Option<SlowConsumer> {
+    let policy = Policy::from_number(words[0] >> 8 & 0xff)?;
+    let bound = |word: u32| (word != NEVER).then_some(word);
+    Some(SlowConsumer {
+        policy,
+        max_bytes: bound(words[3]).map_or(usize::MAX, |bytes| bytes as usize),
+        max_age: bound(words[4]).map(|age| Duration::from_millis(age.into())),
+    })
 }
 
 /// How many bytes the first `units` UTF-16 units of a text take.
@@ -604,6 +628,10 @@ impl<'a> Iterator for Ops<'a> {
                 let after = (words[2] != NEVER).then(|| Duration::from_millis(words[2].into()));
                 Op::Expire { connection: connection(1), after }
             }
+            SLOW_CONSUMER => {
+                let namespace = parcel.text.unwrap_or_default();
+                Op::SlowConsumer { connection: connection(1), namespace, rule: rule_of(words) }
+            }
             #[cfg(unix)]
             ADMIT_POLLING => Op::AdmitPolling {
                 connection: connection(1),
@@ -635,7 +663,17 @@ impl<'a> Ops<'a> {
             [first, connection, ..]
                 if matches!(
                     first & 0xff,
-                    SEND | POST | CLOSE | POLL | DROP | ALIVE | WATCH | HOLD | POSTED | TELL_SENT | EXPIRE
+                    SEND | POST
+                        | CLOSE
+                        | POLL
+                        | DROP
+                        | ALIVE
+                        | WATCH
+                        | HOLD
+                        | POSTED
+                        | TELL_SENT
+                        | EXPIRE
+                        | SLOW_CONSUMER
                 ) =>
             {
                 Subject::Connection(ConnectionId::from_word(connection))

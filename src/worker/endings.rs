@@ -3,7 +3,6 @@
 
 use super::deadlines::Holder;
 use super::event::Past;
-use super::figures::Figure;
 use super::Worker;
 use crate::protocol::error::Ending;
 use crate::protocol::ids::{ConnectionId, StreamId};
@@ -26,7 +25,8 @@ impl Worker {
         }
         self.rooms.leave_all(id);
         self.limits.remove(&id);
-        self.events.figures().set(id, Figure::Waiting, 0.0);
+        self.held.remove(&id);
+        self.set_waiting(id, 0);
         self.deadlines.cancel(Holder::Connection(id));
         self.tell_closed(id, ending);
         true

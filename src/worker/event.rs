@@ -20,7 +20,7 @@
 //! | `CHECK_ALIVE` | kind, whether to answer at once << 8; connection |
 //! | `PIPE_WRITE` | kind; stream (takes the next buffer) |
 //! | `PIPE_END` | kind; stream |
-//! | `SLOW_CONSUMER` | kind; connection; bytes that wait for it |
+//! | `SLOW_CONSUMER` | kind, whether events are dropped for it << 8; connection; bytes that wait for it |
 //! | `LIMIT` | kind, which one << 8: see `limits::Limit`; connection |
 //! | `ARRIVED` | kind, offers extensions << 8, method << 9; stream; ports of the peer and of ourselves << 16; lengths of their addresses, of ours << 8, of the name of the host over TLS << 16; what else is known of TLS, see `security_word`; text length: peer, ourselves, host, request |
 //! | `DEFECT` | kind; text length |
@@ -522,6 +522,12 @@ impl EventSink {
     pub fn slow_consumer(&mut self, connection: ConnectionId, waiting: usize) {
         let waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
         self.push(&[Kind::SlowConsumer as u32, connection.word(), waiting], "");
+    }
+
+    /// A client does not read, and events are dropped for it, for the first time since it had caught up.
+    pub fn dropping(&mut self, connection: ConnectionId, waiting: usize) {
+        let waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
+        self.push(&[Kind::SlowConsumer as u32 | 1 << 8, connection.word(), waiting], "");
     }
 
     /// A connection has come to one of its limits.

@@ -3,7 +3,7 @@
 //!
 //! The slots lie in chunks, each of which is twice as large as the one before: what was lent to JavaScript stays where it is.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -52,6 +52,8 @@ type Chunk = Arc<[AtomicU64]>;
 #[derive(Debug, Default)]
 pub struct Figures {
     chunks: [OnceLock<Chunk>; CHUNKS],
+    /// Bytes that wait for all clients together, if they are counted.
+    total: AtomicUsize,
 }
 
 impl Figures {
@@ -94,6 +96,17 @@ impl Figures {
             // no exchange: nobody else writes
             cell.store((read(cell) + count as f64).to_bits(), Ordering::Relaxed);
         }
+    }
+
+    /// Counts what waits for one client among what waits for all. Returns the latter.
+    pub fn change_total(&self, before: usize, now: usize) -> usize {
+        let change = now.wrapping_sub(before);
+        self.total.fetch_add(change, Ordering::Relaxed).wrapping_add(change)
+    }
+
+    /// Bytes that wait for all clients together, if they are counted.
+    pub fn total(&self) -> usize {
+        self.total.load(Ordering::Relaxed)
     }
 
     /// Notes a round trip.

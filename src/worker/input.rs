@@ -271,7 +271,7 @@ impl Worker {
             return;
         }
         let owner = self.websocket(id).and_then(|websocket| websocket.owner);
-        self.detach(id, Some(violation.close_code()));
+        self.detach(id, Some((violation.close_code(), "")));
         if let Some(owner) = owner {
             self.on_websocket_lost(id, owner, Ending::WebSocketViolation(violation));
         }
@@ -348,7 +348,7 @@ impl Worker {
                 Ending::TransportClose
             }
             Last::Violation(violation) => {
-                self.detach(stream, Some(violation.close_code()));
+                self.detach(stream, Some((violation.close_code(), "")));
                 Ending::WebSocketViolation(violation)
             }
         };

@@ -6,7 +6,6 @@ use super::command::{Open, Takeover};
 use super::connection::{watch, Connection};
 use super::deadlines::Holder;
 use super::event::Kind;
-use super::figures::Figure;
 use super::limits::Limits;
 use super::recovery::Subject;
 use super::stream::{Pipe, Stream};
@@ -200,13 +199,14 @@ impl Worker {
                 connection.session.set_protocol(protocol);
             }
         }
-        self.events.figures().set(id, Figure::Waiting, 0.0);
+        self.set_waiting(id, 0);
         self.events.simple(Kind::Upgraded, id);
         let packets = polling.take_packets();
-        let is_done = packets.is_empty();
+        let is_done = packets.is_empty() && self.held_bytes(id) == 0;
         for packet in packets {
             self.send_outgoing(id, packet);
         }
+        self.release_all(id);
         if is_done {
             self.note_if_sent(id);
         }
@@ -223,6 +223,7 @@ impl Worker {
 
     /// The application closes a session.
     pub(super) fn close(&mut self, id: ConnectionId, discard: bool) {
+        self.release_all(id);
         #[cfg(unix)]
         if let Some(Waiter::Stream(stream)) = self.polling(id).and_then(|polling| polling.post) {
             self.cut_post(stream);
@@ -258,6 +259,7 @@ impl Worker {
     /// The client of a closing session has sent a GET: packets that wait leave with it, and the close packet with the
     /// next. A client would otherwise see the end of the session before it has looked at them.
     pub(super) fn close_over_poll(&mut self, id: ConnectionId) {
+        self.release_all(id);
         if self.polling(id).is_some_and(|polling| polling.has_packets()) {
             if let Some(connection) = self.connection(id) {
                 connection.session.tell_last();
@@ -372,11 +374,11 @@ impl Worker {
     }
 
     /// Closes a WebSocket that carries no session any more, and waits for the client to hang up.
-    pub(super) fn detach(&mut self, stream: StreamId, code: Option<u16>) {
+    pub(super) fn detach(&mut self, stream: StreamId, why: Option<(u16, &str)>) {
         if let Some((websocket, pool)) = self.websocket_and_pool(stream) {
-            match code {
+            match why {
                 None => websocket.close(pool),
-                Some(code) => websocket.fail(code, pool),
+                Some((code, reason)) => websocket.fail(code, reason, pool),
             }
         }
         self.orphan(stream);
@@ -452,6 +454,9 @@ impl Worker {
     }
 
     fn on_session_due(&mut self, id: ConnectionId) {
+        if self.check_age(id) {
+            return;
+        }
         let limits = self.limits.get_mut(&id);
         if let Some(limit) = limits.and_then(|limits| limits.take_due(&self.options, self.now)) {
             // whoever calls looks at what else is due

@@ -69,6 +69,8 @@ pub struct Metrics {
     pub deliveries: Counter,
     /// Volatile messages that were dropped for a client.
     pub volatile_dropped: Counter,
+    /// Events that were dropped because their clients did not read.
+    pub events_dropped: Counter,
     /// Pings that were sent.
     pub pings: Counter,
     /// From a ping to its pong.

@@ -18,6 +18,7 @@ pub mod event;
 pub mod figures;
 #[cfg(unix)]
 mod gathering;
+mod held;
 #[cfg(unix)]
 pub mod hello;
 mod input;
@@ -74,6 +75,7 @@ use command::{Command, Op, OpBatch, Place};
 use connection::Connection;
 use deadlines::{Deadlines, Holder};
 use event::{EventSink, Inbox};
+use held::Held;
 use limits::Limits;
 use metrics::Metrics;
 use outbox::Pool;
@@ -210,6 +212,10 @@ struct Worker {
     deadlines: Deadlines,
     /// What bounds connections, of those that have bounds.
     limits: HashMap<ConnectionId, Limits, IdHash>,
+    /// What is held back from clients that do not read, and the rules of those that have their own.
+    held: HashMap<ConnectionId, Held, IdHash>,
+    /// Whether more waits for all clients than may.
+    is_crowded: bool,
     events: EventSink,
     metrics: Arc<Metrics>,
     outgoing: Outgoing,
@@ -377,6 +383,8 @@ impl Worker {
             rooms: Rooms::default(),
             deadlines: Deadlines::new(lanes),
             limits: HashMap::default(),
+            held: HashMap::default(),
+            is_crowded: false,
             events,
             metrics,
             outgoing: Outgoing::default(),
@@ -398,7 +406,8 @@ impl Worker {
     fn waiting_bytes(&self) -> usize {
         let polling = self.connections.iter().filter_map(|(_, it)| it.polling.as_ref());
         let websockets = self.websockets.iter().map(|(_, it)| it.waiting());
-        websockets.chain(polling.map(|it| it.bytes())).sum()
+        let held = self.held.values().map(Held::bytes);
+        websockets.chain(polling.map(|it| it.bytes())).chain(held).sum()
     }
 
     fn command_turn(&mut self, queue: &CommandQueue) -> After {
@@ -520,7 +529,9 @@ impl Worker {
                 self.on_bytes(stream, &mut data);
             }
             Command::Ask { connection, reply } => {
-                let state = self.polling(connection).map(|it| (it.is_writable(), it.packets().to_vec()));
+                let state = self.connections.get(connection).and_then(|it| it.polling.as_ref());
+                let held = self.held_packets(connection);
+                let state = state.map(|it| (it.is_writable(), it.packets().iter().cloned().chain(held).collect()));
                 // nobody waits any more if that took too long
                 let _ = reply.send(state.unwrap_or_default());
             }
@@ -571,6 +582,7 @@ impl Worker {
             }
             Op::TellSent { connection } => self.tell_sent(connection),
             Op::Expire { connection, after } => self.expire(connection, after),
+            Op::SlowConsumer { connection, namespace, rule } => self.set_rule(connection, namespace, rule),
             Op::PipeWritten { stream } => self.on_pipe_written(stream),
             Op::PipeEnd { stream } => self.on_end_of_stream(stream),
             #[cfg(unix)]
@@ -659,7 +671,8 @@ impl Worker {
     fn watch_session(&mut self, id: ConnectionId) {
         let session = self.connections.get(id).and_then(|connection| connection.session.next_deadline());
         let limit = self.limits.get(&id).and_then(Limits::next);
-        if let Some(next) = [session, limit].into_iter().flatten().min() {
+        let held = self.held.get(&id).and_then(Held::next);
+        if let Some(next) = [session, limit, held].into_iter().flatten().min() {
             self.deadlines.arm(Holder::Connection(id), next);
         }
     }

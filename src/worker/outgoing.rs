@@ -61,7 +61,6 @@ impl Outgoing {
     }
 
     /// Puts a WebSocket that is in no list at the end of the backlog: it has been written as much as is its due.
-    #[cfg(unix)]
     pub fn leave(&mut self, id: StreamId, queued: &mut Queued) {
         if *queued == Queued::No {
             *queued = Queued::Backlog { turn: self.turn };

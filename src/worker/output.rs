@@ -4,7 +4,6 @@
 use bytes::Bytes;
 
 use super::command::{Flags, Parcel};
-use super::figures::Figure;
 use super::outbox::{Outbox, Pool, SHARE_FROM};
 use super::websocket::Queued;
 use super::work::Work;
@@ -89,7 +88,7 @@ impl Encoded {
     }
 
     /// The message as packets of a polling payload.
-    fn packets(&mut self, parcel: &Parcel<'_>) -> &[polling::Packet] {
+    pub(super) fn packets(&mut self, parcel: &Parcel<'_>) -> &[polling::Packet] {
         if self.packets.is_empty() {
             let text = parcel
                 .text
@@ -240,35 +239,48 @@ impl Worker {
         };
         if is_dropped {
             self.metrics.volatile_dropped.add(1);
-        }
-        let limit = self.options.max_outbound.min(GATHERED);
-        let mut exceeds = false;
-        // the common case frames straight into the outbox
-        if let Some((websocket, pool)) = self.websocket_and_pool(stream) {
-            if websocket.takes_messages() && !is_dropped {
-                let before = websocket.outbox.len();
-                let is_compressed = websocket.reader.deflate.is_some() && flags.compress();
-                match websocket.reader.deflate.as_mut().filter(|_| flags.compress()) {
-                    None => queue_frames(&parcel, protocol, &mut websocket.outbox, pool),
-                    Some(deflate) => {
-                        websocket
-                            .outbox
-                            .append(pool, |out| write_compressed(&parcel, protocol, deflate, out));
-                    }
-                }
-                let waiting = websocket.outbox.len();
-                exceeds = waiting > limit;
-                self.metrics.packets_sent.add(parcel.packets());
-                self.work.queue(waiting - before);
-                if is_compressed {
-                    self.work.compress(parcel.len());
-                }
-            }
+        } else if self.may_hold() && self.hold(id, &parcel, &mut Encoded::new(flags), flags) {
+            return;
+        } else {
+            // the common case frames straight into the outbox
+            self.put(stream, protocol, &parcel, flags.compress());
         }
         self.mark_dirty(stream);
-        if exceeds {
+        if self.waiting_for(stream) > self.options.max_outbound.min(GATHERED) {
             self.on_much_waiting(id, stream);
         }
+    }
+
+    /// Makes frames of a message in the outbox of a WebSocket, if that takes messages.
+    pub(super) fn put(
+        &mut self,
+        stream: StreamId,
+        protocol: Protocol,
+        parcel: &Parcel<'_>,
+        compress: bool,
+    ) -> bool {
+        let Some((websocket, pool)) = self.websocket_and_pool(stream) else { return false };
+        if !websocket.takes_messages() {
+            return false;
+        }
+        let before = websocket.outbox.len();
+        let is_compressed = match websocket.reader.deflate.as_mut().filter(|_| compress) {
+            None => {
+                queue_frames(parcel, protocol, &mut websocket.outbox, pool);
+                false
+            }
+            Some(deflate) => {
+                websocket.outbox.append(pool, |out| write_compressed(parcel, protocol, deflate, out));
+                true
+            }
+        };
+        let queued = websocket.outbox.len() - before;
+        self.metrics.packets_sent.add(parcel.packets());
+        self.work.queue(queued);
+        if is_compressed {
+            self.work.compress(parcel.len());
+        }
+        true
     }
 
     /// Queues an encoded message for one client.
@@ -289,6 +301,11 @@ impl Worker {
         if flags.volatile() && is_behind {
             return self.metrics.volatile_dropped.add(1);
         }
+        // what is volatile does not wait
+        if !flags.volatile() && self.may_hold() && self.hold(id, parcel, encoded, flags) {
+            return;
+        }
+        let Some(connection) = self.connection(id) else { return };
         let (state, protocol) = (connection.session.state(), connection.session.protocol());
         if let State::WebSocket { stream } = state {
             if flags.volatile() && !self.is_writable(stream) {
@@ -338,7 +355,7 @@ impl Worker {
         }
     }
 
-    fn waiting_for(&self, stream: StreamId) -> usize {
+    pub(super) fn waiting_for(&self, stream: StreamId) -> usize {
         self.websockets.get(stream).map_or(0, |websocket| websocket.outbox.len())
     }
 
@@ -370,14 +387,17 @@ impl Worker {
     }
 
     /// Lets JavaScript see what waits for a client that polls. Returns the bytes.
-    fn note_polling(&mut self, id: ConnectionId) -> usize {
-        let waiting = self.polling(id).map_or(0, |polling| polling.bytes());
-        self.events.figures().set(id, Figure::Waiting, waiting as f64);
+    pub(super) fn note_polling(&mut self, id: ConnectionId) -> usize {
+        let waiting = self.polling(id).map_or(0, |polling| polling.bytes()) + self.held_bytes(id);
+        self.set_waiting(id, waiting);
         waiting
     }
 
     /// Answers the GET that waits, if there is something to answer it with.
     pub(super) fn answer_poll(&mut self, id: ConnectionId) {
+        if self.polling(id).is_some_and(|polling| polling.waiter.is_some()) {
+            self.release_all(id);
+        }
         let Some(connection) = self.connection(id) else { return };
         let protocol = connection.session.protocol();
         #[cfg(unix)]

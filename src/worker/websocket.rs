@@ -121,9 +121,9 @@ impl WebSocket {
         self.send_close(&[], pool);
     }
 
-    /// Queues a Close frame with a status because of what the client did, and listens no more.
-    pub fn fail(&mut self, code: u16, pool: &mut Pool) {
-        self.send_close(&code.to_be_bytes(), pool);
+    /// Queues a Close frame with a status and a reason because of what the client did, and listens no more.
+    pub fn fail(&mut self, code: u16, reason: &str, pool: &mut Pool) {
+        self.send_close(&[&code.to_be_bytes(), reason.as_bytes()].concat(), pool);
         self.linger();
     }
 

@@ -1,7 +1,6 @@
 //! The writes: at the end of a turn, or from the backlog, and when a WebSocket has room again.
 
 use super::event::Kind;
-use super::figures::Figure;
 #[cfg(unix)]
 use super::output::queue_pieces;
 use super::stream::Stream;
@@ -122,6 +121,9 @@ impl Worker {
 
     fn write_turn_output(&mut self) {
         panic_point!("finish turn");
+        if std::mem::take(&mut self.is_crowded) {
+            self.relieve();
+        }
         if self.outgoing.dirty_len() <= WRITES_PER_TURN {
             self.work.begin();
             let mut dirty = self.outgoing.take_dirty();
@@ -201,13 +203,16 @@ impl Worker {
     }
 
     /// Lets JavaScript see what could not be written, and that it has been.
-    fn note_waiting(&mut self, id: StreamId) {
+    pub(super) fn note_waiting(&mut self, id: StreamId) {
         let Some(websocket) = self.websockets.get_mut(id) else { return };
-        let waiting = websocket.waiting();
+        let mut waiting = websocket.waiting();
+        if let Some(held) = websocket.owner.and_then(|owner| self.held.get(&owner)) {
+            waiting += held.bytes();
+        }
         if waiting > 0 || websocket.is_told {
             websocket.is_told = waiting > 0;
             if let Some(owner) = websocket.owner {
-                self.events.figures().set(owner, Figure::Waiting, waiting as f64);
+                self.set_waiting(owner, waiting);
             }
         }
     }
@@ -328,8 +333,7 @@ impl Worker {
         is_written
     }
 
-    #[cfg(unix)]
-    fn leave_to_backlog(&mut self, id: StreamId) {
+    pub(super) fn leave_to_backlog(&mut self, id: StreamId) {
         if let Some(websocket) = self.websockets.get_mut(id) {
             self.outgoing.leave(id, &mut websocket.queued);
         }
@@ -378,7 +382,9 @@ impl Worker {
                 Stream::Pipe(_) => self.events.simple(Kind::PipeEnd, id),
             }
         } else if let Some(owner) = websocket.owner {
-            self.note_if_sent(owner);
+            if !self.release_held(owner, id) {
+                self.note_if_sent(owner);
+            }
         }
     }
 
@@ -388,7 +394,9 @@ impl Worker {
         connection.notify += 1;
         if let State::WebSocket { stream } = connection.session.state() {
             self.mark_dirty(stream);
-        } else if connection.polling.as_ref().is_none_or(|polling| !polling.has_packets()) {
+        } else if connection.polling.as_ref().is_none_or(|polling| !polling.has_packets())
+            && self.held_bytes(id) == 0
+        {
             self.note_if_sent(id);
         }
     }
