@@ -160,6 +160,14 @@ const TRIALS = {
     client.disconnect();
     await eventually(() => /opened .*[^]*joined .*[^]*left/.test(example.said), "it is told");
   },
+  async "admin-ui"(example) {
+    const auth = { username: "admin", password: "secret" };
+    const admin = await example.client("/admin", { auth });
+    const [{ supportedFeatures }] = await once(admin, "config");
+    assert.ok(supportedFeatures.includes("AGGREGATED_EVENTS") && !supportedFeatures.includes("ALL_EVENTS"));
+    const stranger = await example.client("/admin");
+    assert.equal((await once(stranger, "connect_error"))[0].message, "invalid credentials");
+  },
   async status(example) {
     const url = await example.url();
     const headers = { authorization: `Basic ${Buffer.from("admin:secret").toString("base64")}` };

@@ -22,6 +22,8 @@ const REST = [
   "LICENSE",
   "NOTICES.md",
   "README.md",
+  "admin-ui.d.ts",
+  "admin-ui.js",
   "engine.io.d.mts",
   "engine.io.d.ts",
   "engine.io.js",

@@ -93,7 +93,7 @@ const KINDS = [
   },
 ];
 
-module.exports = { KINDS };
+module.exports = { KINDS, REDIS_CLIENTS };
 
 async function withClients(connect, port, count, make) {
   const clients = [];
