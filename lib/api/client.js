@@ -118,6 +118,10 @@ class Client {
    * @param {object} [auth] - the payload of the CONNECT packet
    */
   connect(name, auth) {
+    if (!this._mayJoin(name)) {
+      this._packet({ type: CONNECT_ERROR, nsp: detach(name), data: { message: "Too many namespaces" } });
+      return;
+    }
     if (this.server._nsps.has(name)) {
       this.doConnect(name, auth);
       return;
@@ -134,6 +138,17 @@ class Client {
     });
   }
 
+  /** Whether the client may join one more namespace. */
+  _mayJoin(name) {
+    const { server } = this.conn;
+    const most = server?._limits?.namespaces ?? Infinity;
+    if (most === Infinity) return true;
+    this._names ??= new Set();
+    if (this._names.size < most || this._names.has(name)) return true;
+    server._onLimit(this.conn, "namespaces");
+    return false;
+  }
+
   /**
    * Joins a namespace that exists.
    *
@@ -144,6 +159,7 @@ class Client {
     if (debug.enabled) {
       debug("joining namespace %s", name);
     }
+    this._names?.add(name);
     this.server.of(name)._add(this, auth, (socket) => {
       this._addSocket(socket);
       this._stopConnectTimeout();

@@ -5,6 +5,7 @@ const { BroadcastOperator, NO_ROOMS, mayAddRooms, sendTo } = require("./broadcas
 const { Adapter } = require("../adapter/adapter");
 const { disconnections } = require("../engine/channels");
 const { applyApart, enqueue } = require("../native/event-queue");
+const { limited } = require("../engine/conn");
 const { expireAt, expiryOf, forgetExpiry } = require("./expiry");
 const { runInTurn } = require("./middleware");
 const { PacketType, RESERVED_EVENTS, encodeText, hasBinary } = require("./packet");
@@ -298,6 +299,8 @@ class Socket extends StrictEventEmitter {
    * @private
    */
   registerAckCallback(id, ack) {
+    const most = this.conn.server?._limits?.unansweredAcks;
+    if (this.acks.size >= most) this._giveUp(most);
     const timeout = this._flags?.timeout;
     if (timeout === undefined) {
       this.acks.set(id, ack);
@@ -312,6 +315,20 @@ class Socket extends StrictEventEmitter {
       clearTimeout(timer);
       ack.call(this, null, ...args);
     });
+  }
+
+  /**
+   * Disconnects a client that owes too many acknowledgements, when what is being said has been said.
+   *
+   * @private
+   */
+  _giveUp(most) {
+    if (this._isGivenUp) return;
+    this._isGivenUp = true;
+    const { client, conn } = this;
+    conn.server._onLimit(conn, "unansweredAcks");
+    const why = limited("unansweredAcks", `the client owes more than ${most} acknowledgements`);
+    process.nextTick(() => client._disconnect(why));
   }
 
   /**
@@ -655,6 +672,7 @@ class Socket extends StrictEventEmitter {
   _cleanup() {
     forgetExpiry(this);
     forgetRule(this);
+    this.client._names?.delete(this.nsp.name);
     if (!this.nsp._hasTwin(this)) {
       this.leaveAll();
     }

@@ -5,7 +5,7 @@ const { Conn, revisionOf } = require("./conn");
 const { protocolOf } = require("./handshake");
 const { parseQuery } = require("./query");
 const { Origin, TakenSocket } = require("../node/taken-socket");
-const { corsHeaders, corsLines, originIn } = require("./cors");
+const { corsHeaders, corsLines, headerIn, originIn } = require("./cors");
 
 /** What a worker tells of a request that it has recognised on a connection: see `Arrival.onRequest`. */
 class Announcement {
@@ -48,6 +48,12 @@ class Announcement {
 
   get localPort() {
     return this.ports >>> 16;
+  }
+
+  /** Whom it comes from, as far as that is limited. */
+  get address() {
+    const { _gate: gate } = this.arrival.arrivals.server;
+    return gate?.addressOf(this.remoteAddress, (name) => headerIn(this.rawRequest.split("\n"), name));
   }
 
   /** What the request consists of. */
@@ -128,6 +134,7 @@ class Admission {
   /** @param {Announcement} announcement - of an upgrade request */
   constructor(announcement) {
     this.announcement = announcement;
+    this.address = announcement.address;
   }
 
   /** Opens a session. */
@@ -161,6 +168,7 @@ class PollingAdmission {
   /** @param {Announcement} announcement - of a GET */
   constructor(announcement) {
     this.announcement = announcement;
+    this.address = announcement.address;
   }
 
   /** Opens the session. */

@@ -170,7 +170,9 @@ class Arrival extends Stream {
   _openWebSocket(admission) {
     const { server } = this.arrivals;
     // whether Node's way would lead to a session without further ado
-    if ((protocolOf(admission.announcement) === 4 || server.opts.allowEIO3) && this.arrivals.isOpen()) {
+    const isWelcome = server._gate?.obstacle(admission.address) === undefined;
+    const speaks = protocolOf(admission.announcement) === 4 || server.opts.allowEIO3;
+    if (speaks && isWelcome && this.arrivals.isOpen()) {
       openWithId(server, admission, server.generateId());
     } else {
       server._bridge.commands.decline(this.id);
@@ -189,7 +191,9 @@ class Arrival extends Stream {
   _openPolling(admission) {
     const { server } = this.arrivals;
     server._road.check();
-    if (server._road.isOpen) openWithId(server, admission, server.generateId());
+    // who is not is refused by Node's way
+    const isWelcome = server._gate?.obstacle(admission.address) === undefined;
+    if (isWelcome && server._road.isOpen) openWithId(server, admission, server.generateId());
     else server._bridge.commands.decline(this.id);
   }
 

@@ -24,7 +24,7 @@ const debug = createDebug("engine:socket");
 const { WATCH_RECEIVED, WATCH_SENT } = codes.flags;
 
 /** Limits that a session may come to. */
-const { EXPIRY, AGE } = codes.limits;
+const { EXPIRY, AGE, PACKETS, BYTES } = codes.limits;
 
 /** A third one, for this side only: somebody listens to messages. */
 const WATCH_MESSAGES = 4;
@@ -191,8 +191,9 @@ class Conn {
   }
 
   /** The session has come to one of its limits. @private */
-  _onLimit(limit) {
+  _onLimit(limit, pause, isTold) {
     if (this._readyState !== "open") return;
+    if (limit === PACKETS || limit === BYTES) return this._onTraffic(limit, pause, isTold);
     const client = this._owner;
     const { maxSessionAge, maxIdleTime } = this.server.opts;
     if (limit === EXPIRY) {
@@ -207,6 +208,23 @@ class Conn {
       if (client) client._disconnect(why);
       else this._close(false, why);
     }
+  }
+
+  /** The client sends more than it may: nothing is read of it for so many milliseconds. */
+  _onTraffic(limit, pause, isTold) {
+    const { server } = this;
+    const name = limit === PACKETS ? "packetsPerSecond" : "bytesPerSecond";
+    if (!isTold) server._onLimit(this, name);
+    if (server._limits.action === "close") {
+      this._why = limited(name, `the client has sent more than limits.${name} allows`);
+    } else if (pause > 0) {
+      this._stream?.rest?.(pause);
+    }
+  }
+
+  /** What the client sends is not limited any more, see the option `limits`. */
+  exempt() {
+    if (this._readyState !== "closed") this.server._bridge.commands.exempt(this._handle);
   }
 
   /**
@@ -635,6 +653,7 @@ class Conn {
     }
     if (reason === "transport error") {
       description = message === "invalid heartbeat direction" ? new Error(message) : transportError(message);
+      if (this._why !== undefined) Object.assign(description, this._why);
     }
     description ??= this._why;
     if (reason === "forced close" && this.transport._isClosing) reason = "transport close";

@@ -59,14 +59,19 @@ class CorsAnswer {
   }
 }
 
-/** The first header of the name, of which Node takes no other, among names and values by turns. */
+/** The origin, of which Node takes the first only, among names and values by turns. */
 function originIn(rawHeaders) {
+  return headerIn(rawHeaders, "origin");
+}
+
+/** The first header of a name, in lower case, among names and values by turns. */
+function headerIn(rawHeaders, name) {
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-    if (rawHeaders[i].toLowerCase() === "origin") return rawHeaders[i + 1];
+    if (rawHeaders[i].toLowerCase() === name) return rawHeaders[i + 1];
   }
   return undefined;
 }
 
 function noop() {}
 
-module.exports = { corsHeaders, corsLines, originIn, preflightAnswer };
+module.exports = { corsHeaders, corsLines, headerIn, originIn, preflightAnswer };

@@ -19,6 +19,7 @@ const errors = {
   FORBIDDEN: 4,
   UNSUPPORTED_PROTOCOL_VERSION: 5,
   SHUTTING_DOWN: 6,
+  TOO_MANY_SESSIONS: 7,
 };
 
 const errorMessages = {
@@ -29,6 +30,7 @@ const errorMessages = {
   4: "Forbidden",
   5: "Unsupported protocol version",
   6: "Server shutting down",
+  7: "Too many sessions",
 };
 
 /** How a request is answered that another server had better have: by when clients may try again, in seconds. */
@@ -174,8 +176,7 @@ function findFault(server, req, isUpgrade) {
     return { code: errors.BAD_REQUEST, context: { name: "INVALID_ORIGIN", origin } };
   }
   if (sid) return findSessionFault(server, req, isUpgrade);
-  if (server._isDraining) return { code: errors.SHUTTING_DOWN, context: {} };
-  return findHandshakeFault(req, isUpgrade);
+  return findHandshakeFault(req, isUpgrade) ?? findObstacle(server, req);
 }
 
 /** Checks a request that names a session. */
@@ -211,6 +212,20 @@ function findHandshakeFault(req, isUpgrade) {
     return { code: errors.BAD_REQUEST, context: { name: "TRANSPORT_HANDSHAKE_ERROR" } };
   }
   return undefined;
+}
+
+/** Whether the server has no room for another session. */
+function findObstacle(server, req) {
+  if (server._isDraining) return { code: errors.SHUTTING_DOWN, context: {} };
+  if (server._gate === undefined) return undefined;
+  const address = addressOf(server, req);
+  const limit = server._gate.obstacle(address);
+  return limit === undefined ? undefined : { code: errors.TOO_MANY_SESSIONS, context: { limit, address } };
+}
+
+/** Whom a request comes from, as far as that is limited. */
+function addressOf(server, req) {
+  return server._gate.addressOf(req.socket.remoteAddress, (name) => headerOf(req, name));
 }
 
 /** The revision of the protocol that a client speaks. */
@@ -257,16 +272,20 @@ function openSession(server, req, attempt) {
 }
 
 function openWithId(server, attempt, id) {
-  // which may have begun while the application made up its mind
-  if (server._isDraining) {
-    reportError(server, attempt.req, errors.SHUTTING_DOWN, {});
-    attempt.refuse(errors.SHUTTING_DOWN);
+  const { req } = attempt;
+  // which may have come up while the application made up its mind
+  const obstacle = req === undefined ? undefined : findObstacle(server, req);
+  if (obstacle !== undefined) {
+    reportError(server, req, obstacle.code, obstacle.context);
+    attempt.refuse(obstacle.code);
     return;
   }
   if (debug.enabled) debug('handshaking client "%s"', id);
   // a number, say, is one on the wire as well
   const conn = attempt.open(typeof id === "string" ? id : String(id));
-  if (conn !== undefined) server.emit("connection", conn);
+  if (conn === undefined) return;
+  server._gate?.enter(conn, attempt.address ?? addressOf(server, req));
+  server.emit("connection", conn);
 }
 
 function failToOpen(server, req, attempt, error) {
@@ -326,7 +345,7 @@ function reportError(server, req, code, context) {
 }
 
 /** Status codes that are not 400. */
-const STATUS = { [errors.FORBIDDEN]: 403, [errors.SHUTTING_DOWN]: 503 };
+const STATUS = { [errors.FORBIDDEN]: 403, [errors.SHUTTING_DOWN]: 503, [errors.TOO_MANY_SESSIONS]: 429 };
 
 /** Answers a request with an error, unless a middleware has answered it before it failed. */
 function refuse(res, code, context) {
@@ -334,7 +353,7 @@ function refuse(res, code, context) {
     if (!res.writableEnded) res.end();
     return;
   }
-  if (code === errors.SHUTTING_DOWN) {
+  if (code === errors.SHUTTING_DOWN || code === errors.TOO_MANY_SESSIONS) {
     res.setHeader("Retry-After", RETRY_AFTER);
     // of HTTP/2, a connection has other streams
     if (res.stream === undefined) res.setHeader("Connection", "close");

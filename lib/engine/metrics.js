@@ -54,6 +54,7 @@ function metricsOf(engine) {
     dropped: {
       volatile: total("volatileDropped"),
       events: total("eventsDropped"),
+      messages: total("packetsRefused"),
       slowConsumers: counts.slowConsumers,
     },
     deliveries: total("deliveries"),

@@ -17,6 +17,7 @@ const handshake = require("./handshake");
 const { Traces } = require("./trace");
 const { Polling } = require("./transports/polling");
 const { generateId: makeId } = require("./random-id");
+const { Gate, limitsOf } = require("./limits");
 const { isShown } = require("./shown");
 const { ruleOf } = require("./slow-consumer");
 const { handleUpgrade, onWebSocket } = require("./upgrade");
@@ -137,6 +138,10 @@ class Server extends EventEmitter {
     const maxOutboundTotal = boundOf(this.opts, "maxOutboundTotal", "a positive number");
     const { slowConsumer } = this.opts;
     const rule = slowConsumer == null ? undefined : ruleOf(slowConsumer, maxOutbound);
+    /** What clients may do, at the most. */
+    this._limits = limitsOf(this.opts.limits ?? undefined, !!opts.parsePackets);
+    /** Who decides whether there may be another session, if anything is against that. */
+    this._gate = Gate.isNeeded(this._limits) ? new Gate(this._limits) : undefined;
     const time = "a positive number of milliseconds";
     const maxSessionAge = boundOf(this.opts, "maxSessionAge", time);
     const maxIdleTime = boundOf(this.opts, "maxIdleTime", time);
@@ -155,6 +160,10 @@ class Server extends EventEmitter {
       slowPolicy: rule?.policy,
       slowBytes: rule?.maxBytes ?? Infinity,
       slowAge: rule?.maxAge ?? Infinity,
+      packetRate: this._limits.packetsPerSecond,
+      byteRate: this._limits.bytesPerSecond,
+      burst: this._limits.burst,
+      rateAction: this._limits.actionCode,
       maxSessionAge,
       idleTimeout: maxIdleTime,
       deflate: deflateSettings(this.opts.perMessageDeflate),
@@ -504,6 +513,7 @@ class Server extends EventEmitter {
     // another session may have been given the same id by a generateId() of the application
     if (this.clients[conn.id] === conn) delete this.clients[conn.id];
     this.clientsCount--;
+    this._gate?.leave(conn);
   }
 
   /** More waits for a client than is allowed: it is given up, or events are dropped for it from now on. @private */
@@ -515,7 +525,7 @@ class Server extends EventEmitter {
     this.emit("slow_consumer", conn, bytes, outcome);
   }
 
-  /** A session has come to a limit, and is going to be ended for it. @private */
+  /** A session has come to a limit. @private */
   _onLimit(conn, limit) {
     this._counts.limits.add(limit);
     this._traces?.note(conn, "limit", { limit });

@@ -39,6 +39,7 @@ const {
   WATCH_SHOWN,
   EXPIRE,
   SLOW_CONSUMER,
+  EXEMPT,
 } = operations;
 
 const { VOLATILE, COMPRESS, NOTIFY, DISCARD, IF_IDLE } = flags;
@@ -239,6 +240,11 @@ class Commands {
   /** Asks to be told when everything that has been sent so far has left. */
   tellSent(connection) {
     this._simple(TELL_SENT, connection, connection);
+  }
+
+  /** What a client sends is not limited any more. */
+  exempt(connection) {
+    this._simple(EXEMPT, connection, connection);
   }
 
   /** What to report of a connection beyond messages. */

@@ -297,8 +297,8 @@ function take(bridge, batch) {
       bridge.host._onSlowConsumer(bridge.conns.get(subject), words[at + 2], (first & 0x100) !== 0);
       break;
     case LIMIT:
-      batch.at = at + 2;
-      bridge.conns.get(subject)?._onLimit(first >>> 8);
+      batch.at = at + 3;
+      bridge.conns.get(subject)?._onLimit((first >>> 8) & 0xff, words[at + 2], first >>> 16 !== 0);
       break;
     case HUNG_UP: {
       batch.at = at + 2;

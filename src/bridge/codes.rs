@@ -6,7 +6,7 @@ use napi_derive::napi;
 
 use super::engine::{DRAIN_HEAD, FOREIGN, POLL, UNKNOWN, WEBSOCKET};
 use crate::protocol::ids::{GENERATION_BITS, SLOT_BITS};
-use crate::protocol::options::POLICIES;
+use crate::protocol::options::{ACTIONS, POLICIES};
 use crate::worker::command::{
     COMPRESS, DISCARD, HAS_BUFFERS, IF_IDLE, NEVER, NOTIFY, NO_POLICY, NO_TEXT, OPERATIONS,
     TARGET_CONNECTION, VOLATILE,
@@ -57,13 +57,13 @@ const BEGINNINGS: &[(&str, i32)] =
     &[("FOREIGN", FOREIGN), ("UNKNOWN", UNKNOWN), ("WEBSOCKET", WEBSOCKET), ("POLL", POLL)];
 
 /// Objects of numbers: `operations` and `events` by kind, `flags`, `words` for what else a batch is made of, `requests`,
-/// `figures`, `limits`, `policies`, `beginnings`.
+/// `figures`, `limits`, `policies`, `actions`, `beginnings`.
 ///
 /// # Errors
 /// When V8 cannot make them.
 #[napi(
     catch_unwind,
-    ts_return_type = "Record<'operations' | 'events' | 'flags' | 'words' | 'requests' | 'figures' | 'limits' | 'policies' | 'beginnings', Record<string, number>>"
+    ts_return_type = "Record<'operations' | 'events' | 'flags' | 'words' | 'requests' | 'figures' | 'limits' | 'policies' | 'actions' | 'beginnings', Record<string, number>>"
 )]
 pub fn codes(env: &Env) -> Result<Object<'_>> {
     let mut codes = Object::new(env)?;
@@ -76,6 +76,7 @@ pub fn codes(env: &Env) -> Result<Object<'_>> {
         ("figures", figures::NAMES),
         ("limits", LIMITS),
         ("policies", POLICIES),
+        ("actions", ACTIONS),
     ];
     for (name, table) in tables {
         let mut object = Object::new(env)?;

@@ -20,7 +20,7 @@ use crate::panics::panic_point;
 use crate::protocol::engine_io::packet::{Handshake, Type};
 use crate::protocol::engine_io::Protocol;
 use crate::protocol::ids::{slot_of, ConnectionId, Id, StreamId};
-use crate::protocol::options::{Options, Policy, SlowConsumer};
+use crate::protocol::options::{Action, Options, Policy, Rates, SlowConsumer};
 use crate::protocol::polling::{self, Traveller};
 use crate::protocol::websocket;
 use crate::protocol::websocket::deflate::Parameters;
@@ -92,6 +92,14 @@ pub struct EngineOptions {
     pub slow_age: f64,
     /// Bytes that may wait for all clients together before some are given up.
     pub max_outbound_total: f64,
+    /// Packets that a client may send in a second, on average.
+    pub packet_rate: f64,
+    /// Bytes of them.
+    pub byte_rate: f64,
+    /// For how many seconds it may have saved up.
+    pub burst: f64,
+    /// What comes of more, an [`Action`].
+    pub rate_action: u32,
     /// Milliseconds that a session may last at the most.
     pub max_session_age: f64,
     /// Milliseconds that a session may be without messages at the most.
@@ -197,6 +205,14 @@ impl NativeEngine {
                 max_age: limit(options.slow_age),
             }),
             max_outbound_total: options.max_outbound_total as usize,
+            rates: Action::from_number(options.rate_action)
+                .filter(|_| options.packet_rate.is_finite() || options.byte_rate.is_finite())
+                .map(|action| Rates {
+                    packets: options.packet_rate,
+                    bytes: options.byte_rate,
+                    burst: options.burst,
+                    action,
+                }),
             max_session_age: limit(options.max_session_age),
             idle_timeout: limit(options.idle_timeout),
             limits: options.limits,

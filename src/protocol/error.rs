@@ -94,6 +94,8 @@ pub enum Ending {
     ForcedClose,
     /// More waits for the client than `maxOutboundBuffer` allows.
     SlowConsumer,
+    /// The client sent more than it may.
+    TooMuchSent,
     /// The application closed the connection over which a GET waited.
     #[cfg(unix)]
     PollCut,
@@ -112,6 +114,7 @@ impl Ending {
             Ending::WebSocketViolation(_)
             | Ending::HeartbeatDirection
             | Ending::SlowConsumer
+            | Ending::TooMuchSent
             | Ending::InternalError => "transport error",
             #[cfg(unix)]
             Ending::PollCut | Ending::PostCut => "transport error",
@@ -127,6 +130,7 @@ impl Ending {
             Ending::WebSocketViolation(violation) => violation.to_string(),
             Ending::HeartbeatDirection => "invalid heartbeat direction".into(),
             Ending::SlowConsumer => "the client does not read what it is sent".into(),
+            Ending::TooMuchSent => "the client sends more than it may".into(),
             #[cfg(unix)]
             Ending::PollCut => "poll connection closed prematurely".into(),
             #[cfg(unix)]

@@ -46,6 +46,42 @@ pub struct SlowConsumer {
     pub max_age: Option<Duration>,
 }
 
+/// What one client may send, in a second on average.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rates {
+    /// Packets of Engine.IO; infinite if they are not limited.
+    pub packets: f64,
+    /// Bytes of them.
+    pub bytes: f64,
+    /// For how many seconds a client may have saved up.
+    pub burst: f64,
+    /// What comes of more.
+    pub action: Action,
+}
+
+/// What becomes of what a client sends beyond its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Action {
+    /// Nothing is read of the client until it has its due again.
+    Pause = 0,
+    /// Messages are not handed on.
+    Drop = 1,
+    /// The client is disconnected.
+    Close = 2,
+}
+
+/// Their numbers, by the names that the module's table has for them.
+pub const ACTIONS: &[(&str, u32)] =
+    &[("PAUSE", Action::Pause as u32), ("DROP", Action::Drop as u32), ("CLOSE", Action::Close as u32)];
+
+impl Action {
+    /// The action of a number; `None` if it has none.
+    pub fn from_number(number: u32) -> Option<Action> {
+        [Action::Pause, Action::Drop, Action::Close].into_iter().find(|&action| action as u32 == number)
+    }
+}
+
 /// The options that the workers need. Durations come from JavaScript in milliseconds, sizes in bytes.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -70,6 +106,8 @@ pub struct Options {
     pub slow_consumer: Option<SlowConsumer>,
     /// Bytes that may wait for all clients together.
     pub max_outbound_total: usize,
+    /// What one client may send, if there is a limit.
+    pub rates: Option<Rates>,
     /// How old a session may become, if there is a limit.
     pub max_session_age: Option<Duration>,
     /// How long a session may be without a message either way, if there is a limit.
@@ -98,6 +136,7 @@ impl Default for Options {
             max_outbound: usize::MAX,
             slow_consumer: None,
             max_outbound_total: usize::MAX,
+            rates: None,
             max_session_age: None,
             idle_timeout: None,
             limits: String::new(),

@@ -48,6 +48,12 @@ pub fn parse_header(packet: &str) -> Option<Header> {
     }
 }
 
+/// How many attachments follow a packet.
+pub fn attachments(packet: &str) -> u32 {
+    let counted = packet.strip_prefix(['5', '6']).and_then(|rest| rest.split_once('-'));
+    counted.and_then(|(count, _)| count.parse().ok()).unwrap_or(0)
+}
+
 /// What tells an event from others.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Event<'a> {
@@ -98,6 +104,12 @@ mod tests {
         for packet in ["", "0", "31[]", "2", "2[", "2[1]", "2[\"a", "5[\"a\"]", "2/admin[\"a\"]", "x"] {
             assert_eq!(parse_event(packet), None, "{packet}");
         }
+    }
+
+    #[test]
+    fn counts_attachments() {
+        let counts = ["51-[]", "612-/a,1[]", "2[]", "", "5", "5-", "5x-", "4-"].map(attachments);
+        assert_eq!(counts, [1, 12, 0, 0, 0, 0, 0, 0]);
     }
 
     #[test]

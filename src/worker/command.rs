@@ -13,7 +13,7 @@
 //! | `ROOM` | room; count; that many connections |
 //! | `DROP_ROOM` | room |
 //! | `JOIN`, `LEAVE` | room; connection |
-//! | `CLOSE`, `POLL`, `DROP`, `ALIVE`, `WATCH`, `HOLD`, `POSTED`, `TELL_SENT` | connection |
+//! | `CLOSE`, `POLL`, `DROP`, `ALIVE`, `WATCH`, `HOLD`, `POSTED`, `TELL_SENT`, `EXEMPT` | connection |
 //! | `PIPE_WRITTEN`, `PIPE_END`, `DECLINE`, `HANG_UP`, `WATCH_SHOWN` | stream |
 //! | `EXPIRE` | connection; milliseconds, or `NEVER` |
 //! | `SLOW_CONSUMER` | connection; text length: a namespace; bytes; milliseconds, of which `NEVER` is no bound. Its flags are the policy, or `NO_POLICY` |
@@ -355,6 +355,10 @@ pub enum Op<'a> {
     TellSent {
         connection: ConnectionId,
     },
+    /// What a client sends is not limited any more.
+    Exempt {
+        connection: ConnectionId,
+    },
     /// JavaScript wants to hear of a session after this time, or not at all.
     Expire {
         connection: ConnectionId,
@@ -520,6 +524,7 @@ operations! {
     ANSWER = 25,
     EXPIRE = 26,
     SLOW_CONSUMER = 27,
+    EXEMPT = 28,
 }
 
 /// The bit of an operation's first word that says that it has buffers.
@@ -539,7 +544,7 @@ fn layout(words: &[u32], at: usize) -> Option<(Option<usize>, usize)> {
         SLOW_CONSUMER => (Some(at + 2), 5),
         ADMIT => (Some(at + 3), 6),
         ADMIT_POLLING => (Some(at + 3), 4),
-        DROP_ROOM | CLOSE | POLL | DROP | ALIVE | WATCH | HOLD | POSTED | TELL_SENT => (None, 2),
+        DROP_ROOM | CLOSE | POLL | DROP | ALIVE | WATCH | HOLD | POSTED | TELL_SENT | EXEMPT => (None, 2),
         PIPE_WRITTEN | PIPE_END | DECLINE | HANG_UP | WATCH_SHOWN => (None, 2),
         _ => return None,
     };
@@ -624,6 +629,7 @@ impl<'a> Iterator for Ops<'a> {
                 Op::Admit { connection: connection(1), stream: stream(2), protocol, sid, headers }
             }
             TELL_SENT => Op::TellSent { connection: connection(1) },
+            EXEMPT => Op::Exempt { connection: connection(1) },
             EXPIRE => {
                 let after = (words[2] != NEVER).then(|| Duration::from_millis(words[2].into()));
                 Op::Expire { connection: connection(1), after }
@@ -674,6 +680,7 @@ impl<'a> Ops<'a> {
                         | TELL_SENT
                         | EXPIRE
                         | SLOW_CONSUMER
+                        | EXEMPT
                 ) =>
             {
                 Subject::Connection(ConnectionId::from_word(connection))

@@ -24,7 +24,11 @@ impl Worker {
             self.leave_post(id, *polling);
         }
         self.rooms.leave_all(id);
-        self.limits.remove(&id);
+        // what is left of its WebSocket is read again
+        let is_paused = self.limits.remove(&id).is_some_and(|limits| limits.paused_until().is_some());
+        if is_paused {
+            self.signals.resume.notify_waiters();
+        }
         self.held.remove(&id);
         self.set_waiting(id, 0);
         self.deadlines.cancel(Holder::Connection(id));

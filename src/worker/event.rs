@@ -21,13 +21,13 @@
 //! | `PIPE_WRITE` | kind; stream (takes the next buffer) |
 //! | `PIPE_END` | kind; stream |
 //! | `SLOW_CONSUMER` | kind, whether events are dropped for it << 8; connection; bytes that wait for it |
-//! | `LIMIT` | kind, which one << 8: see `limits::Limit`; connection |
+//! | `LIMIT` | kind, which one << 8: see `limits::Limit`, whether that has been told before << 16; connection; milliseconds for which nothing is read of it |
 //! | `ARRIVED` | kind, offers extensions << 8, method << 9; stream; ports of the peer and of ourselves << 16; lengths of their addresses, of ours << 8, of the name of the host over TLS << 16; what else is known of TLS, see `security_word`; text length: peer, ourselves, host, request |
 //! | `DEFECT` | kind; text length |
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::figures::Figures;
 use super::limits::Limit;
@@ -531,8 +531,10 @@ impl EventSink {
     }
 
     /// A connection has come to one of its limits.
-    pub fn limit(&mut self, connection: ConnectionId, limit: Limit) {
-        self.push(&[Kind::Limit as u32 | (limit as u32) << 8, connection.word()], "");
+    pub fn limit(&mut self, connection: ConnectionId, limit: Limit, pause: Duration, is_told: bool) {
+        let pause = u32::try_from(pause.as_millis()).unwrap_or(u32::MAX);
+        let first = Kind::Limit as u32 | (limit as u32) << 8 | u32::from(is_told) << 16;
+        self.push(&[first, connection.word(), pause], "");
     }
 
     /// A heartbeat depends on how far JavaScript has come, which answers: at once, or when it has read what had arrived.

@@ -268,11 +268,8 @@ impl Worker {
             bytes,
         };
         let before = held.dropped;
-        let most = SlowConsumer {
-            policy: Policy::Close,
-            max_bytes: self.options.max_outbound,
-            max_age: None,
-        };
+        let most =
+            SlowConsumer { policy: Policy::Close, max_bytes: self.options.max_outbound, max_age: None };
         let verdict = held.take_in(message, rule.unwrap_or(most));
         let (dropped, bytes) = (held.dropped, held.bytes);
         self.work.queue(parcel.len());

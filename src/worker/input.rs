@@ -111,7 +111,8 @@ fn read_when_ready(
             let Ok(ready) = ready!(fd.poll_readable(context)) else { return Poll::Ready(Pause::Forever) };
             Some(ready)
         };
-        if shared.borrow().events.is_full() {
+        let is_held_up = |worker: &Worker| worker.events.is_full() || worker.is_held_up(id);
+        if is_held_up(&shared.borrow()) {
             return Poll::Ready(Pause::UntilResumed);
         }
         let taken = match *share {
@@ -196,7 +197,7 @@ impl Worker {
                         self.feed(id, &mut buffer[..length])
                     };
                     // others have their turn before it goes on; what it has is not to be taken for all that there is
-                    if is_paused {
+                    if is_paused || self.is_held_up(id) {
                         break;
                     }
                     // the kernel's buffer was empty, and new bytes raise a new edge
@@ -221,10 +222,19 @@ impl Worker {
         outcome
     }
 
+    /// Whether nothing is to be read of the client of a WebSocket for now.
+    fn is_held_up(&self, id: StreamId) -> bool {
+        self.owner_of(id).is_some_and(|owner| self.is_paused(owner))
+    }
+
     /// Bytes of a WebSocket that nobody can be asked to keep for another turn.
     pub(super) fn on_bytes(&mut self, id: StreamId, bytes: &mut [u8]) {
+        // JavaScript stops reading when it hears of it
+        if self.is_held_up(id) && self.websocket(id).is_some_and(|websocket| websocket.reader.keep(bytes)) {
+            return;
+        }
         let mut is_paused = self.feed(id, bytes);
-        while is_paused {
+        while is_paused && !self.is_held_up(id) {
             is_paused = self.feed(id, &mut []);
         }
     }
@@ -358,13 +368,17 @@ impl Worker {
 
     /// A text message of a client that speaks no Engine.IO.
     fn on_raw_text(&mut self, id: ConnectionId, text: &str) -> Flow {
+        let onwards = match self.charge(id, Type::Message, text.len(), None).flow() {
+            Ok(flow) => flow,
+            Err(flow) => return flow,
+        };
         let verdict =
             self.with_session(id, |connection, turn| connection.session.on_packet(Type::Message, turn));
         let Some(verdict) = verdict else { return Flow::Stop };
         if verdict == Verdict::Message {
             self.events.text(id, text, false);
         }
-        Flow::Continue
+        onwards
     }
 
     fn on_binary_frame(&mut self, id: StreamId, owner: ConnectionId, data: Cow<'_, [u8]>) -> Flow {
@@ -420,6 +434,10 @@ impl Worker {
         let Some((kind, data)) = packet::decode(text) else {
             return self.on_odd_packet(id, text);
         };
+        let onwards = match self.charge(id, kind, text.len(), Some(data)).flow() {
+            Ok(flow) => flow,
+            Err(flow) => return flow,
+        };
         let judge = |connection: &mut Connection, turn: Turn<'_>| {
             let trip = if kind == Type::Pong { connection.session.round_trip(turn) } else { None };
             (connection.session.on_packet(kind, turn), trip)
@@ -450,7 +468,7 @@ impl Worker {
                 return Flow::Stop;
             }
         }
-        Flow::Continue
+        onwards
     }
 
     /// A text packet without a type: it may be a binary message in base64.
@@ -468,6 +486,10 @@ impl Worker {
     }
 
     fn on_binary(&mut self, id: ConnectionId, data: Vec<u8>) -> Flow {
+        let onwards = match self.charge(id, Type::Message, data.len(), None).flow() {
+            Ok(flow) => flow,
+            Err(flow) => return flow,
+        };
         let verdict =
             self.with_session(id, |connection, turn| connection.session.on_packet(Type::Message, turn));
         let Some(verdict) = verdict else { return Flow::Stop };
@@ -475,7 +497,7 @@ impl Worker {
             self.note_message(id);
             self.events.binary(id, data);
         }
-        Flow::Continue
+        onwards
     }
 
     /// The body of a POST.
@@ -512,15 +534,21 @@ impl Worker {
                 break None;
             }
         };
-        if self.connection(id).is_some() {
-            if let Some(polling) = self.polling(id) {
-                polling.post.take_if(|post| *post == Waiter::JavaScript);
-            }
-            self.events.simple(Kind::PostDone, id);
+        if ending.is_some() || !self.owes_answer(id) {
+            self.tell_posted(id);
         }
         if let Some(ending) = ending {
             self.end_session(id, ending);
         }
+    }
+
+    /// The packets of a POST have been read, and it may be answered.
+    pub(super) fn tell_posted(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connection(id) else { return };
+        if let Some(polling) = connection.polling.as_mut() {
+            polling.post.take_if(|post| *post == Waiter::JavaScript);
+        }
+        self.events.simple(Kind::PostDone, id);
     }
 
     /// A text packet of a POST, without ending the session.

@@ -454,13 +454,13 @@ impl Worker {
     }
 
     fn on_session_due(&mut self, id: ConnectionId) {
-        if self.check_age(id) {
+        if self.check_age(id) || self.end_pause(id) {
             return;
         }
         let limits = self.limits.get_mut(&id);
         if let Some(limit) = limits.and_then(|limits| limits.take_due(&self.options, self.now)) {
             // whoever calls looks at what else is due
-            return self.events.limit(id, limit);
+            return self.events.limit(id, limit, Duration::ZERO, false);
         }
         let Some(Some(due)) = self.with_session(id, |connection, turn| connection.session.take_due(turn))
         else {
@@ -505,7 +505,8 @@ impl Worker {
     /// The pong, or the ping of revision 3, is overdue, but it may wait to be read: in the buffer of the descriptor, in a
     /// queue of ours that is full, or in JavaScript, which may be busy.
     fn on_heartbeat_due(&mut self, id: ConnectionId) {
-        if self.events.is_full() {
+        // what it owes may be in what is not read
+        if self.events.is_full() || self.is_paused(id) {
             self.with_session(id, |connection, turn| connection.session.postpone_heartbeat(turn));
             return;
         }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::traffic::Traffic;
 use crate::protocol::ids::{ConnectionId, Id};
 use crate::protocol::options::Options;
 
@@ -15,11 +16,30 @@ pub enum Limit {
     Age = 2,
     /// No message has gone either way for as long as that may be.
     Idleness = 3,
+    /// The client sends more packets than it may.
+    Packets = 4,
+    /// The client sends more bytes than it may.
+    Bytes = 5,
+}
+
+impl Limit {
+    /// What a client reads of it in the Close frame.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Limit::Packets => "too many packets",
+            _ => "too many bytes",
+        }
+    }
 }
 
 /// Their numbers, by the names that the module's table has for them.
-pub const LIMITS: &[(&str, u32)] =
-    &[("EXPIRY", Limit::Expiry as u32), ("AGE", Limit::Age as u32), ("IDLENESS", Limit::Idleness as u32)];
+pub const LIMITS: &[(&str, u32)] = &[
+    ("EXPIRY", Limit::Expiry as u32),
+    ("AGE", Limit::Age as u32),
+    ("IDLENESS", Limit::Idleness as u32),
+    ("PACKETS", Limit::Packets as u32),
+    ("BYTES", Limit::Bytes as u32),
+];
 
 /// The limits of a connection. Each is told once; JavaScript decides what comes of it.
 #[derive(Debug, Default)]
@@ -27,6 +47,7 @@ pub struct Limits {
     expires: Option<Instant>,
     ends: Option<Instant>,
     idle: Option<Idle>,
+    traffic: Option<Box<Traffic>>,
 }
 
 /// Since when nothing has happened, and when it is looked at next.
@@ -41,7 +62,24 @@ impl Limits {
     pub fn of_all(id: ConnectionId, options: &Options, now: Instant) -> Option<Limits> {
         let ends = options.max_session_age.and_then(|age| now.checked_add(earlier(age, id)));
         let idle = options.idle_timeout.and_then(|timeout| Idle::since(now, timeout));
-        (ends.is_some() || idle.is_some()).then_some(Limits { expires: None, ends, idle })
+        let traffic = options.rates.map(|rates| Box::new(Traffic::new(&rates, now)));
+        let has_any = ends.is_some() || idle.is_some() || traffic.is_some();
+        has_any.then_some(Limits { expires: None, ends, idle, traffic })
+    }
+
+    /// What the client has sent of late, if that is limited.
+    pub fn traffic(&mut self) -> Option<&mut Traffic> {
+        self.traffic.as_deref_mut()
+    }
+
+    /// What the client sends is not limited any more.
+    pub fn exempt(&mut self) {
+        self.traffic = None;
+    }
+
+    /// Until when nothing is to be read of the client.
+    pub fn paused_until(&self) -> Option<Instant> {
+        self.traffic.as_ref()?.resumes
     }
 
     /// Sets when the application's limit comes, or that it does not.
@@ -59,7 +97,7 @@ impl Limits {
     /// When to look at them next.
     pub fn next(&self) -> Option<Instant> {
         let idle = self.idle.as_ref().map(|idle| idle.check);
-        [self.expires, self.ends, idle].into_iter().flatten().min()
+        [self.expires, self.ends, idle, self.paused_until()].into_iter().flatten().min()
     }
 
     /// Takes one that has come.

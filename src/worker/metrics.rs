@@ -69,6 +69,8 @@ pub struct Metrics {
     pub deliveries: Counter,
     /// Volatile messages that were dropped for a client.
     pub volatile_dropped: Counter,
+    /// Messages of clients that were dropped because they sent more than they may.
+    pub packets_refused: Counter,
     /// Events that were dropped because their clients did not read.
     pub events_dropped: Counter,
     /// Pings that were sent.

@@ -43,6 +43,7 @@ mod simulation;
 mod stream;
 mod sync;
 mod table;
+mod traffic;
 mod websocket;
 #[cfg(unix)]
 pub mod wire;
@@ -531,7 +532,8 @@ impl Worker {
             Command::Ask { connection, reply } => {
                 let state = self.connections.get(connection).and_then(|it| it.polling.as_ref());
                 let held = self.held_packets(connection);
-                let state = state.map(|it| (it.is_writable(), it.packets().iter().cloned().chain(held).collect()));
+                let state =
+                    state.map(|it| (it.is_writable(), it.packets().iter().cloned().chain(held).collect()));
                 // nobody waits any more if that took too long
                 let _ = reply.send(state.unwrap_or_default());
             }
@@ -580,6 +582,7 @@ impl Worker {
                     connection.watch = flags.mask();
                 }
             }
+            Op::Exempt { connection } => self.exempt(connection),
             Op::TellSent { connection } => self.tell_sent(connection),
             Op::Expire { connection, after } => self.expire(connection, after),
             Op::SlowConsumer { connection, namespace, rule } => self.set_rule(connection, namespace, rule),

@@ -79,6 +79,8 @@ impl From<usize> for Limits {
 pub enum Flow {
     /// Go on.
     Continue,
+    /// What follows is for another turn, see [`FrameReader::is_paused`].
+    Pause,
     /// The connection is over; what follows is dropped.
     Stop,
 }
@@ -90,6 +92,8 @@ pub struct FrameReader {
     partial: Vec<u8>,
     /// The beginning of a message that did not arrive as a whole.
     assembly: Option<Box<Assembly>>,
+    /// Whether the receiver wants no more in this turn.
+    is_held: bool,
     /// The state of permessage-deflate, if it has been agreed on.
     pub deflate: Option<Box<Deflate>>,
 }
@@ -230,16 +234,21 @@ impl FrameReader {
     ) -> Result<(), Violation> {
         let limits = limits.into();
         let mut input = input;
-        if self.resume(limits, &mut deliver)? == Flow::Stop {
-            return Ok(());
+        self.is_held = false;
+        match self.resume(limits, &mut deliver)? {
+            Flow::Stop => return Ok(()),
+            flow => self.is_held = flow == Flow::Pause,
         }
         if let Some(assembly) = self.assembly.as_mut() {
             let (rest, is_final) = assembly.arrive(input);
             input = rest;
             if !is_final {
                 assembly.check()?;
-            } else if self.finish(limits, &mut deliver)? == Flow::Stop {
-                return Ok(());
+            } else {
+                match self.finish(limits, &mut deliver)? {
+                    Flow::Stop => return Ok(()),
+                    flow => self.is_held = flow == Flow::Pause,
+                }
             }
         }
         if self.partial.is_empty() {
@@ -268,7 +277,7 @@ impl FrameReader {
         deliver: &mut impl FnMut(Incoming<'_>) -> Flow,
     ) -> Result<usize, Violation> {
         let mut at = 0;
-        while !self.is_spent() {
+        while !self.is_spent() && !self.is_held {
             let Some((header, length, header_length)) = self.header(&bytes[at..], limits)? else { break };
             let payload_at = at + header_length + 4;
             let end = payload_at + length;
@@ -293,9 +302,11 @@ impl FrameReader {
             }
             let payload = &mut bytes[payload_at..end];
             unmask(payload, mask);
-            if self.frame(&header, payload, limits, deliver)? == Flow::Stop {
+            let flow = self.frame(&header, payload, limits, deliver)?;
+            if flow == Flow::Stop {
                 return Ok(bytes.len());
             }
+            self.is_held = flow == Flow::Pause;
             at = end;
         }
         Ok(at)
@@ -401,7 +412,17 @@ impl FrameReader {
     /// more for it.
     pub fn is_paused(&self) -> bool {
         let is_unfinished = |deflate: &Deflate| deflate.is_unfinished();
-        self.is_spent() && !self.partial.is_empty() || self.deflate.as_deref().is_some_and(is_unfinished)
+        (self.is_spent() || self.is_held) && !self.partial.is_empty()
+            || self.deflate.as_deref().is_some_and(is_unfinished)
+    }
+
+    /// Keeps the client's next bytes for another turn. Returns whether it does: those of a frame that is arriving are to be fed.
+    pub fn keep(&mut self, bytes: &[u8]) -> bool {
+        if self.assembly.as_ref().is_some_and(|assembly| assembly.arriving.is_some()) {
+            return false;
+        }
+        self.partial.extend_from_slice(bytes);
+        true
     }
 
     /// Whether no more is to be decompressed in this turn.

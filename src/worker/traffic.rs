@@ -1,0 +1,260 @@
+//! What clients may send: of each, so many packets and bytes a second, before JavaScript sees any of it.
+
+use std::mem;
+use std::time::{Duration, Instant};
+
+use super::limits::Limit;
+use super::stream::Stream;
+use super::Worker;
+use crate::protocol::engine_io::packet::Type;
+use crate::protocol::error::Ending;
+use crate::protocol::ids::ConnectionId;
+use crate::protocol::options::{Action, Rates};
+use crate::protocol::session::State;
+use crate::protocol::socket_io;
+use crate::protocol::websocket::frame::Flow;
+
+/// The status of the Close frame for a client that sends too much: "Policy Violation" (RFC 6455 section 7.4.1).
+const POLICY_VIOLATION: u16 = 1008;
+
+/// However much a client has sent at once, it is read again after that.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
+/// What a client has sent of late.
+#[derive(Debug)]
+pub struct Traffic {
+    packets: Bucket,
+    bytes: Bucket,
+    /// Until when nothing is read of it.
+    pub resumes: Option<Instant>,
+    /// Whether a POST of it is answered then.
+    owes_answer: bool,
+    /// Whether JavaScript has heard that it has come to a limit, since it last had all its due.
+    is_told: bool,
+    /// How many attachments are to come of the last message, and whether that was dropped.
+    attachments: u32,
+    is_dropping: bool,
+}
+
+/// What becomes of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Toll {
+    /// It passes.
+    Pass,
+    /// It passes, but nothing more for now.
+    Pause(Limit),
+    /// It does not pass.
+    Drop(Limit),
+    /// Its client is disconnected.
+    Close(Limit),
+}
+
+impl Toll {
+    /// What is to follow the packet; an error if that itself is not to be handed on.
+    pub fn flow(self) -> Result<Flow, Flow> {
+        match self {
+            Toll::Pass => Ok(Flow::Continue),
+            Toll::Pause(_) => Ok(Flow::Pause),
+            Toll::Drop(_) => Err(Flow::Continue),
+            Toll::Close(_) => Err(Flow::Stop),
+        }
+    }
+}
+
+/// What a client may still send; it fills itself with time.
+#[derive(Debug)]
+struct Bucket {
+    tokens: f64,
+    since: Instant,
+}
+
+impl Bucket {
+    fn new(rate: f64, burst: f64, now: Instant) -> Bucket {
+        Bucket { tokens: capacity(rate, burst), since: now }
+    }
+
+    /// Fills it with what is due by now. Returns whether it is full.
+    fn fill(&mut self, rate: f64, burst: f64, now: Instant) -> bool {
+        if rate.is_infinite() {
+            return true;
+        }
+        let elapsed = now.saturating_duration_since(self.since).as_secs_f64();
+        self.since = now;
+        self.tokens = (self.tokens + elapsed * rate).min(capacity(rate, burst));
+        self.tokens >= capacity(rate, burst)
+    }
+
+    /// How long it takes until a twentieth of a second's worth is in it: whoever sends too much is not to be woken for each packet.
+    fn time_to_go_on(&self, rate: f64, burst: f64) -> Duration {
+        if rate.is_infinite() {
+            return Duration::ZERO;
+        }
+        let wanted = (rate / 20.0).max(1.0).min(capacity(rate, burst));
+        Duration::try_from_secs_f64((wanted - self.tokens).max(0.0) / rate).unwrap_or(LONGEST_PAUSE)
+    }
+}
+
+/// What a bucket holds: one at least, or nothing would ever pass.
+fn capacity(rate: f64, burst: f64) -> f64 {
+    (rate * burst).max(1.0)
+}
+
+impl Traffic {
+    /// That of a client that has sent nothing yet.
+    pub fn new(rates: &Rates, now: Instant) -> Traffic {
+        Traffic {
+            packets: Bucket::new(rates.packets, rates.burst, now),
+            bytes: Bucket::new(rates.bytes, rates.burst, now),
+            resumes: None,
+            owes_answer: false,
+            is_told: false,
+            attachments: 0,
+            is_dropping: false,
+        }
+    }
+
+    /// Charges its client for a packet. `attachments`: how many packets that follow belong to it, if it is a message; `None`: it
+    /// may be one of these.
+    fn charge(
+        &mut self,
+        rates: &Rates,
+        bytes: usize,
+        is_message: bool,
+        attachments: Option<u32>,
+        now: Instant,
+    ) -> Toll {
+        let is_full = self.packets.fill(rates.packets, rates.burst, now)
+            & self.bytes.fill(rates.bytes, rates.burst, now);
+        self.is_told &= !is_full;
+        let exceeded = if self.packets.tokens < 1.0 {
+            Some(Limit::Packets)
+        } else if rates.bytes.is_finite() && self.bytes.tokens < bytes as f64 {
+            Some(Limit::Bytes)
+        } else {
+            None
+        };
+        let mut is_dropped = false;
+        if rates.action == Action::Drop && is_message {
+            // a message passes, or does not, with all that belongs to it
+            if attachments.is_none() && self.attachments > 0 {
+                self.attachments -= 1;
+            } else {
+                self.attachments = attachments.unwrap_or(0);
+                self.is_dropping = exceeded.is_some();
+            }
+            is_dropped = self.is_dropping;
+        }
+        if is_dropped {
+            return Toll::Drop(exceeded.unwrap_or(Limit::Packets));
+        }
+        if rates.packets.is_finite() {
+            self.packets.tokens -= 1.0;
+        }
+        if rates.bytes.is_finite() {
+            self.bytes.tokens -= bytes as f64;
+        }
+        match (exceeded, rates.action) {
+            (Some(limit), Action::Close) => Toll::Close(limit),
+            (Some(limit), Action::Pause) => {
+                let packets = self.packets.time_to_go_on(rates.packets, rates.burst);
+                self.resumes =
+                    now.checked_add(packets.max(self.bytes.time_to_go_on(rates.bytes, rates.burst)));
+                Toll::Pause(limit)
+            }
+            _ => Toll::Pass,
+        }
+    }
+}
+
+impl Worker {
+    /// Charges a client for a packet of it. `text`: of one that is a text, its data.
+    pub(super) fn charge(&mut self, id: ConnectionId, kind: Type, bytes: usize, text: Option<&str>) -> Toll {
+        let Some(rates) = self.options.rates else { return Toll::Pass };
+        let Some(traffic) = self.limits.get_mut(&id).and_then(|limits| limits.traffic()) else {
+            return Toll::Pass;
+        };
+        let attachments = text.map(socket_io::attachments);
+        let was_paused = traffic.resumes.is_some();
+        let toll = traffic.charge(&rates, bytes, kind == Type::Message, attachments, self.now);
+        let (Toll::Pause(limit) | Toll::Drop(limit) | Toll::Close(limit)) = toll else { return toll };
+        if toll == Toll::Drop(limit) {
+            self.metrics.packets_refused.add(1);
+        }
+        let pause = traffic.resumes.map_or(Duration::ZERO, |at| at.saturating_duration_since(self.now));
+        let is_news = !mem::replace(&mut traffic.is_told, true);
+        // what it reads itself, JavaScript has to leave unread each time
+        if is_news || (matches!(toll, Toll::Pause(_)) && !was_paused && self.is_read_by_javascript(id)) {
+            self.events.limit(id, limit, pause, !is_news);
+        }
+        match toll {
+            Toll::Close(_) => self.turn_out(id, limit),
+            Toll::Pause(_) => self.watch_session(id),
+            _ => {}
+        }
+        toll
+    }
+
+    /// Whether the WebSocket of a client is read by JavaScript.
+    fn is_read_by_javascript(&mut self, id: ConnectionId) -> bool {
+        let Some(State::WebSocket { stream }) = self.connection(id).map(|it| it.session.state()) else {
+            return false;
+        };
+        self.websocket(stream).is_some_and(|websocket| matches!(websocket.stream, Stream::Pipe(_)))
+    }
+
+    /// Disconnects a client that sends too much.
+    fn turn_out(&mut self, id: ConnectionId, limit: Limit) {
+        let Some(connection) = self.connection(id) else { return };
+        if let State::WebSocket { stream } = connection.session.state() {
+            self.detach(stream, Some((POLICY_VIOLATION, limit.reason())));
+        }
+        self.end_session(id, Ending::TooMuchSent);
+    }
+
+    /// Whether nothing is to be read of a client for now.
+    pub(super) fn is_paused(&self, id: ConnectionId) -> bool {
+        !self.limits.is_empty() && self.limits.get(&id).is_some_and(|limits| limits.paused_until().is_some())
+    }
+
+    /// Whether the answer to the POST that has been read has to wait.
+    pub(super) fn owes_answer(&mut self, id: ConnectionId) -> bool {
+        let traffic = self.limits.get_mut(&id).and_then(|limits| limits.traffic());
+        let Some(traffic) = traffic.filter(|traffic| traffic.resumes.is_some()) else { return false };
+        traffic.owes_answer = true;
+        true
+    }
+
+    /// A pause may be over. Returns whether there was one.
+    pub(super) fn end_pause(&mut self, id: ConnectionId) -> bool {
+        let now = self.now;
+        let Some(traffic) = self.limits.get_mut(&id).and_then(|limits| limits.traffic()) else {
+            return false;
+        };
+        if traffic.resumes.take_if(|at| *at <= now).is_none() {
+            return false;
+        }
+        if mem::take(&mut traffic.owes_answer) {
+            self.tell_posted(id);
+        }
+        self.signals.resume.notify_waiters();
+        if self.is_read_by_javascript(id) {
+            if let Some(stream) = self.connection(id).and_then(|connection| connection.session.stream()) {
+                self.on_bytes(stream, &mut []);
+            }
+        }
+        true
+    }
+
+    /// What a client sends is not limited any more.
+    pub(super) fn exempt(&mut self, id: ConnectionId) {
+        let Some(limits) = self.limits.get_mut(&id) else { return };
+        if let Some(traffic) = limits.traffic() {
+            // whatever waits for it goes on
+            traffic.resumes = traffic.resumes.map(|_| self.now);
+        }
+        self.end_pause(id);
+        if let Some(limits) = self.limits.get_mut(&id) {
+            limits.exempt();
+        }
+    }
+}
