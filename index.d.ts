@@ -4,7 +4,12 @@ import type { Server as HTTPSServer } from "https";
 import type { Adapter, BroadcastFlags, Room, SocketId } from "socket.io-adapter";
 import { Event, Socket } from "./dist/socket";
 import type { Client } from "./types/client";
-import type { AttachOptions, Server as Engine, ServerOptions as EngineOptions } from "./types/engine";
+import type {
+  AttachOptions,
+  Server as Engine,
+  ServerOptions as EngineOptions,
+  SlowConsumerOptions,
+} from "./types/engine";
 import type { Handshake } from "./types/handshake";
 import type { Metrics } from "./types/metrics";
 import type { Encoder, Parser } from "./types/packet";
@@ -29,6 +34,7 @@ import {
 } from "./types/typed-events";
 
 export { Server, Namespace, Socket };
+export type { LimitOptions, SlowConsumerOptions } from "./types/engine";
 export type { EngineMetrics, Histogram, Metrics, WorkerMetrics } from "./types/metrics";
 export type {
   ServerOptions,
@@ -804,6 +810,17 @@ declare class Namespace<
 
   /** @private */
   _initAdapter(): void;
+
+  /**
+   * Sets what becomes of events for clients that do not read as fast as they are sent to, in this namespace, in place of the
+   * option `slowConsumer`.
+   *
+   * @example
+   * io.of("/prices").slowConsumer({ policy: "latest" });
+   *
+   * @param options - `null`: nothing of its own
+   */
+  slowConsumer(options: SlowConsumerOptions | null): this;
 
   /**
    * Registers a middleware: a function that each client has to pass before it is connected to the namespace.

@@ -155,6 +155,21 @@ const TRIALS = {
     assert.equal((await gone)[0], "io server disconnect");
     await eventually(() => example.said.includes("server namespace disconnect expireAt"), "it is told");
   },
+  async "slow-consumer"(example) {
+    const client = await connected(await example.client("/prices", { transports: ["websocket"] }));
+    const { ws } = client.io.engine.transport;
+    ws.pause();
+    assert.equal(ws.isPaused, true);
+    ws.resume();
+    client.disconnect();
+    assert.doesNotMatch(example.said, /slow:/);
+  },
+  async limits(example) {
+    const client = await connected(await example.client("/", { transports: ["websocket"] }));
+    for (let n = 0; n < 300; n++) client.emit("n", n);
+    await eventually(() => example.said.includes("packetsPerSecond"), "it is told");
+    assert.equal(client.connected, true);
+  },
   async trace(example) {
     const client = await connected(await example.client("/", { transports: ["websocket"] }));
     client.disconnect();

@@ -56,7 +56,7 @@ test("messages of errors and of warnings", () => {
 test("requests that are refused", () => {
   const handshake = sources.find(({ file }) => file === path.join("lib", "engine", "handshake.js")).text;
   const codes = [...handshake.matchAll(/^ {2}(\d): "(.+)",$/gm)];
-  assert.equal(codes.length, 7);
+  assert.equal(codes.length, 8);
   for (const [, code, message] of codes) assert.ok(page.includes(`| ${code} | ${message} |`), message);
   const names = [...handshake.matchAll(/name: "([A-Z_]+)"/g)].map(([, name]) => name).sort();
   const shown = [...page.matchAll(/name: "([A-Z_]+)"/g)].map(([, name]) => name).sort();

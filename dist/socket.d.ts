@@ -2,7 +2,7 @@ import type { IncomingMessage } from "http";
 import type { Room, Session, SocketId } from "socket.io-adapter";
 import type { BroadcastOperator, DisconnectReason, Namespace } from "../index";
 import type { Client } from "../types/client";
-import type { Socket as RawSocket } from "../types/engine";
+import type { SlowConsumerOptions, Socket as RawSocket } from "../types/engine";
 import type { Handshake } from "../types/handshake";
 import type { Packet } from "../types/packet";
 import type { SocketReservedEventsMap } from "../types/reserved-events";
@@ -375,6 +375,17 @@ export declare class Socket<
    * @param when - a number is milliseconds since 1970; `null`: not at all
    */
   expireAt(when: Date | number | null): this;
+
+  /**
+   * Sets what becomes of events for this client while it does not read as fast as it is sent to, in place of what its namespace or
+   * the option `slowConsumer` say.
+   *
+   * @example
+   * socket.slowConsumer({ policy: "drop-oldest", maxBytes: 1e6 });
+   *
+   * @param options - `null`: nothing of its own
+   */
+  slowConsumer(options: SlowConsumerOptions | null): this;
 
   /**
    * Waits until all that was emitted to the client has been handed to the network: who waits in between sends as fast as the

@@ -98,7 +98,7 @@ function encode(bytes) {
   // consecutive recipients of the same packets are one operation
   let shared;
   while (!choices.isEmpty) {
-    const kind = choices.byte() % 28;
+    const kind = choices.byte() % 30;
     if (kind !== 4) shared = undefined;
     const one = (name, method, ...more) => {
       const id = choices.id();
@@ -238,8 +238,19 @@ function encode(bytes) {
         expected.push(`expire ${id} ${milliseconds === 0 ? "never" : milliseconds}`);
         break;
       }
+      case 18: {
+        const [id, policy, maxBytes, maxAge] = [choices.id(), choices.byte(), choices.byte(), choices.byte()];
+        const namespace = `/${choices.text()}`;
+        const bound = (number) => (number === 0 ? Infinity : number);
+        const rule = { policy, maxBytes: bound(maxBytes), maxAge: bound(maxAge) };
+        commands.slowConsumer(id, namespace, rule);
+        const name = JSON.stringify((namespace === "/" ? "" : namespace).toWellFormed());
+        const said = policy > 3 ? "none" : `${policy} ${maxBytes} ${maxAge}`;
+        expected.push(`slowConsumer ${id} ${name} ${said}`);
+        break;
+      }
       default:
-        one(...SIMPLE[kind - 18]);
+        one(...SIMPLE[kind - 19]);
     }
   }
   commands.flush();
@@ -253,6 +264,7 @@ const SIMPLE = [
   ["pipeWritten", "pipeWritten"],
   ["pipeEnd", "pipeEnd"],
   ["tellSent", "tellSent"],
+  ["exempt", "exempt"],
   ["hold", "hold"],
   ["posted", "posted"],
   ["decline", "decline"],

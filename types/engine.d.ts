@@ -117,6 +117,28 @@ export interface ServerOptions {
   maxOutboundBuffer?: number;
 
   /**
+   * What becomes of messages for clients that do not read as fast as they are sent to. Namespaces and sockets may have rules of
+   * their own: `slowConsumer()`.
+   *
+   * @default undefined: all that does not exceed `maxOutboundBuffer` waits
+   */
+  slowConsumer?: SlowConsumerOptions;
+
+  /**
+   * How many bytes may wait for all clients together. With more, those for which most waits are given up.
+   *
+   * @default Infinity
+   */
+  maxOutboundTotal?: number;
+
+  /**
+   * What clients may do, at the most.
+   *
+   * @default nothing is limited
+   */
+  limits?: LimitOptions;
+
+  /**
    * Whether it is kept what has happened to each connection, for {@link Socket.trace}, {@link Server.traces} and the status
    * page: of each `events` things, and of the `connections` that have ended last.
    *
@@ -289,6 +311,73 @@ export interface CookieSerializeOptions {
   secure?: boolean | undefined;
 }
 
+/** What becomes of messages for a client that does not read as fast as it is sent to. */
+export interface SlowConsumerOptions {
+  /**
+   * `close`: the client is given up. `drop-oldest`, `drop-newest`: events are dropped, those that wait longest or those that come.
+   * `latest`: of events of one name, only the last one waits. What has an acknowledgement, or is no event, is never dropped.
+   *
+   * @default "close"
+   */
+  policy?: "close" | "drop-oldest" | "drop-newest" | "latest";
+
+  /**
+   * How many bytes of messages may wait, besides what is with the network already (64 KiB, or a message).
+   *
+   * @default `maxOutboundBuffer`
+   */
+  maxBytes?: number;
+
+  /**
+   * How many milliseconds a message may wait: then the client is given up, or, with another policy, it is dropped.
+   *
+   * @default Infinity
+   */
+  maxAge?: number;
+}
+
+/** What clients may do, at the most. */
+export interface LimitOptions {
+  /** Packets that a client may send in a second, on average: events, acknowledgements, attachments, heartbeats. */
+  packetsPerSecond?: number;
+  /** Bytes of these. */
+  bytesPerSecond?: number;
+  /**
+   * For how many seconds a client may have saved up what it has not sent, and an address handshakes.
+   *
+   * @default 1
+   */
+  burst?: number;
+  /**
+   * What comes of more packets or bytes. `pause`: nothing is read of the client until it has its due again. `drop`: messages are
+   * not handed on. `close`: it is disconnected.
+   *
+   * @default "pause"
+   */
+  action?: "pause" | "drop" | "close";
+  /** Namespaces that a client may be in. */
+  namespaces?: number;
+  /** Acknowledgements that a client may owe: one that owes more is disconnected. */
+  unansweredAcks?: number;
+  /** Sessions from one address. */
+  connectionsPerAddress?: number;
+  /** Sessions that may begin in a second. */
+  handshakesPerSecond?: number;
+  /** The same from one address. */
+  handshakesPerSecondPerAddress?: number;
+  /** Whose word counts on where a request comes from. */
+  proxies?: {
+    /**
+     * The header, in which each proxy adds the address that it has seen.
+     *
+     * @default "x-forwarded-for"
+     */
+    header?: string;
+    /** The addresses and networks of the proxies: `"10.0.0.0/8"`. */
+    trusted: string[];
+  };
+}
+
 // --- Server -----------------------------------------------------------------------------------------------------
 
 /** An Express-style middleware. `res` stands for the response to an upgrade as well. */
@@ -305,8 +394,8 @@ type Middleware = (req: IncomingMessage, res: ServerResponse, next: (err?: any) 
  * | `connection_error` | `{ req, code, message, context }` | a client was refused |
  * | `flush` | `conn, packets` | packets of a connection go out |
  * | `drain` | `conn` | the packets of a connection have been handed over |
- * | `limit` | `conn, name` | a session has come to a limit, and is ended for it |
- * | `slow_consumer` | `conn, bytes` | more waits for a client than `maxOutboundBuffer` allows: its session ends |
+ * | `limit` | `conn, name` | a session has come to a limit |
+ * | `slow_consumer` | `conn, bytes, outcome` | more waits for a client than is allowed: its session ends (`"close"`), or events are dropped from now on (`"drop"`) |
  */
 type ServerEvent =
   | "connection"
@@ -346,6 +435,7 @@ export declare class Server extends EventEmitter {
     readonly FORBIDDEN: 4;
     readonly UNSUPPORTED_PROTOCOL_VERSION: 5;
     readonly SHUTTING_DOWN: 6;
+    readonly TOO_MANY_SESSIONS: 7;
   };
 
   /** What each of those codes says to the client. */
@@ -357,6 +447,7 @@ export declare class Server extends EventEmitter {
     readonly 4: "Forbidden";
     readonly 5: "Unsupported protocol version";
     readonly 6: "Server shutting down";
+    readonly 7: "Too many sessions";
   };
 
   /** What has happened to the connections that have ended last, with the option `trace`; the last one first. */
@@ -560,6 +651,9 @@ export declare class Socket extends EventEmitter {
    * @returns a promise that is rejected if the session ends before
    */
   flushed(): Promise<void>;
+
+  /** What the client sends is not limited any more: see {@link LimitOptions}. */
+  exempt(): void;
 
   /** What has happened to it, with the option `trace`: how it began, and the last things. */
   trace(): TraceStep[];

@@ -58,6 +58,10 @@ export interface EngineMetrics {
   dropped: {
     /** Volatile messages that were dropped for a client. */
     volatile: number;
+    /** Events that were dropped because their clients did not read, see `slowConsumer`. */
+    events: number;
+    /** Messages of clients that were dropped because these sent more than they may, see `limits`. */
+    messages: number;
     /** Clients that were given up, see `maxOutboundBuffer`. */
     slowConsumers: number;
   };

@@ -44,6 +44,18 @@ io.drain({ timeout: "soon" });
 new Server({ maxSessionAge: 1, maxIdleTime: 1, connectionStateRecovery: { maxPackets: 1, maxBytes: 1 } });
 io.on("connection", (socket) => expectType<typeof socket>()(socket.expireAt(new Date())));
 
+new Server({ slowConsumer: { policy: "latest", maxBytes: 1, maxAge: 1 }, maxOutboundTotal: 1 });
+// @ts-expect-error: there is no such policy
+new Server({ slowConsumer: { policy: "drop" } });
+new Server({ limits: { packetsPerSecond: 1, action: "drop", proxies: { trusted: ["10.0.0.0/8"] } } });
+// @ts-expect-error: who is trusted has to be said
+new Server({ limits: { proxies: {} } });
+expectType<ReturnType<typeof io.of>>()(io.of("/prices").slowConsumer({ policy: "drop-newest" }));
+io.on("connection", (socket) => {
+  expectType<typeof socket>()(socket.slowConsumer(null));
+  expectType<void>()(socket.conn.exempt());
+});
+
 io.serveStatus("/status", { auth: (req) => req.headers.cookie === "yes" });
 io.serveStatus("/status", { auth: false });
 // @ts-expect-error: who may see it has to be said

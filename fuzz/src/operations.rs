@@ -88,7 +88,7 @@ fn check_any(choices: &mut Choices<'_>) {
         assert!(rest.iter().eq(all[index..].iter().map(|(_, op)| op)), "from the operation {index} on");
     }
 
-    let mut scene = Scene::new(20_000);
+    let mut scene = Scene::new(20_000, true);
     scene.gather();
     scene.say_anything(&words, text, &distinct, &places);
 }
@@ -101,6 +101,7 @@ fn parcel_of<'a>(op: &Op<'a>) -> Option<Parcel<'a>> {
         Op::Post { body: text, .. } | Op::Pass { headers: text, .. } | Op::Answer { head: text, .. } => {
             Some(Parcel { text: Some(text), buffers: &[] })
         }
+        Op::SlowConsumer { namespace: text, .. } => Some(Parcel { text: Some(text), buffers: &[] }),
         Op::AdmitPolling { text, .. } => Some(Parcel { text: Some(text), buffers: &[] }),
         _ => None,
     }
@@ -159,6 +160,15 @@ fn describe(op: &Op<'_>) -> String {
         Op::Expire { connection, after } => {
             let after = after.map_or("never".to_owned(), |after| after.as_millis().to_string());
             format!("expire {} {after}", connection.word())
+        }
+        Op::Exempt { connection } => format!("exempt {}", connection.word()),
+        Op::SlowConsumer { connection, namespace, rule } => {
+            let said = rule.map_or("none".to_owned(), |rule| {
+                let bytes = if rule.max_bytes == usize::MAX { 0 } else { rule.max_bytes };
+                let age = rule.max_age.map_or(0, |age| age.as_millis());
+                format!("{} {bytes} {age}", rule.policy as u8)
+            });
+            format!("slowConsumer {} {} {said}", connection.word(), json(namespace))
         }
         Op::Admit { connection, stream, protocol, sid, headers } => {
             let revision = [4, 12, 3, 11][protocol.form()];

@@ -12,11 +12,12 @@ use crate::frames::client_frame;
 /// Steps of a program at the most.
 const MOST: usize = 600;
 
-/// Takes an input: how much may wait for a client, then steps.
+/// Takes an input: how much may wait for a client, and whether it is held back, then steps.
 pub fn check(input: &[u8]) {
     let mut choices = Unstructured::new(input);
     let max_outbound = if choices.arbitrary().unwrap_or(false) { 2_000 } else { 60_000 };
-    let mut scene = Scene::new(max_outbound);
+    let is_bounded = choices.arbitrary().unwrap_or(false);
+    let mut scene = Scene::new(max_outbound, is_bounded);
     scene.gather();
     for _ in 0..MOST {
         if choices.is_empty() {

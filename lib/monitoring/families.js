@@ -77,8 +77,10 @@ const ENGINE = [
   counter("volatile_dropped", "Volatile messages that were dropped for a client", ({ dropped }) =>
     one(dropped.volatile),
   ),
-  counter("messages_dropped", "Messages of clients that were dropped, as they sent more than they may", ({ dropped }) =>
-    one(dropped.messages),
+  counter(
+    "messages_dropped",
+    "Messages of clients that were dropped, as they sent more than they may",
+    ({ dropped }) => one(dropped.messages),
   ),
   counter("events_dropped", "Events that were dropped because their clients did not read", ({ dropped }) =>
     one(dropped.events),

@@ -117,8 +117,8 @@ proptest! {
 
     #[test]
     fn every_end_is_told_once_and_nobody_gets_what_is_meant_for_another(steps in vec(step(), 1..500)) {
-        for max_outbound in [2_000, 60_000] {
-            let mut scene = Scene::new(max_outbound);
+        for (max_outbound, is_bounded) in [(2_000, false), (60_000, false), (2_000, true), (60_000, true)] {
+            let mut scene = Scene::new(max_outbound, is_bounded);
             scene.gather();
             steps.iter().for_each(|step| scene.play(step));
             scene.end();
@@ -131,7 +131,7 @@ proptest! {
         text in "\\PC{0,30}",
         places in vec(0..5u32, 0..6),
     ) {
-        let mut scene = Scene::new(2_000);
+        let mut scene = Scene::new(2_000, true);
         scene.gather();
         for words in &programs {
             scene.say_anything(words, text.clone(), &[Bytes::from_static(b"buffer")], &places);
@@ -141,7 +141,7 @@ proptest! {
 
 #[test]
 fn a_time_that_has_come_when_it_is_set_is_told_at_once() {
-    let mut scene = Scene::new(2_000);
+    let mut scene = Scene::new(2_000, false);
     scene.gather();
     for id in 0..8 {
         scene.say_anything(&[EXPIRE, id, 0, EXPIRE, id, NEVER, EXPIRE, id, 1], String::new(), &[], &[]);

@@ -19,7 +19,7 @@ use super::work::Work;
 use super::{After, Worker};
 use crate::protocol::engine_io::Protocol;
 use crate::protocol::ids::{ConnectionId, Id, RoomId, StreamId, GENERATION_BITS, SLOT_BITS};
-use crate::protocol::options::Options;
+use crate::protocol::options::{Action, Options, Policy, Rates, SlowConsumer};
 use crate::protocol::websocket::deflate::{Deflate, Parameters};
 
 /// One of those that live, or, of the highest numbers, of those that lived.
@@ -201,14 +201,23 @@ impl Reader {
 }
 
 impl Scene {
-    /// `max_outbound`: bytes that may wait for a client.
-    pub fn new(max_outbound: usize) -> Scene {
+    /// `max_outbound`: bytes that may wait for a client. `is_bounded`: whether they are held back, and what clients send is
+    /// limited.
+    pub fn new(max_outbound: usize, is_bounded: bool) -> Scene {
         let milliseconds = Duration::from_millis;
+        let slow_consumer = SlowConsumer {
+            policy: Policy::Close,
+            max_bytes: max_outbound,
+            max_age: Some(milliseconds(4_000)),
+        };
+        let rates = Rates { packets: 20.0, bytes: 20_000.0, burst: 0.2, action: Action::Pause };
         let options = Options {
             ping_interval: milliseconds(3_000),
             ping_timeout: milliseconds(2_000),
             upgrade_timeout: milliseconds(1_000),
-            max_outbound,
+            max_outbound: if is_bounded { usize::MAX } else { max_outbound },
+            slow_consumer: is_bounded.then_some(slow_consumer),
+            rates: is_bounded.then_some(rates),
             ..Options::default()
         };
         let inbox = Arc::new(Inbox::new(usize::MAX, Box::new(|| {})));
@@ -459,7 +468,8 @@ impl Scene {
                     kind if kind == Kind::Text as u32
                         || kind == Kind::PollAnswer as u32
                         || kind == Kind::Control as u32
-                        || kind == Kind::SlowConsumer as u32 =>
+                        || kind == Kind::SlowConsumer as u32
+                        || kind == Kind::Limit as u32 =>
                     {
                         3
                     }
@@ -553,7 +563,7 @@ impl Scene {
                     } else if is(Kind::Binary) {
                         buffers.next().unwrap();
                         2
-                    } else if is(Kind::SlowConsumer) {
+                    } else if is(Kind::SlowConsumer) || is(Kind::Limit) {
                         3
                     } else {
                         2

@@ -99,7 +99,10 @@ impl Worker {
             Some(Queued::Backlog { .. }) => self.flush(stream),
             _ => {}
         }
-        self.websocket(stream).is_some_and(|websocket| websocket.waiting() == 0)
+        // what was held back comes first
+        let owner = self.owner_of(stream);
+        owner.is_none_or(|id| self.held_bytes(id) == 0)
+            && self.websocket(stream).is_some_and(|websocket| websocket.waiting() == 0)
     }
 
     /// Writes what the turn produced and publishes its events. What goes to many WebSockets is left to the main task.
