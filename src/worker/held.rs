@@ -459,3 +459,122 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::protocol::engine_io::packet::Type;
+
+    const RULE: SlowConsumer =
+        SlowConsumer { policy: Policy::DropOldest, max_bytes: 1000 + 4 * OVERHEAD, max_age: None };
+
+    /// Takes in a message of 250 bytes or so; `None` for one that has no rule of its own.
+    fn take(held: &mut Held, text: &str, rule: SlowConsumer, since: Instant) -> Verdict {
+        let text = format!("{text}{}", "x".repeat(250 - text.len()));
+        let (judged, event) = held.judge(Some(&text), Some(rule));
+        let rule = judged.unwrap();
+        let until = rule.max_age.filter(|_| rule.policy == Policy::Close).map(|age| since + age);
+        let bytes = OVERHEAD + text.len();
+        let parts = [polling::Packet::Text(Type::Message, Bytes::from(text))].into();
+        held.take_in(Message { parts, compress: false, since, until, event, bytes }, rule)
+    }
+
+    fn texts(held: &mut Held) -> Vec<String> {
+        let mut texts = Vec::new();
+        while let Some(message) = held.pop() {
+            let text = String::from_utf8(message.parts[0].data().to_vec()).unwrap();
+            texts.push(text.trim_end_matches('x').to_owned());
+        }
+        assert_eq!((held.bytes(), held.is_empty()), (0, true));
+        texts
+    }
+
+    fn play(rule: SlowConsumer, messages: &[&str]) -> (Vec<String>, usize, Verdict) {
+        let mut held = Held::default();
+        let now = Instant::now();
+        let last = messages.iter().map(|text| take(&mut held, text, rule, now)).last().unwrap();
+        let dropped = held.dropped;
+        (texts(&mut held), dropped, last)
+    }
+
+    const FIVE: [&str; 5] = [r#"2["a",1]"#, r#"2["b",2]"#, r#"2["a",3]"#, r#"2["b",4]"#, r#"2["a",5]"#];
+
+    #[test]
+    fn the_oldest_are_dropped_or_the_newest() {
+        assert_eq!(
+            play(RULE, &FIVE),
+            (FIVE[1..].iter().map(|it| it.to_string()).collect(), 1, Verdict::Waits)
+        );
+        let newest = SlowConsumer { policy: Policy::DropNewest, ..RULE };
+        assert_eq!(
+            play(newest, &FIVE),
+            (FIVE[..4].iter().map(|it| it.to_string()).collect(), 1, Verdict::Waits)
+        );
+    }
+
+    #[test]
+    fn the_last_of_each_name_waits_in_order() {
+        let latest = SlowConsumer { policy: Policy::Latest, ..RULE };
+        assert_eq!(play(latest, &FIVE).0, [FIVE[3], FIVE[4]]);
+        // a name in another namespace is another
+        assert_eq!(play(latest, &[FIVE[0], r#"2/n,["a",2]"#, FIVE[2]]).0, [r#"2/n,["a",2]"#, FIVE[2]]);
+        // of names that are too many, the oldest go
+        let many = [r#"2["a"]"#, r#"2["b"]"#, r#"2["c"]"#, r#"2["d"]"#, r#"2["e"]"#];
+        assert_eq!(play(latest, &many).0, many[1..]);
+    }
+
+    #[test]
+    fn what_may_not_be_dropped_stays_in_its_place() {
+        let fixed = [r#"2["a",0]"#, r#"27["a",1]"#, r#"31[2]"#, r#"2["a",3]"#, r#"2["a",4]"#, "1"];
+        for policy in [Policy::DropOldest, Policy::Latest] {
+            let (left, _, verdict) = play(SlowConsumer { policy, ..RULE }, &fixed);
+            assert_eq!(verdict, Verdict::Waits);
+            assert_eq!(left, [fixed[1], fixed[2], fixed[4], fixed[5]]);
+        }
+        let all_fixed = ["1"; 5];
+        assert_eq!(play(RULE, &all_fixed).2, Verdict::TooMuch);
+        let close = SlowConsumer { policy: Policy::Close, ..RULE };
+        assert_eq!(play(close, &FIVE).2, Verdict::TooMuch);
+        assert_eq!(play(close, &FIVE[..4]).2, Verdict::Waits);
+    }
+
+    #[test]
+    fn what_is_alone_too_large_is_dropped_itself() {
+        let small = SlowConsumer { max_bytes: 100, ..RULE };
+        assert_eq!(play(small, &FIVE[..1]), (vec![], 1, Verdict::Waits));
+        assert_eq!(play(small, &["1"]).2, Verdict::TooMuch);
+    }
+
+    #[test]
+    fn what_waits_too_long_is_dropped_or_the_end() {
+        let (now, age) = (Instant::now(), Duration::from_secs(1));
+        let rule = SlowConsumer { max_age: Some(age), ..RULE };
+        let mut held = Held::default();
+        take(&mut held, FIVE[0], rule, now);
+        take(&mut held, FIVE[1], rule, now + age / 2);
+        take(&mut held, FIVE[2], rule, now + age + age / 4);
+        assert_eq!((held.next(), texts(&mut held)), (None, vec![FIVE[1].to_owned(), FIVE[2].to_owned()]));
+        let close = SlowConsumer { policy: Policy::Close, ..rule };
+        take(&mut held, "1", close, now + age);
+        assert_eq!(held.next(), Some(now + age + age));
+    }
+
+    #[test]
+    fn namespaces_have_rules_of_their_own() {
+        let mut held = Held::default();
+        let now = Instant::now();
+        held.rule("/n", Some(SlowConsumer { policy: Policy::Latest, ..RULE }));
+        let namespaced = [r#"2/n,["a",1]"#, r#"2/n,["a",2]"#];
+        for text in [FIVE[0], namespaced[0], FIVE[2], namespaced[1]] {
+            take(&mut held, text, RULE, now);
+        }
+        assert!(!held.is_idle());
+        // what waits for a namespace without a rule is not dropped any more
+        held.rule("/n", None);
+        take(&mut held, namespaced[0], SlowConsumer { policy: Policy::Latest, ..RULE }, now);
+        assert_eq!(texts(&mut held), [FIVE[0], FIVE[2], namespaced[1], namespaced[0]]);
+        assert!(held.is_idle());
+    }
+}

@@ -258,3 +258,69 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATES: Rates = Rates { packets: 10.0, bytes: f64::INFINITY, burst: 0.5, action: Action::Pause };
+
+    fn milliseconds(count: u64) -> Duration {
+        Duration::from_millis(count)
+    }
+
+    #[test]
+    fn a_client_may_send_what_it_has_saved_up_and_then_its_rate() {
+        let now = Instant::now();
+        let mut traffic = Traffic::new(&RATES, now);
+        let tolls: Vec<Toll> = (0..6).map(|_| traffic.charge(&RATES, 1, true, Some(0), now)).collect();
+        assert_eq!(tolls, [[Toll::Pass; 5].as_slice(), &[Toll::Pause(Limit::Packets)]].concat());
+        // the one that was too much is owed, and there has to be something to spend
+        assert_eq!(traffic.resumes, Some(now + milliseconds(200)));
+        let later = now + milliseconds(200);
+        assert_eq!(traffic.charge(&RATES, 1, true, Some(0), later), Toll::Pass);
+        assert_eq!(traffic.charge(&RATES, 1, true, Some(0), later), Toll::Pause(Limit::Packets));
+        let much_later = now + milliseconds(10_000);
+        let passed = (0..10).filter(|_| traffic.charge(&RATES, 1, true, Some(0), much_later) == Toll::Pass);
+        assert_eq!(passed.count(), 5);
+    }
+
+    #[test]
+    fn bytes_count_likewise() {
+        let rates = Rates { packets: f64::INFINITY, bytes: 1000.0, burst: 1.0, action: Action::Close };
+        let now = Instant::now();
+        let mut traffic = Traffic::new(&rates, now);
+        assert_eq!(traffic.charge(&rates, 600, true, Some(0), now), Toll::Pass);
+        assert_eq!(traffic.charge(&rates, 600, true, Some(0), now), Toll::Close(Limit::Bytes));
+        let later = now + milliseconds(1000);
+        assert_eq!(traffic.charge(&rates, 600, true, Some(0), later), Toll::Pass);
+        // however large, it waits for its share
+        let pause = Rates { action: Action::Pause, ..rates };
+        assert_eq!(traffic.charge(&pause, 5_000, true, Some(0), later), Toll::Pause(Limit::Bytes));
+        assert!(traffic.resumes.unwrap() > later + milliseconds(4_500));
+    }
+
+    #[test]
+    fn attachments_share_the_fate_of_their_packet() {
+        let rates = Rates { action: Action::Drop, burst: 0.2, ..RATES };
+        let now = Instant::now();
+        let mut traffic = Traffic::new(&rates, now);
+        let mut charge = |attachments, at| traffic.charge(&rates, 1, true, attachments, at);
+        // two packets may pass: this one has three
+        assert_eq!([Some(2), None, None].map(|it| charge(it, now)), [Toll::Pass; 3]);
+        assert_eq!(charge(Some(1), now), Toll::Drop(Limit::Packets));
+        // there would be room for it again
+        assert!(matches!(charge(None, now + milliseconds(5_000)), Toll::Drop(_)));
+        assert_eq!(charge(Some(0), now + milliseconds(5_000)), Toll::Pass);
+    }
+
+    #[test]
+    fn heartbeats_are_charged_but_not_dropped() {
+        let rates = Rates { action: Action::Drop, burst: 0.1, ..RATES };
+        let now = Instant::now();
+        let mut traffic = Traffic::new(&rates, now);
+        let tolls: Vec<Toll> = (0..3).map(|_| traffic.charge(&rates, 1, false, Some(0), now)).collect();
+        assert_eq!(tolls, [Toll::Pass; 3]);
+        assert_eq!(traffic.charge(&rates, 1, true, Some(0), now), Toll::Drop(Limit::Packets));
+    }
+}

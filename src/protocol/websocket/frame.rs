@@ -927,6 +927,58 @@ mod tests {
     }
 
     #[test]
+    fn a_receiver_that_pauses_gets_one_message_at_a_time_however_they_arrive() {
+        let large = "x".repeat(LARGE_FRAME + 5);
+        let texts = ["first", "", &large, "in fragments", "last"];
+        let mut bytes: Vec<u8> =
+            texts[..3].iter().flat_map(|text| client_frame(0x81, text.as_bytes())).collect();
+        bytes.extend([client_frame(0x01, b"in "), client_frame(0x80, b"fragments")].concat());
+        bytes.extend(client_frame(0x81, b"last"));
+        for step in [1, 7, 1000, bytes.len()] {
+            let mut reader = FrameReader::default();
+            let mut got = Vec::new();
+            for chunk in bytes.chunks(step) {
+                let mut input = chunk.to_vec();
+                loop {
+                    let before = got.len();
+                    let result = reader.feed(&mut input, 1 << 20, |incoming| {
+                        if let Incoming::Text(text) = incoming {
+                            got.push(text.to_owned());
+                        }
+                        Flow::Pause
+                    });
+                    assert!(result.is_ok() && got.len() <= before + 1);
+                    if !reader.is_paused() {
+                        break;
+                    }
+                    input.clear();
+                }
+            }
+            assert_eq!(got, texts, "in steps of {step}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_kept_for_another_turn_unless_a_frame_is_arriving() {
+        let mut reader = FrameReader::default();
+        let frames = [client_frame(0x81, b"one"), client_frame(0x81, b"two")];
+        let mut got = Vec::new();
+        let mut take = |reader: &mut FrameReader, input: &mut [u8]| {
+            let deliver = |incoming: Incoming<'_>| {
+                got.push(format!("{incoming:?}"));
+                Flow::Continue
+            };
+            reader.feed(input, MAX, deliver).unwrap();
+            got.len()
+        };
+        assert!(reader.keep(&frames[0]) && reader.keep(&frames[1]));
+        assert_eq!(take(&mut reader, &mut []), 2);
+        assert_eq!(take(&mut reader, &mut frames[0][..7].to_vec()), 2);
+        assert!(!reader.keep(&frames[0][7..]));
+        assert_eq!(take(&mut reader, &mut frames[0][7..].to_vec()), 3);
+    }
+
+    #[test]
     fn a_text_is_refused_when_it_cannot_become_one_any_more() {
         let broken: [&[u8]; 4] = [b"a\xff", b"\xed\xa0\x80", b"\xc3\x28", b"\xf4\x90\x80\x80"];
         for bytes in broken {
