@@ -85,6 +85,17 @@ test("pause: who is not read is not taken for dead", OURS, async (t) => {
   assert.equal(socket.connected, true);
 });
 
+test("pause: who has hung up is not read for long", OURS, async (t) => {
+  const limits = { packetsPerSecond: 1 };
+  const { server } = await limitedServer(t, limits, { pingInterval: 200, pingTimeout: 200 });
+  const { ws, socket, disconnected } = await server.rawPair();
+  for (let n = 0; n < 10_000; n++) ws.text('42["n"]');
+  await once(server.io.engine, "limit");
+  assert.equal(socket.connected, true);
+  ws.destroy();
+  assert.match((await disconnected)[0], /transport close|ping timeout/);
+});
+
 test("drop: what is too much does not come, attachments go with their packets", OURS, async (t) => {
   const { server, reached } = await limitedServer(t, { packetsPerSecond: 50, action: "drop" });
   const { client, socket } = await server.pair();

@@ -33,6 +33,7 @@ const programs = [
   "overrun",
   "fairness",
   "hostile",
+  "flood",
   "life",
   "rolling-restart",
   "soak",

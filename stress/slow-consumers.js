@@ -3,7 +3,8 @@
 // Most clients read, some never do (WebSockets that are not read, sessions that are never polled again), and some read much
 // less than they are sent. Everybody gets broadcasts of 24 KB, and events of its own of 4 KB, or 60 KB if it is slow, 40 times a second. What waits
 // for who does not read has to be kept, by either server; the others must not notice, and it must be given back when those
-// have gone. With `maxOutboundBuffer`, which stock does not have, they are dropped before much waits.
+// have gone. With `maxOutboundBuffer`, which stock does not have, they are given up before much waits; with `slowConsumer`, they stay,
+// and what is too much of theirs is dropped.
 
 const { setTimeout: delay } = require("node:timers/promises");
 const { RawPolling } = require("../__test__/support/raw-polling");
@@ -32,6 +33,8 @@ const LIMIT = 2 * MB;
 /** In ms; who does not read is not given up for that. */
 const PING_INTERVAL = 600_000;
 
+const POLICIES = ["drop-oldest", "drop-newest", "latest"];
+
 module.exports = {
   name: "slow-consumers",
   shows: "clients that do not read cost what waits for them, and nobody else notices",
@@ -45,7 +48,12 @@ module.exports = {
     { figure: "loopMax", label: "longest wait of the loop", unit: "ms", noWorse: true, noise: 40 },
     { figure: "boundedGained", label: "memory gained with maxOutboundBuffer", unit: "MB" },
     { figure: "boundedP99", label: "p99 of the others with it", unit: "ms" },
-    { figure: "dropped", label: `slow ones of ${SLOW} dropped with it` },
+    { figure: "dropped", label: `slow ones of ${SLOW} given up with it` },
+    ...POLICIES.flatMap((policy) => [
+      { figure: `${policy} gained`, label: `memory gained with slowConsumer, ${policy}`, unit: "MB" },
+      { figure: `${policy} p99`, label: "p99 of the others with it", unit: "ms" },
+      { figure: `${policy} stayed`, label: `slow ones of ${SLOW} that stayed` },
+    ]),
   ],
   scales: {
     short: { seconds: 3.5, looks: 3, limit: 60 },
@@ -77,6 +85,19 @@ async function run(context) {
     const most = (2 * SLOW * LIMIT) / MB + 40;
     if (bounded.figures.gained > most) {
       failures.push(`${Math.round(bounded.figures.gained)} MB in spite of maxOutboundBuffer, above ${most}`);
+    }
+    for (const policy of POLICIES) {
+      const dropping = await trial(context, { slowConsumer: { policy, maxBytes: LIMIT } });
+      failures.push(...dropping.failures.map((failure) => `${policy}: ${failure}`));
+      figures[`${policy} gained`] = dropping.figures.gained;
+      figures[`${policy} p99`] = dropping.figures.p99;
+      figures[`${policy} stayed`] = SLOW - dropping.dropped;
+      if (dropping.dropped > 0 || dropping.readersLeft !== READERS) {
+        failures.push(`${policy}: ${dropping.dropped} of the slow clients were given up`);
+      }
+      if (dropping.figures.gained > most) {
+        failures.push(`${policy}: ${Math.round(dropping.figures.gained)} MB, above ${most}`);
+      }
     }
   }
   return { figures, failures };
@@ -110,7 +131,8 @@ async function trial({ serve, start, scale }, options) {
   await notReading.ask("leave");
   await notReading.kill();
   await eventually(async () => (await server.ask("count")) === READERS, "the slow ones have gone", 30_000);
-  const kept = options.maxOutboundBuffer ? 0 : await memoryKept(server, before, scale.looks);
+  const isBounded = options.maxOutboundBuffer || options.slowConsumer;
+  const kept = isBounded ? 0 : await memoryKept(server, before, scale.looks);
   await Promise.all([reading.kill(), server.kill()]);
   const waited = SLOW * sent * (EVERYBODY + OWN_OF_SLOW) - read;
   return {
@@ -133,7 +155,7 @@ function server({ io, answers }) {
   let dropped = 0;
   let sent = 0;
   let timer;
-  io.engine.on("slow_consumer", () => dropped++);
+  io.engine.on("slow_consumer", (_conn, _bytes, outcome) => (dropped += outcome === "close" ? 1 : 0));
   const everybodys = "x".repeat(EVERYBODY);
   const own = "y".repeat(OWN);
   const ownOfSlow = "z".repeat(OWN_OF_SLOW);

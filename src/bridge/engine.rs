@@ -614,12 +614,14 @@ impl NativeEngine {
             return Ok(None);
         }
         self.lent |= bit;
+        self.read_figures();
         self.inbox.figures.chunk(chunk as usize).map_or(Ok(None), |cells| lend(env, cells))
     }
 
     /// One of the figures of a connection.
     #[napi(catch_unwind)]
-    pub fn figure(&self, connection: u32, figure: u32) -> f64 {
+    pub fn figure(&mut self, connection: u32, figure: u32) -> f64 {
+        self.read_figures();
         self.inbox.figures.get(ConnectionId::from_word(connection), figure as usize)
     }
 
@@ -767,6 +769,21 @@ impl NativeEngine {
             let _ = wait.recv_timeout(deadline.saturating_duration_since(Instant::now()));
         }
         Ok(())
+    }
+
+    /// Has the workers keep the figures up to date, if nobody has looked at them before, and waits until they are.
+    fn read_figures(&mut self) {
+        if !self.inbox.figures.read() {
+            return;
+        }
+        let (reply, wait) = std::sync::mpsc::channel();
+        let mut running = 0;
+        for worker in self.workers.iter_mut().filter(|worker| worker.is_running()) {
+            running += usize::from(worker.push(Command::Report(reply.clone())).is_ok());
+        }
+        for _ in 0..running {
+            let _ = wait.recv_timeout(LONGEST_ANSWER);
+        }
     }
 
     fn push(&mut self, id: impl Id, command: Command) -> Result<()> {

@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, IoSlice, Read};
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use socket2::{SockRef, Socket};
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
@@ -180,6 +180,16 @@ impl FdStream {
         context: &mut Context<'_>,
     ) -> Poll<io::Result<AsyncFdReadyGuard<'_, Socket>>> {
         self.io.poll_read_ready(context)
+    }
+
+    /// Whether the peer has finished, or the connection has failed, whatever is still to be read. Not for a socket that a task waits
+    /// to read from.
+    pub fn is_hung_up(&self) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        match self.io.poll_read_ready(&mut context) {
+            Poll::Ready(Ok(guard)) => guard.ready().is_read_closed(),
+            _ => false,
+        }
     }
 
     /// Waits until there may be room to write.

@@ -135,6 +135,8 @@ pub enum Command {
     Ask { connection: ConnectionId, reply: std::sync::mpsc::Sender<(bool, Vec<polling::Packet>)> },
     /// JavaScript has caught up: read again.
     Resume,
+    /// Say when the figures of all connections are up to date: they are looked at from now on.
+    Report(std::sync::mpsc::Sender<()>),
     /// The call in which JavaScript said something about them has panicked.
     Fail(Subject),
     /// Say when everything before this has been handed to the kernel, as far as it takes it.
@@ -161,7 +163,11 @@ impl Command {
             }
             Command::PipeData { stream, .. } => Subject::Stream(*stream),
             Command::Fail(subject) => *subject,
-            Command::Batch(_) | Command::Resume | Command::Settle(_) | Command::Shutdown => Subject::Worker,
+            Command::Batch(_)
+            | Command::Resume
+            | Command::Report(_)
+            | Command::Settle(_)
+            | Command::Shutdown => Subject::Worker,
         }
     }
 
@@ -188,6 +194,7 @@ impl Command {
             Command::PipeData { .. } => "PipeData",
             Command::Ask { .. } => "Ask",
             Command::Resume => "Resume",
+            Command::Report(_) => "Report",
             Command::Fail(_) => "Fail",
             Command::Settle(_) => "Settle",
             Command::Shutdown => "Shutdown",

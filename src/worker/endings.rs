@@ -48,7 +48,10 @@ impl Worker {
     /// it belonged to, if it was a WebSocket's.
     pub(super) fn drop_stream(&mut self, id: StreamId) -> Option<Option<ConnectionId>> {
         let (owner, past) = match self.websockets.remove(id) {
-            Some(websocket) => (websocket.owner, Past::default()),
+            Some(mut websocket) => {
+                websocket.report(self.events.figures());
+                (websocket.owner, Past::default())
+            }
             #[cfg(unix)]
             None => (None, self.drop_arrival(id)?),
             #[cfg(not(unix))]

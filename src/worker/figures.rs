@@ -3,7 +3,7 @@
 //!
 //! The slots lie in chunks, each of which is twice as large as the one before: what was lent to JavaScript stays where it is.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -54,6 +54,8 @@ pub struct Figures {
     chunks: [OnceLock<Chunk>; CHUNKS],
     /// Bytes that wait for all clients together, if they are counted.
     total: AtomicUsize,
+    /// Whether anybody has looked at them.
+    is_read: AtomicBool,
 }
 
 impl Figures {
@@ -63,6 +65,16 @@ impl Figures {
         // no connection has this number
         let make = || (0..slots() * FIGURES).map(|_| AtomicU64::new((-1f64).to_bits())).collect();
         self.chunks.get(index).map(|chunk| chunk.get_or_init(make))
+    }
+
+    /// Somebody looks at them from now on. Returns whether that is the first time.
+    pub fn read(&self) -> bool {
+        !self.is_read.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether what is written has to be among them at once.
+    pub fn is_read(&self) -> bool {
+        self.is_read.load(Ordering::Relaxed)
     }
 
     /// A connection begins: nothing of the one that had its slot before is left.

@@ -450,6 +450,7 @@ impl Worker {
                 self.events.text(id, data, parse);
             }
             Verdict::Heartbeat => {
+                self.note_heartbeat(id);
                 if let Some(trip) = trip {
                     self.metrics.round_trips.record(trip);
                     self.events.figures().note_round_trip(id, trip);
@@ -457,6 +458,7 @@ impl Worker {
                 self.note_control(id, kind, data, watch::RECEIVED);
             }
             Verdict::Pong => {
+                self.note_heartbeat(id);
                 self.note_control(id, kind, data, watch::RECEIVED);
                 self.send_packet(id, Type::Pong, &[]);
                 self.note_control(id, Type::Pong, "", watch::SENT);

@@ -387,7 +387,8 @@ impl Worker {
     /// The WebSocket goes on without its session until the client hangs up.
     fn orphan(&mut self, stream: StreamId) {
         let at = self.now + CLOSE_TIMEOUT;
-        if let Some(websocket) = self.websocket(stream) {
+        if let Some(websocket) = self.websockets.get_mut(stream) {
+            websocket.report(self.events.figures());
             websocket.owner = None;
             self.deadlines.arm(Holder::Stream(stream), at);
             self.mark_dirty(stream);
@@ -505,10 +506,13 @@ impl Worker {
     /// The pong, or the ping of revision 3, is overdue, but it may wait to be read: in the buffer of the descriptor, in a
     /// queue of ours that is full, or in JavaScript, which may be busy.
     fn on_heartbeat_due(&mut self, id: ConnectionId) {
-        // what it owes may be in what is not read
-        if self.events.is_full() || self.is_paused(id) {
+        // what is owed may be in what is not read
+        if self.events.is_full() || self.may_be_behind(id) {
             self.with_session(id, |connection, turn| connection.session.postpone_heartbeat(turn));
             return;
+        }
+        if self.is_paused(id) {
+            return self.end_if_overdue(id);
         }
         #[cfg(unix)]
         if let Some(stream) = self.descriptor_of(id) {
@@ -519,6 +523,24 @@ impl Worker {
             return;
         }
         self.events.check_alive(id, false);
+    }
+
+    /// A client that is not read may have hung up meanwhile. Returns whether that was so.
+    pub(super) fn end_if_hung_up(&mut self, id: ConnectionId) -> bool {
+        #[cfg(unix)]
+        if let Some(stream) = self.descriptor_of(id) {
+            let is_hung_up = |websocket: &mut WebSocket| match &websocket.stream {
+                Stream::Fd(fd) => fd.is_hung_up(),
+                Stream::Pipe(_) => false,
+            };
+            if self.websocket(stream).is_some_and(is_hung_up) {
+                self.sever(stream, Ending::TransportClose);
+                return true;
+            }
+        }
+        #[cfg(not(unix))]
+        let _ = id;
+        false
     }
 
     /// The WebSocket of a session, if its bytes do not go through JavaScript.

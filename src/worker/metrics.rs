@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::figures::{Figure, Figures};
+use super::websocket::WebSocket;
 use crate::protocol::ids::ConnectionId;
 
 /// A number that only grows.
@@ -97,6 +98,16 @@ impl Metrics {
         self.bytes_sent.add(bytes);
         if let Some(id) = to {
             figures.add(id, Figure::Sent, bytes);
+        }
+    }
+
+    /// Counts bytes that were written to a WebSocket. Where nobody looks at the figures, theirs stays with the WebSocket: a broadcast
+    /// would have to fetch them for each client (measured with 1,000: 3 % of its CPU time).
+    pub fn count_written(&self, figures: &Figures, websocket: &mut WebSocket, bytes: usize) {
+        self.bytes_sent.add(bytes);
+        websocket.unreported += bytes;
+        if figures.is_read() {
+            websocket.report(figures);
         }
     }
 

@@ -538,6 +538,16 @@ impl Worker {
                 let _ = reply.send(state.unwrap_or_default());
             }
             Command::Resume => self.signals.resume.notify_waiters(),
+            Command::Report(done) => {
+                let ids: Vec<StreamId> = self.websockets.iter().map(|(id, _)| id).collect();
+                for id in ids {
+                    if let Some(websocket) = self.websockets.get_mut(id) {
+                        websocket.report(self.events.figures());
+                    }
+                }
+                // nobody waits any more if that took too long
+                let _ = done.send(());
+            }
             Command::Settle(done) => {
                 self.write_everything();
                 self.finish_turn();

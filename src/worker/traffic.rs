@@ -17,6 +17,9 @@ use crate::protocol::websocket::frame::Flow;
 /// The status of the Close frame for a client that sends too much: "Policy Violation" (RFC 6455 section 7.4.1).
 const POLICY_VIOLATION: u16 = 1008;
 
+/// How long a client may be behind that is not read: it may as well be dead.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// However much a client has sent at once, it is read again after that.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
@@ -29,6 +32,8 @@ pub struct Traffic {
     pub resumes: Option<Instant>,
     /// Whether a POST of it is answered then.
     owes_answer: bool,
+    /// Since when something that it owes may be in what is not read.
+    behind_since: Option<Instant>,
     /// Whether JavaScript has heard that it has come to a limit, since it last had all its due.
     is_told: bool,
     /// How many attachments are to come of the last message, and whether that was dropped.
@@ -107,6 +112,7 @@ impl Traffic {
             bytes: Bucket::new(rates.bytes, rates.burst, now),
             resumes: None,
             owes_answer: false,
+            behind_since: None,
             is_told: false,
             attachments: 0,
             is_dropping: false,
@@ -214,6 +220,28 @@ impl Worker {
     /// Whether nothing is to be read of a client for now.
     pub(super) fn is_paused(&self, id: ConnectionId) -> bool {
         !self.limits.is_empty() && self.limits.get(&id).is_some_and(|limits| limits.paused_until().is_some())
+    }
+
+    /// What a client owes is overdue. Returns whether it may be in what is not read of it.
+    pub(super) fn may_be_behind(&mut self, id: ConnectionId) -> bool {
+        let now = self.now;
+        if !self.is_paused(id) || self.end_if_hung_up(id) {
+            return false;
+        }
+        let Some(traffic) = self.limits.get_mut(&id).and_then(|limits| limits.traffic()) else {
+            return false;
+        };
+        traffic.resumes.is_some() && now < *traffic.behind_since.get_or_insert(now) + PATIENCE
+    }
+
+    /// A client's heartbeat has been read.
+    pub(super) fn note_heartbeat(&mut self, id: ConnectionId) {
+        if self.limits.is_empty() {
+            return;
+        }
+        if let Some(traffic) = self.limits.get_mut(&id).and_then(|limits| limits.traffic()) {
+            traffic.behind_since = None;
+        }
     }
 
     /// Whether the answer to the POST that has been read has to wait.

@@ -2,6 +2,7 @@
 
 use tokio::task::AbortHandle;
 
+use super::figures::{Figure, Figures};
 use super::outbox::{Outbox, Pool};
 use super::stream::Stream;
 use crate::protocol::engine_io::Protocol;
@@ -74,6 +75,8 @@ pub struct WebSocket {
     pub queued: Queued,
     /// Whether JavaScript can see that something waits for its session.
     pub is_told: bool,
+    /// Bytes that were written and are not among the figures of its session yet.
+    pub unreported: usize,
     /// The task that reads from the descriptor.
     pub read_task: Option<AbortHandle>,
     /// The task that waits for room in the descriptor's buffer, while there is none.
@@ -92,8 +95,17 @@ impl WebSocket {
             reader: FrameReader::default(),
             queued: Queued::No,
             is_told: false,
+            unreported: 0,
             read_task: None,
             write_task: None,
+        }
+    }
+
+    /// Has the figures of its session tell what was written.
+    pub fn report(&mut self, figures: &Figures) {
+        let bytes = std::mem::take(&mut self.unreported);
+        if let Some(owner) = self.owner.filter(|_| bytes > 0) {
+            figures.add(owner, Figure::Sent, bytes);
         }
     }
 

@@ -424,6 +424,11 @@ impl Wire {
         self.layer.borrow().as_ref().is_some_and(|layer| !layer.plain.is_empty())
     }
 
+    /// See `FdStream::is_hung_up`.
+    pub fn is_hung_up(&self) -> bool {
+        self.fd.is_hung_up()
+    }
+
     /// Whether the client has said that nothing more will come, though its connection may still be open.
     pub fn is_ended(&self) -> bool {
         self.layer.borrow().as_ref().is_some_and(|layer| layer.is_ended() && layer.plain.is_empty())

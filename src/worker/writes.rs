@@ -320,7 +320,7 @@ impl Worker {
                 }
             }
             self.work.write(taken);
-            self.metrics.count_sent(self.events.figures(), websocket.owner, taken);
+            self.metrics.count_written(self.events.figures(), websocket, taken);
         }
         let rest = pieces.iter().filter_map(|piece| {
             let gone = taken.min(piece.len());
@@ -354,7 +354,7 @@ impl Worker {
                 Ok(taken) => {
                     websocket.outbox.advance(taken, &mut self.outgoing.pool);
                     self.work.write(taken);
-                    self.metrics.count_sent(self.events.figures(), websocket.owner, taken);
+                    self.metrics.count_written(self.events.figures(), websocket, taken);
                     left = left.saturating_sub(taken);
                     if left == 0 && !websocket.outbox.is_empty() {
                         return Wrote::Enough;
