@@ -162,7 +162,8 @@ test("connectionsPerAddress: one more is refused, until one has gone", OURS, asy
     const pairs = await server.pairs(2, "/", { transports: [transport] });
     const refused = server.client("/", { transports: [transport] });
     await once(refused, "connect_error");
-    const { code, message, context } = errors.list.at(-1)[0];
+    const { code, message, context, address } = errors.list.at(-1)[0];
+    assert.equal(address, "127.0.0.1");
     assert.deepEqual(
       [code, message, context],
       [7, "Too many sessions", { limit: "connectionsPerAddress", address: "127.0.0.1" }],

@@ -391,7 +391,7 @@ type Middleware = (req: IncomingMessage, res: ServerResponse, next: (err?: any) 
  * | `connection` | `conn` | a session has been opened |
  * | `initial_headers` | `headers, req` | before the headers of the first answer of a session are written |
  * | `headers` | `headers, req` | before the headers of any answer are written |
- * | `connection_error` | `{ req, code, message, context }` | a client was refused |
+ * | `connection_error` | `{ req, code, message, context, address }` | a client was refused |
  * | `flush` | `conn, packets` | packets of a connection go out |
  * | `drain` | `conn` | the packets of a connection have been handed over |
  * | `limit` | `conn, name` | a session has come to a limit |

@@ -3,6 +3,7 @@
 const { serialize } = require("cookie");
 const { Conn, revisionOf } = require("./conn");
 const { protocolOf } = require("./handshake");
+const { addressBehind } = require("./limits");
 const { parseQuery } = require("./query");
 const { Origin, TakenSocket } = require("../node/taken-socket");
 const { corsHeaders, corsLines, headerIn, originIn } = require("./cors");
@@ -52,8 +53,10 @@ class Announcement {
 
   /** Whom it comes from, as far as that is limited. */
   get address() {
-    const { _gate: gate } = this.arrival.arrivals.server;
-    return gate?.addressOf(this.remoteAddress, (name) => headerIn(this.rawRequest.split("\n"), name));
+    const { _gate: gate, _limits: limits } = this.arrival.arrivals.server;
+    if (gate === undefined) return undefined;
+    const header = (name) => headerIn(this.rawRequest.split("\n"), name);
+    return addressBehind(limits.proxies, this.remoteAddress, header);
   }
 
   /** What the request consists of. */

@@ -4,6 +4,7 @@ const { EventEmitter } = require("events");
 const createDebug = require("debug");
 const { refusals } = require("./channels");
 const { Conn } = require("./conn");
+const { addressBehind } = require("./limits");
 const { runMiddlewares } = require("./middleware");
 const { parseQuery } = require("./query");
 const { hasHeaders } = require("../node/request");
@@ -223,9 +224,9 @@ function findObstacle(server, req) {
   return limit === undefined ? undefined : { code: errors.TOO_MANY_SESSIONS, context: { limit, address } };
 }
 
-/** Whom a request comes from, as far as that is limited. */
+/** Whom a request comes from, behind the proxies that are trusted. */
 function addressOf(server, req) {
-  return server._gate.addressOf(req.socket.remoteAddress, (name) => headerOf(req, name));
+  return addressBehind(server._limits.proxies, req.socket.remoteAddress, (name) => headerOf(req, name));
 }
 
 /** The revision of the protocol that a client speaks. */
@@ -341,7 +342,10 @@ function reportError(server, req, code, context) {
   const message = errorMessages[code];
   server._counts.refusals.add(message);
   if (refusals.hasSubscribers) refusals.publish({ engine: server, req, code, message, context });
-  server.emit("connection_error", { req, code, message, context });
+  const error = { req, code, message, context };
+  // beyond what stock tells, and not in the way of who compares
+  Object.defineProperty(error, "address", { configurable: true, get: () => addressOf(server, req) });
+  server.emit("connection_error", error);
 }
 
 /** Status codes that are not 400. */

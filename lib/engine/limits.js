@@ -128,7 +128,7 @@ class Gate {
 
   /**
    * Which limit is against another session.
-   * @param {string} address - see `addressOf()`
+   * @param {string} address - see `addressBehind()`
    * @returns {string|undefined} its name
    */
   obstacle(address) {
@@ -163,29 +163,29 @@ class Gate {
     else this._sessions.set(address, count - 1);
   }
 
-  /**
-   * Whom a request comes from: its peer, or, if that is a proxy that is trusted, whom the proxies say.
-   * @param {string} peer - the address of the other end of the connection
-   * @param {function(string): string|undefined} header - the value of a header
-   * @returns {string}
-   */
-  addressOf(peer, header) {
-    const { proxies } = this._limits;
-    let address = plain(peer);
-    if (proxies === undefined) return address;
-    const said = (header(proxies.header) ?? "").split(",").map((part) => plain(part.trim()));
-    // the last one is what the proxy next to us has seen
-    while (isTrusted(proxies.list, address)) {
-      const before = said.pop();
-      if (before === undefined || isIP(before) === 0) break;
-      address = before;
-    }
-    return address;
-  }
-
   _forgetFull() {
     for (const [address, bucket] of this._buckets) if (bucket.isFull) this._buckets.delete(address);
   }
+}
+
+/**
+ * Whom a request comes from: its peer, or, if that is a proxy that is trusted, whom the proxies say.
+ * @param {object|undefined} proxies - see `limitsOf()`
+ * @param {string} peer - the address of the other end of the connection
+ * @param {function(string): string|undefined} header - the value of a header
+ * @returns {string}
+ */
+function addressBehind(proxies, peer, header) {
+  let address = plain(peer);
+  if (proxies === undefined) return address;
+  const said = (header(proxies.header) ?? "").split(",").map((part) => plain(part.trim()));
+  // the last one is what the proxy next to us has seen
+  while (isTrusted(proxies.list, address)) {
+    const before = said.pop();
+    if (before === undefined || isIP(before) === 0) break;
+    address = before;
+  }
+  return address;
 }
 
 /** An address of IPv4 that is written as one of IPv6 is the same. */
@@ -198,4 +198,4 @@ function isTrusted(list, address) {
   return version !== 0 && list.check(address, `ipv${version}`);
 }
 
-module.exports = { Gate, limitsOf };
+module.exports = { Gate, addressBehind, limitsOf };
