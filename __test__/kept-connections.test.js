@@ -4,7 +4,10 @@
 // poll. What Node has answered comes back to the workers, and to Node again with what is not theirs; nobody can tell.
 
 const assert = require("node:assert/strict");
+const fs = require("node:fs");
 const http = require("node:http");
+const os = require("node:os");
+const path = require("node:path");
 const test = require("node:test");
 const { isStock, sio, adopt, eventually, once, record, Recorder } = require("./support/harness");
 const { accepted, connections, newParsers, observe } = require("./support/parsers");
@@ -437,4 +440,29 @@ test("a server with kept connections ends when they are closed", async (t) => {
   const closed = new Promise((resolve) => server.httpServer.close(resolve));
   assert.equal(await connection.ended(), "FIN");
   await closed;
+});
+
+test("requests over one connection of a Unix socket, as proxies send them", async (t) => {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), "kept-"));
+  t.after(() => fs.rmSync(directory, { recursive: true }));
+  const socketPath = path.join(directory, "socket");
+  const httpServer = http.createServer(answer);
+  const io = new sio.Server(httpServer, { serveClient: false });
+  t.after(() => io.close());
+  httpServer.listen(socketPath);
+  await once(httpServer, "listening");
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+  t.after(() => agent.destroy());
+  const ask = (target) =>
+    new Promise((resolve, reject) => {
+      const request = http.get({ socketPath, agent, path: target }, (response) => {
+        response.resume().on("end", () => resolve(response.statusCode));
+      });
+      request.on("error", reject);
+    });
+  for (let count = 0; count < 5; count++) {
+    assert.equal(await ask("/socket.io/?EIO=4&transport=polling"), 200);
+    assert.equal(await ask("/page"), 200);
+  }
+  assert.equal(io.engine.clientsCount, 5);
 });

@@ -5,7 +5,7 @@
 const test = require("node:test");
 const assert = require("node:assert/strict");
 const { createServer } = require("node:http");
-const { serve, sio, isStock, once, record, eventually } = require("./support/harness");
+const { serve, sio, isStock, once, record, eventually, RawWebSocket } = require("./support/harness");
 
 const OURS = { skip: isStock && "stock has no such option" };
 
@@ -223,6 +223,68 @@ for (const name of ["handshakesPerSecond", "handshakesPerSecondPerAddress"]) {
     assert.equal(errors.list[0][0].context.limit, name);
   });
 }
+
+test("headers of one name are one, however they come", OURS, async (t) => {
+  const limits = { connectionsPerAddress: 1, proxies: { trusted: ["127.0.0.1"] } };
+  const { server } = await limitedServer(t, limits);
+  const connect = (lines) =>
+    RawWebSocket.upgrade(server, { headers: { "X-Forwarded-For": lines } }).then(({ status }) => status);
+  // what a proxy adds comes behind what the client has written
+  assert.equal(await connect(["10.9.9.1", "203.0.113.5"]), 101);
+  assert.equal(await connect(["10.9.9.2", "203.0.113.5:4711"]), 429);
+});
+
+test("namespaces that are still looked for count as well", OURS, async (t) => {
+  const { server } = await limitedServer(t, { namespaces: 3 });
+  server.io.of((_name, _auth, next) => setImmediate(next, null, true));
+  const { ws } = await server.rawPair();
+  for (let n = 0; n < 20; n++) ws.text(`40/n${n},`);
+  for (let n = 0; n < 20; n++) await ws.next();
+  assert.equal(server.io._nsps.size, 3);
+});
+
+for (const stream of ["http", "duplex"]) {
+  test(`exempt(), and the end, while a client is paused, over ${stream}`, OURS, async (t) => {
+    const { server, reached } = await limitedServer(t, { packetsPerSecond: 2 }, { stream });
+    const [first, second] = await server.pairs(2);
+    const got = record(first.socket, "n");
+    const start = performance.now();
+    flood(first.client, 200);
+    flood(second.client, 200);
+    await reached.until(2);
+    first.socket.conn.exempt();
+    await got.until(200);
+    const gone = once(second.client, "disconnect");
+    second.socket.disconnect(true);
+    await gone;
+    assert.ok(performance.now() - start < 5000, `${performance.now() - start} ms`);
+  });
+}
+
+test("pause: what comes faster than JavaScript can be told is bounded", OURS, async (t) => {
+  const limits = { bytesPerSecond: 20_000 };
+  const { server } = await limitedServer(t, limits, { stream: "duplex" });
+  const { client, socket } = await server.pair();
+  const before = process.memoryUsage.rss();
+  const timer = setInterval(() => {
+    if (client.io.engine.transport.ws?.bufferedAmount < 1e6) flood(client, 50, 20_000);
+  }, 10);
+  await new Promise((resolve) => setTimeout(resolve, 2000));
+  clearInterval(timer);
+  const gained = (process.memoryUsage.rss() - before) / 1e6;
+  assert.equal(socket.connected, true);
+  assert.ok(gained < 100, `${gained} MB`);
+});
+
+test("pause: a client that is not read is asked for its heartbeat all the same", OURS, async (t) => {
+  const limits = { bytesPerSecond: 1000 };
+  const { server } = await limitedServer(t, limits, { pingInterval: 200, pingTimeout: 150 });
+  const { client, socket } = await server.pair();
+  const got = record(socket, "n");
+  flood(client, 2, 2500);
+  await got.until(2);
+  assert.equal(client.connected, true);
+});
 
 test("namespaces: one more is refused, until one was left", OURS, async (t) => {
   const { server, reached } = await limitedServer(t, { namespaces: 2 });

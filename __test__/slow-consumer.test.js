@@ -296,6 +296,47 @@ test("a client that polls, between its GETs", OURS, async (t) => {
   assert.deepEqual((await poll).packets, ['42["n","now"]']);
 });
 
+test("rules of namespaces are each for their own", OURS, async (t) => {
+  const prepare = ({ io }) => io.of("/a").slowConsumer({ policy: "drop-oldest", maxAge: 50 });
+  const { client, socket, got, emit, sent, slow } = await stuckPair(
+    t,
+    { slowConsumer: { policy: "drop-oldest", maxBytes: 500 * KB } },
+    { prepare },
+  );
+  const a = client.io.socket("/a", {});
+  setReading(client, true);
+  await once(a, "connect");
+  setReading(client, false);
+  while (socket.conn.bufferedAmount === 0) {
+    emit(20);
+    await new Promise(setImmediate);
+  }
+  await turns();
+  emit(5);
+  const last = sent() - 1;
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const other = [...socket.nsp.server.of("/a").sockets.values()][0];
+  other.emit("n", "late");
+  // a rule that goes leaves what waits under others as it is
+  other.disconnect();
+  emit(100);
+  await slow.until(1);
+  setReading(client, true);
+  await got.until((list) => list.at(-1)?.[0] === sent() - 1);
+  assert.equal(socket.connected, true);
+  assert.ok(last > 0);
+});
+
+test("plain messages of the engine, and those of another parser, are never dropped", OURS, async (t) => {
+  const rule = { policy: "drop-oldest", maxBytes: 200 * KB };
+  const parser = { ...require("socket.io-parser") };
+  const { socket, emit, slow } = await stuckPair(t, { slowConsumer: rule, parser });
+  const ended = once(socket, "disconnect");
+  emit(50);
+  assert.equal((await ended)[0], "transport error");
+  assert.equal(slow.list.at(-1)[2], "close");
+});
+
 test("an upgrade takes along what was held back", OURS, async (t) => {
   const rule = { policy: "drop-oldest", maxBytes: 300 * KB };
   const server = await serve(t, { slowConsumer: rule });

@@ -122,6 +122,7 @@ class Client {
       this._packet({ type: CONNECT_ERROR, nsp: detach(name), data: { message: "Too many namespaces" } });
       return;
     }
+    this._names?.add(detach(name));
     if (this.server._nsps.has(name)) {
       this.doConnect(name, auth);
       return;
@@ -133,6 +134,7 @@ class Client {
         this.doConnect(name, auth);
       } else {
         debug("there is no namespace %s", name);
+        this._names?.delete(name);
         this._packet({ type: CONNECT_ERROR, nsp: name, data: { message: "Invalid namespace" } });
       }
     });
@@ -159,7 +161,6 @@ class Client {
     if (debug.enabled) {
       debug("joining namespace %s", name);
     }
-    this._names?.add(name);
     this.server.of(name)._add(this, auth, (socket) => {
       this._addSocket(socket);
       this._stopConnectTimeout();

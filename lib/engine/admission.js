@@ -6,7 +6,7 @@ const { protocolOf } = require("./handshake");
 const { addressBehind } = require("./limits");
 const { parseQuery } = require("./query");
 const { Origin, TakenSocket } = require("../node/taken-socket");
-const { corsHeaders, corsLines, headerIn, originIn } = require("./cors");
+const { corsHeaders, corsLines, headersIn, originIn } = require("./cors");
 
 /** What a worker tells of a request that it has recognised on a connection: see `Arrival.onRequest`. */
 class Announcement {
@@ -55,7 +55,7 @@ class Announcement {
   get address() {
     const { _gate: gate, _limits: limits } = this.arrival.arrivals.server;
     if (gate === undefined) return undefined;
-    const header = (name) => headerIn(this.rawRequest.split("\n"), name);
+    const header = (name) => headersIn(this.rawRequest.split("\n"), name);
     return addressBehind(limits.proxies, this.remoteAddress, header);
   }
 

@@ -210,15 +210,19 @@ class Conn {
     }
   }
 
-  /** The client sends more than it may: nothing is read of it for so many milliseconds. */
+  /**
+   * The client sends more than it may: nothing is read of it for so many milliseconds. Where JavaScript reads, the worker tells
+   * when that is over, with 0.
+   */
   _onTraffic(limit, pause, isTold) {
     const { server } = this;
     const name = limit === PACKETS ? "packetsPerSecond" : "bytesPerSecond";
     if (!isTold) server._onLimit(this, name);
     if (server._limits.action === "close") {
       this._why = limited(name, `the client has sent more than limits.${name} allows`);
-    } else if (pause > 0) {
-      this._stream?.rest?.(pause);
+    } else if (this._stream?.isPumped) {
+      if (pause > 0) this._stream.holdUp();
+      else if (isTold) this._stream.letGo();
     }
   }
 
@@ -692,6 +696,8 @@ class Conn {
     this._client?.onclose(reason, description);
     this.server._traces?.end(this, { reason, ...explain(description), roundTripTime: this.roundTripTime });
     this._endProbe();
+    // its end is to be read
+    this._stream?.letGo();
     this.server._holding.delete(this);
     // listeners may want to see what has not been sent
     if (this.writeBuffer.length !== 0) process.nextTick(forget, this._polling ?? this._transport);

@@ -61,17 +61,21 @@ class CorsAnswer {
 
 /** The origin, of which Node takes the first only, among names and values by turns. */
 function originIn(rawHeaders) {
-  return headerIn(rawHeaders, "origin");
-}
-
-/** The first header of a name, in lower case, among names and values by turns. */
-function headerIn(rawHeaders, name) {
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-    if (rawHeaders[i].toLowerCase() === name) return rawHeaders[i + 1];
+    if (rawHeaders[i].toLowerCase() === "origin") return rawHeaders[i + 1];
   }
   return undefined;
 }
 
+/** All headers of a name, in lower case, as one, as Node joins them. */
+function headersIn(rawHeaders, name) {
+  const values = [];
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    if (rawHeaders[i].toLowerCase() === name) values.push(rawHeaders[i + 1]);
+  }
+  return values.length === 0 ? undefined : values.join(", ");
+}
+
 function noop() {}
 
-module.exports = { corsHeaders, corsLines, headerIn, originIn, preflightAnswer };
+module.exports = { corsHeaders, corsLines, headersIn, originIn, preflightAnswer };

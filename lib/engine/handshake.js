@@ -177,6 +177,7 @@ function findFault(server, req, isUpgrade) {
     return { code: errors.BAD_REQUEST, context: { name: "INVALID_ORIGIN", origin } };
   }
   if (sid) return findSessionFault(server, req, isUpgrade);
+  if (server._isDraining) return { code: errors.SHUTTING_DOWN, context: {} };
   return findHandshakeFault(req, isUpgrade) ?? findObstacle(server, req);
 }
 

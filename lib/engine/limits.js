@@ -98,6 +98,7 @@ class Bucket {
   }
 
   _fill() {
+    if (this.rate === Infinity) return;
     const now = performance.now();
     this.tokens = Math.min(this.capacity, this.tokens + ((now - this.since) / 1000) * this.rate);
     this.since = now;
@@ -114,6 +115,8 @@ class Gate {
     this._sessions = new Map();
     /** The handshakes of each address. */
     this._buckets = new Map();
+    /** With how many of these, those are forgotten that say nothing. */
+    this._sweepAt = MANY_ADDRESSES;
     /** The address that each session is counted for. */
     this._addresses = new WeakMap();
   }
@@ -147,7 +150,7 @@ class Gate {
     this._handshakes.take();
     if (rate === Infinity) return;
     if (!this._buckets.has(address)) {
-      if (this._buckets.size >= MANY_ADDRESSES) this._forgetFull();
+      if (this._buckets.size >= this._sweepAt) this._forgetFull();
       this._buckets.set(address, new Bucket(rate, burst));
     }
     this._buckets.get(address).take();
@@ -165,6 +168,7 @@ class Gate {
 
   _forgetFull() {
     for (const [address, bucket] of this._buckets) if (bucket.isFull) this._buckets.delete(address);
+    this._sweepAt = Math.max(MANY_ADDRESSES, 2 * this._buckets.size);
   }
 }
 
@@ -178,14 +182,21 @@ class Gate {
 function addressBehind(proxies, peer, header) {
   let address = plain(peer);
   if (proxies === undefined) return address;
-  const said = (header(proxies.header) ?? "").split(",").map((part) => plain(part.trim()));
+  // a Unix socket has no address: who can write to it is a proxy of this machine
+  const isLocal = address === "";
+  const said = (header(proxies.header) ?? "").split(",").map((part) => plain(withoutPort(part.trim())));
   // the last one is what the proxy next to us has seen
-  while (isTrusted(proxies.list, address)) {
+  while (isTrusted(proxies.list, address) || (isLocal && address === "")) {
     const before = said.pop();
     if (before === undefined || isIP(before) === 0) break;
     address = before;
   }
   return address;
+}
+
+/** Some proxies add the port. */
+function withoutPort(address) {
+  return address.replace(/^\[(.+)\](:\d+)?$/, "$1").replace(/^(\d+\.\d+\.\d+\.\d+):\d+$/, "$1");
 }
 
 /** An address of IPv4 that is written as one of IPv6 is the same. */

@@ -366,15 +366,18 @@ function endWith(socket, bytes) {
   setTimeout(() => socket.destroy(), HANGUP_TIMEOUT).unref();
 }
 
+/** Statuses other than 400, with what belongs to them. */
+const STATUS_LINES = {
+  [errors.SHUTTING_DOWN]: `503 Service Unavailable\r\nRetry-After: ${RETRY_AFTER}`,
+  [errors.TOO_MANY_SESSIONS]: `429 Too Many Requests\r\nRetry-After: ${RETRY_AFTER}`,
+};
+
 /** Answers an upgrade request with an error. */
 function refuseUpgrade(socket, code, context) {
   socket.on("error", noop);
   if (socket.writable) {
     const message = context?.message || errorMessages[code];
-    const status =
-      code === errors.SHUTTING_DOWN
-        ? `503 Service Unavailable\r\nRetry-After: ${RETRY_AFTER}`
-        : "400 Bad Request";
+    const status = STATUS_LINES[code] ?? "400 Bad Request";
     socket.write(
       `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-type: text/html\r\n` +
         `Content-Length: ${Buffer.byteLength(message)}\r\n\r\n${message}`,

@@ -127,7 +127,7 @@ function resumeStreams(bridge) {
     setImmediate(bridge._resumeStreams);
     return;
   }
-  for (const stream of bridge._pausedStreams) stream.resume();
+  for (const stream of bridge._pausedStreams) if (!stream.isHeldUp) stream.resume();
   bridge._pausedStreams.clear();
 }
 

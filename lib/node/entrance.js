@@ -62,7 +62,8 @@ class Entrance {
 
   /** Calls a function where requests of the server are handled. */
   run(act, that, ...args) {
-    this._context.runInAsyncScope(act, that, ...args);
+    // connections that were kept may come before any that has arrived here
+    (this._context ??= new AsyncResource("SOCKEYE_ARRIVALS")).runInAsyncScope(act, that, ...args);
   }
 
   /**

@@ -15,8 +15,6 @@ class Pipe extends Stream {
     super(bridge);
     this._socket = socket;
     this._onWritten = this.confirmWritten.bind(this);
-    /** The timer of a rest. */
-    this._rest = undefined;
   }
 
   get socket() {
@@ -45,17 +43,7 @@ class Pipe extends Stream {
   }
 
   resume() {
-    if (this._rest === undefined) this.socket.resume();
-  }
-
-  /** Stops the reading for so many milliseconds. */
-  rest(milliseconds) {
-    this.pause();
-    clearTimeout(this._rest);
-    this._rest = setTimeout(() => {
-      this._rest = undefined;
-      this.resume();
-    }, milliseconds).unref();
+    this.socket.resume();
   }
 
   /** The engine has nothing more to write. */

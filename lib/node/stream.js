@@ -21,6 +21,8 @@ class Stream {
     this.bridge = bridge;
     /** The number by which the worker knows it; -1 before `register()`, and when the worker is done with it. */
     this.id = -1;
+    /** Whether its client sends more than it may: nothing is read of it until its worker says so. */
+    this.isHeldUp = false;
   }
 
   /** Whether its bytes go through JavaScript. */
@@ -70,6 +72,19 @@ class Stream {
 
   /** Goes on reading. */
   resume() {}
+
+  /** Stops the reading until `letGo()`. */
+  holdUp() {
+    this.isHeldUp = true;
+    this.pause();
+  }
+
+  /** Goes on reading, unless it rests for another reason. */
+  letGo() {
+    if (!this.isHeldUp) return;
+    this.isHeldUp = false;
+    if (!this.bridge.isResting(this)) this.resume();
+  }
 
   /** The engine is done with the stream: `RELEASED`, the last that is said of it. */
   onReleased() {

@@ -99,9 +99,13 @@ impl Held {
             (None, Some(rule)) => self.rules.push((namespace.into(), rule)),
             (Some(place), None) => {
                 self.rules.remove(place);
-                // what waits is not dropped any more: its rule is not there
-                for message in &mut self.messages {
-                    message.event = None;
+                // what waits under it is for the rule for all from now on
+                for event in self.messages.iter_mut().filter_map(|message| message.event.as_mut()) {
+                    if event.rule == place {
+                        event.rule = FOR_ALL;
+                    } else if event.rule != FOR_ALL && event.rule > place {
+                        event.rule -= 1;
+                    }
                 }
             }
             (None, None) => {}
@@ -132,10 +136,8 @@ impl Held {
     }
 
     /// Takes a message in, or drops it or others, as the rule for it says.
-    fn take_in(&mut self, message: Message, rule: SlowConsumer) -> Verdict {
-        if let Some(age) = rule.max_age.filter(|_| rule.policy != Policy::Close) {
-            self.drop_older(message.since.checked_sub(age));
-        }
+    fn take_in(&mut self, message: Message, rule: SlowConsumer, for_all: Option<SlowConsumer>) -> Verdict {
+        self.drop_stale(message.since, for_all);
         if let (Policy::Latest, Some(event)) = (rule.policy, message.event) {
             let same = |other: &Message| {
                 other.event.is_some_and(|other| other.name == event.name && other.rule == event.rule)
@@ -192,12 +194,19 @@ impl Held {
         self.messages.range(start..).position(of_rule).map(|place| start + place)
     }
 
-    /// Drops events at the front that wait since before a time.
-    fn drop_older(&mut self, before: Option<Instant>) {
-        let Some(before) = before else { return };
-        while self.messages.front().is_some_and(|front| front.event.is_some() && front.since < before) {
+    /// Drops events at the front that have waited longer than the rule of each allows.
+    fn drop_stale(&mut self, now: Instant, for_all: Option<SlowConsumer>) {
+        while self.messages.front().is_some_and(|front| self.is_stale(front, now, for_all)) {
             self.remove(0);
         }
+    }
+
+    fn is_stale(&self, message: &Message, now: Instant, for_all: Option<SlowConsumer>) -> bool {
+        let Some(event) = message.event else { return false };
+        let rule =
+            if event.rule == FOR_ALL { for_all } else { self.rules.get(event.rule).map(|rule| rule.1) };
+        let age = rule.filter(|rule| rule.policy != Policy::Close).and_then(|rule| rule.max_age);
+        age.is_some_and(|age| now.saturating_duration_since(message.since) > age)
     }
 
     /// Takes the message that waits longest.
@@ -248,7 +257,7 @@ impl Worker {
         panic_point!("hold");
         let for_all = self.options.slow_consumer;
         let held = self.held.entry(id).or_default();
-        let (rule, event) = held.judge(parcel.text, for_all);
+        let (rule, event) = held.judge(parcel.text.filter(|_| self.options.parse_packets), for_all);
         if rule.is_none() && !waits {
             if held.is_idle() {
                 self.held.remove(&id);
@@ -268,9 +277,13 @@ impl Worker {
             bytes,
         };
         let before = held.dropped;
+        if rule.is_some_and(|rule| rule.policy == Policy::Latest) {
+            // looks for those of the same name
+            self.work.look(held.messages.len());
+        }
         let most =
             SlowConsumer { policy: Policy::Close, max_bytes: self.options.max_outbound, max_age: None };
-        let verdict = held.take_in(message, rule.unwrap_or(most));
+        let verdict = held.take_in(message, rule.unwrap_or(most), for_all);
         let (dropped, bytes) = (held.dropped, held.bytes);
         self.work.queue(parcel.len());
         self.metrics.events_dropped.add(dropped - before);
@@ -308,7 +321,8 @@ impl Worker {
             return false;
         };
         let has_no_room = match &websocket.stream {
-            Stream::Pipe(pipe) => pipe.writing,
+            // it is written to one piece at a time, however fast its client reads
+            Stream::Pipe(_) => false,
             #[cfg(unix)]
             Stream::Fd(_) => websocket.write_task.is_some(),
         };
@@ -409,10 +423,7 @@ impl Worker {
         let for_all = self.options.slow_consumer;
         let held = self.held.get_mut(&id)?;
         let before = held.dropped;
-        if held.rules.is_empty() {
-            let age = for_all.filter(|rule| rule.policy != Policy::Close).and_then(|rule| rule.max_age);
-            held.drop_older(age.and_then(|age| now.checked_sub(age)));
-        }
+        held.drop_stale(now, for_all);
         let message = held.pop();
         self.metrics.events_dropped.add(held.dropped - before);
         if held.is_empty() {
@@ -452,10 +463,10 @@ impl Worker {
                 return;
             };
             self.events.slow_consumer(id, bytes);
-            match self.connection(id).map(|connection| connection.session.state()) {
-                Some(State::WebSocket { stream }) => self.sever(stream, Ending::SlowConsumer),
-                _ => self.end_session(id, Ending::SlowConsumer),
+            if let Some(State::WebSocket { stream }) = self.connection(id).map(|it| it.session.state()) {
+                self.sever(stream, Ending::SlowConsumer);
             }
+            self.end_session(id, Ending::SlowConsumer);
         }
     }
 }
@@ -478,7 +489,7 @@ mod tests {
         let until = rule.max_age.filter(|_| rule.policy == Policy::Close).map(|age| since + age);
         let bytes = OVERHEAD + text.len();
         let parts = [polling::Packet::Text(Type::Message, Bytes::from(text))].into();
-        held.take_in(Message { parts, compress: false, since, until, event, bytes }, rule)
+        held.take_in(Message { parts, compress: false, since, until, event, bytes }, rule, Some(rule))
     }
 
     fn texts(held: &mut Held) -> Vec<String> {
@@ -571,10 +582,10 @@ mod tests {
             take(&mut held, text, RULE, now);
         }
         assert!(!held.is_idle());
-        // what waits for a namespace without a rule is not dropped any more
+        // what waits for a namespace without a rule is for that for all
         held.rule("/n", None);
         take(&mut held, namespaced[0], SlowConsumer { policy: Policy::Latest, ..RULE }, now);
-        assert_eq!(texts(&mut held), [FIVE[0], FIVE[2], namespaced[1], namespaced[0]]);
+        assert_eq!(texts(&mut held), [FIVE[0], FIVE[2], namespaced[0]]);
         assert!(held.is_idle());
     }
 }

@@ -17,7 +17,7 @@ use crate::protocol::error::{Ending, Violation};
 use crate::protocol::ids::{ConnectionId, StreamId};
 use crate::protocol::polling::Waiter;
 use crate::protocol::session::{ProbeStep, State, Turn, Verdict};
-use crate::protocol::websocket::frame::{self, Flow, FrameReader, Incoming};
+use crate::protocol::websocket::frame::{self, Flow, FrameReader, Incoming, Kept};
 
 #[cfg(unix)]
 use {
@@ -41,6 +41,9 @@ const READS_PER_TURN: usize = 4;
 /// Bytes that one of them puts into a large message.
 #[cfg(unix)]
 const PLACED_PER_READ: usize = 256 << 10;
+
+/// Bytes that are kept, besides a message, of a client that sends too much, until JavaScript does not read it any more.
+const KEPT: usize = 4 << 20;
 
 /// What one WebSocket may add to the queue of events, in about bytes, before it has to wait until JavaScript has taken what it
 /// has added: what others send is not to stand behind all that one has sent. It is a batch, or one message if that is larger,
@@ -230,8 +233,13 @@ impl Worker {
     /// Bytes of a WebSocket that nobody can be asked to keep for another turn.
     pub(super) fn on_bytes(&mut self, id: StreamId, bytes: &mut [u8]) {
         // JavaScript stops reading when it hears of it
-        if self.is_held_up(id) && self.websocket(id).is_some_and(|websocket| websocket.reader.keep(bytes)) {
-            return;
+        if self.is_held_up(id) {
+            let most = self.options.max_payload.saturating_add(KEPT);
+            match self.websocket(id).map(|websocket| websocket.reader.keep(bytes, most)) {
+                Some(Kept::Yes) | None => return,
+                Some(Kept::TooMuch) => return self.sever(id, Ending::TooMuchSent),
+                Some(Kept::No) => {}
+            }
         }
         let mut is_paused = self.feed(id, bytes);
         while is_paused && !self.is_held_up(id) {
@@ -403,7 +411,7 @@ impl Worker {
         }
     }
 
-    fn protocol(&mut self, id: ConnectionId) -> Protocol {
+    pub(super) fn protocol(&mut self, id: ConnectionId) -> Protocol {
         self.connection(id).map_or(Protocol::V4 { base64: false }, |connection| connection.session.protocol())
     }
 

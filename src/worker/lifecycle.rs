@@ -507,8 +507,13 @@ impl Worker {
     /// queue of ours that is full, or in JavaScript, which may be busy.
     fn on_heartbeat_due(&mut self, id: ConnectionId) {
         // what is owed may be in what is not read
-        if self.events.is_full() || self.may_be_behind(id) {
+        let is_behind = self.may_be_behind(id);
+        if self.events.is_full() || is_behind {
             self.with_session(id, |connection, turn| connection.session.postpone_heartbeat(turn));
+            // a client that is not read counts on being asked all the same
+            if is_behind && !self.protocol(id).is_legacy() {
+                self.send_packet(id, Type::Ping, &[]);
+            }
             return;
         }
         if self.is_paused(id) {

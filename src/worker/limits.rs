@@ -72,9 +72,9 @@ impl Limits {
         self.traffic.as_deref_mut()
     }
 
-    /// What the client sends is not limited any more.
-    pub fn exempt(&mut self) {
-        self.traffic = None;
+    /// What the client sends is not limited any more. Returns what it has sent of late.
+    pub fn exempt(&mut self) -> Option<Box<Traffic>> {
+        self.traffic.take()
     }
 
     /// Until when nothing is to be read of the client.

@@ -298,7 +298,7 @@ impl Worker {
         if !connection.session.is_open() {
             return;
         }
-        if flags.volatile() && is_behind {
+        if flags.volatile() && (is_behind || self.held_bytes(id) > 0) {
             return self.metrics.volatile_dropped.add(1);
         }
         // what is volatile does not wait
@@ -380,7 +380,7 @@ impl Worker {
         if waiting >= MUCH {
             self.signals.ebb.notify_one();
         }
-        if waiting > self.options.max_outbound {
+        if waiting - self.held_bytes(id) > self.options.max_outbound {
             self.events.slow_consumer(id, waiting);
             self.end_session(id, Ending::SlowConsumer);
         }
@@ -397,6 +397,11 @@ impl Worker {
     pub(super) fn answer_poll(&mut self, id: ConnectionId) {
         if self.polling(id).is_some_and(|polling| polling.waiter.is_some()) {
             self.release_all(id);
+            if self.polling(id).is_some_and(|polling| !polling.has_packets()) {
+                // nothing waits, or is left of what has waited
+                self.note_polling(id);
+                self.note_if_sent(id);
+            }
         }
         let Some(connection) = self.connection(id) else { return };
         let protocol = connection.session.protocol();

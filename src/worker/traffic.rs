@@ -3,7 +3,7 @@
 use std::mem;
 use std::time::{Duration, Instant};
 
-use super::limits::Limit;
+use super::limits::{Limit, Limits};
 use super::stream::Stream;
 use super::Worker;
 use crate::protocol::engine_io::packet::Type;
@@ -163,8 +163,8 @@ impl Traffic {
             (Some(limit), Action::Close) => Toll::Close(limit),
             (Some(limit), Action::Pause) => {
                 let packets = self.packets.time_to_go_on(rates.packets, rates.burst);
-                self.resumes =
-                    now.checked_add(packets.max(self.bytes.time_to_go_on(rates.bytes, rates.burst)));
+                let pause = packets.max(self.bytes.time_to_go_on(rates.bytes, rates.burst));
+                self.resumes = Some(now + pause.min(LONGEST_PAUSE));
                 Toll::Pause(limit)
             }
             _ => Toll::Pass,
@@ -200,12 +200,11 @@ impl Worker {
         toll
     }
 
-    /// Whether the WebSocket of a client is read by JavaScript.
+    /// Whether the WebSocket of a client, or the one that is to take over, is read by JavaScript.
     fn is_read_by_javascript(&mut self, id: ConnectionId) -> bool {
-        let Some(State::WebSocket { stream }) = self.connection(id).map(|it| it.session.state()) else {
-            return false;
-        };
-        self.websocket(stream).is_some_and(|websocket| matches!(websocket.stream, Stream::Pipe(_)))
+        let stream = self.connection(id).and_then(|connection| connection.session.stream());
+        let websocket = stream.and_then(|stream| self.websocket(stream));
+        websocket.is_some_and(|websocket| matches!(websocket.stream, Stream::Pipe(_)))
     }
 
     /// Disconnects a client that sends too much.
@@ -261,28 +260,31 @@ impl Worker {
         if traffic.resumes.take_if(|at| *at <= now).is_none() {
             return false;
         }
-        if mem::take(&mut traffic.owes_answer) {
+        let owes_answer = mem::take(&mut traffic.owes_answer);
+        self.go_on_reading(id, owes_answer);
+        true
+    }
+
+    /// A client may be read again.
+    fn go_on_reading(&mut self, id: ConnectionId, owes_answer: bool) {
+        if owes_answer {
             self.tell_posted(id);
         }
         self.signals.resume.notify_waiters();
-        if self.is_read_by_javascript(id) {
-            if let Some(stream) = self.connection(id).and_then(|connection| connection.session.stream()) {
-                self.on_bytes(stream, &mut []);
-            }
+        // what was kept comes first, also that of a WebSocket that is to take over: no new bytes need come
+        if let Some(stream) = self.connection(id).and_then(|connection| connection.session.stream()) {
+            self.on_bytes(stream, &mut []);
         }
-        true
+        if self.is_read_by_javascript(id) && !self.is_paused(id) {
+            self.events.limit(id, Limit::Packets, Duration::ZERO, true);
+        }
     }
 
     /// What a client sends is not limited any more.
     pub(super) fn exempt(&mut self, id: ConnectionId) {
-        let Some(limits) = self.limits.get_mut(&id) else { return };
-        if let Some(traffic) = limits.traffic() {
-            // whatever waits for it goes on
-            traffic.resumes = traffic.resumes.map(|_| self.now);
-        }
-        self.end_pause(id);
-        if let Some(limits) = self.limits.get_mut(&id) {
-            limits.exempt();
+        let Some(traffic) = self.limits.get_mut(&id).and_then(Limits::exempt) else { return };
+        if traffic.resumes.is_some() {
+            self.go_on_reading(id, traffic.owes_answer);
         }
     }
 }

@@ -253,6 +253,7 @@ impl Worker {
     /// The WebSocket has room again.
     #[cfg(unix)]
     fn write_turn(&mut self, id: StreamId, fd: &Wire) -> Wrote {
+        self.now = std::time::Instant::now();
         let wrote = self.contained(Subject::Stream(id), |worker| worker.write_rest(id, fd));
         self.finish_turn();
         wrote.unwrap_or(Wrote::Broken)

@@ -96,7 +96,12 @@ class Administration {
     if (!this._isReadonly) obey(this._io, admin);
     admin.emit("config", { supportedFeatures });
     admin.emit("server_stats", this._statistics.present());
-    if (this._isDevelopment) admin.emit("all_sockets", await showAllSockets(this._io));
+    if (!this._isDevelopment) return;
+    try {
+      admin.emit("all_sockets", await showAllSockets(this._io));
+    } catch (error) {
+      debug("an admin cannot be told of the sockets: %s", error);
+    }
   }
 
   /** Whether there may be an admin, at another server of the cluster if need be. */

@@ -85,6 +85,17 @@ pub enum Flow {
     Stop,
 }
 
+/// Whether bytes are kept for another turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// They are.
+    Yes,
+    /// They are to be fed: they belong to a frame that is arriving.
+    No,
+    /// They are not: there would be too many.
+    TooMuch,
+}
+
 /// Assembles messages from the bytes of one client.
 #[derive(Debug, Default)]
 pub struct FrameReader {
@@ -416,13 +427,16 @@ impl FrameReader {
             || self.deflate.as_deref().is_some_and(is_unfinished)
     }
 
-    /// Keeps the client's next bytes for another turn. Returns whether it does: those of a frame that is arriving are to be fed.
-    pub fn keep(&mut self, bytes: &[u8]) -> bool {
+    /// Keeps the client's next bytes for another turn, if they are no more than `most` with those that are kept already.
+    pub fn keep(&mut self, bytes: &[u8], most: usize) -> Kept {
         if self.assembly.as_ref().is_some_and(|assembly| assembly.arriving.is_some()) {
-            return false;
+            return Kept::No;
+        }
+        if self.partial.len() + bytes.len() > most {
+            return Kept::TooMuch;
         }
         self.partial.extend_from_slice(bytes);
-        true
+        Kept::Yes
     }
 
     /// Whether no more is to be decompressed in this turn.
@@ -971,10 +985,13 @@ mod tests {
             reader.feed(input, MAX, deliver).unwrap();
             got.len()
         };
-        assert!(reader.keep(&frames[0]) && reader.keep(&frames[1]));
+        let most = frames[0].len() + frames[1].len();
+        assert_eq!(reader.keep(&frames[0], most), Kept::Yes);
+        assert_eq!(reader.keep(&[&frames[1][..], b"x"].concat(), most), Kept::TooMuch);
+        assert_eq!(reader.keep(&frames[1], most), Kept::Yes);
         assert_eq!(take(&mut reader, &mut []), 2);
         assert_eq!(take(&mut reader, &mut frames[0][..7].to_vec()), 2);
-        assert!(!reader.keep(&frames[0][7..]));
+        assert_eq!(reader.keep(&frames[0][7..], most), Kept::No);
         assert_eq!(take(&mut reader, &mut frames[0][7..].to_vec()), 3);
     }
 
