@@ -8,6 +8,8 @@ const { once } = require("node:events");
 const fs = require("node:fs");
 const path = require("node:path");
 const test = require("node:test");
+const { WebSocketServer } = require("ws");
+const { Child } = require("../lib/command/children");
 const { main } = require("../lib/command/main");
 const { selfSigned } = require("./support/certificate");
 const { Project } = require("./support/project");
@@ -34,6 +36,7 @@ async function doctor(project, args = [], how = {}) {
     assert.ok(["ok", "note", "wrong"].includes(level));
     assert.doesNotMatch(`${text}${remedy}`, /\n|undefined|\[object/);
     assert.equal(typeof remedy, level === "ok" ? "object" : "string", text);
+    assert.notEqual(remedy, "", text);
   }
   const told = (topic) =>
     report.findings.filter((it) => it.topic === topic).map(({ level, text }) => `${level}: ${text}`);
@@ -203,6 +206,9 @@ test("doctor, where this package goes by the name of stock", async (t) => {
   const project = new Project(t);
   project.installOurs({ name: "socket.io" });
   project.fake("framework", { name: "framework", dependencies: { "socket.io": "4.8.4" } });
+  // which gets this package, whatever others have
+  project.fake("other", { name: "other" });
+  project.fake("other/node_modules/socket.io", { name: "socket.io", version: "4.8.1" });
   project.write("app.js", 'const { Server } = require("socket.io"); new Server(0);');
   const report = await doctor(project, ["app.js"], { name: "socket.io" });
   assert.deepEqual(
@@ -211,6 +217,7 @@ test("doctor, where this package goes by the name of stock", async (t) => {
     [],
   );
   assertTold(report, "packages", /^ok: sockeye\.io [\d.]+ as socket\.io in /);
+  assert.deepEqual([report.packages.stock.length, report.packages.stockUsers.length], [1, 0]);
   assert.equal(report.application.loaded[0].path, project.path("node_modules", "socket.io"));
 });
 
@@ -308,15 +315,26 @@ test("doctor, on an ES module over TLS that Node has to speak", { skip: isWindow
 
 test("doctor, on applications that nothing can be said of", async () => {
   both.write("broken.js", 'throw new RangeError("too much");');
+  both.write("unhappy.js", 'process.exitCode = 3; console.error("one\\ntwo\\nthree");');
+  both.write(
+    "killed.js",
+    'console.error("one\\ntwo\\nthree"); process.kill(process.pid, "SIGKILL"); for (;;);',
+  );
+  both.write(
+    "deaf.js",
+    'const { Server } = require("sockeye.io"); new Server(require("http").createServer()); setInterval(() => {}, 1000);',
+  );
   both.write("stock.js", 'const { Server } = require("socket.io"); new Server(0);');
   both.write("none.js", "setInterval(() => {}, 1000)");
   both.write("brief.js", "");
-  const [broken, stock, none, brief, missing] = await Promise.all(
-    ["broken", "stock", "none", "brief", "missing"].map((name) =>
-      doctor(both, ["--seconds", "1", `${name}.js`]),
-    ),
+  const names = ["broken", "unhappy", "killed", "deaf", "stock", "none", "brief", "missing"];
+  const [broken, unhappy, killed, deaf, stock, none, brief, missing] = await Promise.all(
+    names.map((name) => doctor(both, ["--seconds", "1", `${name}.js`])),
   );
   assertTold(broken, "application", /^wrong: it has ended with code 1: RangeError: too much$/);
+  assertTold(unhappy, "application", /^wrong: it has ended with code 3: three$/);
+  assertTold(killed, "application", /^wrong: nothing could be seen of it: it has ended with .*: three$/);
+  assertTold(deaf, "application", /^note: \/socket\.io\/: its HTTP server does not listen$/);
   assertTold(stock, "application", /^wrong: it loads stock socket\.io 4\.8\.\d+ from /);
   assertTold(none, "application", /^note: no server of sockeye\.io was made within 1 s$/);
   assertTold(brief, "application", /^note: it has ended without a server of sockeye\.io$/);
@@ -353,6 +371,39 @@ test("compare measures both", async () => {
     }
   }
   for (const name of names) assert.equal(ratios[name], results[0].medians[name] / results[1].medians[name]);
+});
+
+test("compare has the next message broadcast when one has come back to its sender", async (t) => {
+  const wss = new WebSocketServer({ port: 0, host: "127.0.0.1" });
+  t.after(() => wss.close());
+  await once(wss, "listening");
+  let broadcasts = 0;
+  let underWay = 0;
+  let most = 0;
+  const broadcast = async (sender, text) => {
+    broadcasts++;
+    most = Math.max(most, ++underWay);
+    const others = [...wss.clients].filter((ws) => ws !== sender);
+    for (const ws of others) ws.send(text);
+    // by then they have received it
+    const answers = others.map((ws) => once(ws, "pong"));
+    for (const ws of others) ws.ping();
+    await Promise.all(answers);
+    underWay--;
+    sender.send(text);
+  };
+  wss.on("connection", (ws) => {
+    ws.setMaxListeners(Infinity);
+    ws.on("message", (data) => (String(data) === "40" ? ws.send("40{}") : broadcast(ws, String(data))));
+    ws.send("0{}");
+  });
+  const child = new Child(require.resolve("../lib/command/compare-load"));
+  t.after(() => child.end());
+  await child.ask("connect", { port: wss.address().port, count: 4 });
+  const { operations } = await child.ask("broadcast", { seconds: 0.1 });
+  assert.ok(broadcasts > 2, `${broadcasts} broadcasts`);
+  assert.equal(operations, broadcasts * 4);
+  assert.equal(most, 2);
 });
 
 test("compare, where stock is not installed", async (t) => {

@@ -14,6 +14,7 @@ test("the properties of conn over WebSocket", async (t) => {
   assert.equal(conn.remoteAddress, "127.0.0.1");
   assert.equal(conn.readyState, "open");
   assert.equal(conn.request, socket.request);
+  assert.ok(Object.keys(conn).includes("request"));
   assert.equal(conn.upgrading, false);
   assert.equal(conn.upgraded, false);
   assert.equal(conn.transport.name, "websocket");

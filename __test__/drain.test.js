@@ -129,6 +129,42 @@ test("what is left when the time is up is closed at once", OURS, async (t) => {
   await Promise.all(clients.map((ws) => ws.closed()));
 });
 
+test("who is closed by the application meanwhile is left to that", OURS, async (t) => {
+  const server = await serve(t);
+  const { client, socket } = await server.pair("/", { transports: ["websocket"] });
+  const over = once(socket, "disconnect");
+  socket.on("never", () => {});
+  client.emit("never", () => {});
+  await eventually(() => socket._unanswered === 1, "the event is there");
+  // between the look at what it owes and the end of the time
+  const onProgress = () => socket.conn.close();
+  const result = await server.io.drain({ timeout: 0, onProgress });
+  assert.deepEqual(result, { total: 1, closed: 1, forced: 0, remaining: 0 });
+  assert.equal((await over)[0], "forced close");
+});
+
+test("sessions that have joined no namespace are closed too", OURS, async (t) => {
+  const server = await serve(t);
+  const { ws } = await server.rawSession();
+  assert.deepEqual(await server.io.drain(), { total: 1, closed: 1, forced: 0, remaining: 0 });
+  await ws.closed();
+});
+
+test("clients of every HTTP server that it is attached to are closed", OURS, async (t) => {
+  const io = new sio.Server();
+  const ports = [];
+  for (let i = 0; i < 2; i++) {
+    const httpServer = http.createServer();
+    io.attach(httpServer);
+    await new Promise((resolve) => httpServer.listen(0, "127.0.0.1", resolve));
+    t.after(() => httpServer.close());
+    ports.push(httpServer.address().port);
+  }
+  const clients = await Promise.all(ports.map((port) => RawWebSocket.connect({ port })));
+  assert.deepEqual(await io.drain(), { total: 2, closed: 2, forced: 0, remaining: 0 });
+  await Promise.all(clients.map((ws) => ws.closed()));
+});
+
 test("a client goes on at another server, with its session where the adapter has it", OURS, async (t) => {
   const sessions = new Map();
   const { SessionAwareAdapter } = require("../lib/adapter/session-aware-adapter");

@@ -79,6 +79,11 @@ const LENIENCIES = [
     ['51.0-["a"]', Buffer.of(1)],
     { type: EVENT, nsp: "/", data: ["a"] },
   ],
+  [
+    "a placeholder between two attachments",
+    ['51-["a",{"_placeholder":true,"num":0.5}]', Buffer.of(1)],
+    { type: EVENT, nsp: "/", data: ["a", undefined] },
+  ],
   ["attachments that nobody refers to", ["51-", Buffer.of(1)], { type: EVENT, nsp: "/", data: undefined }],
 ];
 

@@ -5,7 +5,7 @@ const { spawn } = require("node:child_process");
 const { once } = require("node:events");
 const test = require("node:test");
 const { io: connect } = require("socket.io-client");
-const { target, within } = require("./support/harness");
+const { eventually, isStock, serve, target, within } = require("./support/harness");
 
 const APP = `
   const { Server } = require(process.argv[1]);
@@ -40,3 +40,22 @@ test("what was emitted right before process.exit() arrives", async (t) => {
   );
   assert.deepEqual(await within(ended, "the end of the process"), [7, null]);
 });
+
+test(
+  "the end of the process is listened for only while there are connections",
+  { skip: isStock },
+  async (t) => {
+    const [first, second] = [await serve(t), await serve(t)];
+    const before = process.listenerCount("exit");
+    for (let round = 0; round < 2; round++) {
+      const [{ ws: one }, { ws: other }] = [await first.rawPair(), await second.rawPair()];
+      assert.equal(process.listenerCount("exit"), before + 1);
+      one.destroy();
+      await eventually(() => first.io.engine._bridge.isIdle, "the first has gone");
+      assert.equal(process.listenerCount("exit"), before + 1);
+      other.destroy();
+      await eventually(() => second.io.engine._bridge.isIdle, "the other has gone");
+      assert.equal(process.listenerCount("exit"), before);
+    }
+  },
+);

@@ -113,11 +113,14 @@ test("sessions end at their age, and their clients come back", OURS, async (t) =
   });
   const begun = performance.now();
   const { conn } = socket;
+  const errors = [];
+  conn.transport.on("error", (error) => errors.push(error));
   const over = ended(socket);
   assert.equal((await once(client, "disconnect"))[0], "transport close");
   assert.ok(performance.now() - begun > 200, `${performance.now() - begun} ms`);
   const [reason, details] = await over;
   assert.deepEqual([reason, details.context], ["forced close", { limit: "maxSessionAge" }]);
+  assert.deepEqual(errors, [], "nothing is wrong with its transport");
   assert.deepEqual(limits, [[conn, "maxSessionAge"]]);
   await once(client, "connect");
 });

@@ -556,7 +556,7 @@ class Conn {
     const callback = this._callbacks?.shift();
     if (callback !== DRAINED) {
       callback?.(this.transport);
-    } else if (this._transport !== undefined && !this._callbacks.includes(DRAINED)) {
+    } else if (!this._callbacks.includes(DRAINED)) {
       this._transport.isSending = false;
       this._flushHeld();
     }
