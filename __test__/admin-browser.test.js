@@ -70,5 +70,7 @@ for (const mode of ["production", "development"]) {
       await shows("another room");
     }
     assert.deepEqual(complaints, []);
+    // a connection that it has opened for later would be waited for
+    await browser.close();
   });
 }

@@ -27,8 +27,10 @@ const SHORT = { scale: "short", rounds: 1, seed: 1 };
 
 /** What else can be said of the figures of a program, on whatever machine. */
 const PROMISES = {
-  "slow-consumers"({ waited, gained, boundedGained, dropped }) {
+  "slow-consumers"({ waited, gained, boundedGained, dropped, ...others }) {
     assert.equal(dropped, 10);
+    for (const policy of ["drop-oldest", "drop-newest", "latest"])
+      assert.equal(others[`${policy} stayed`], 10);
     // what is not read waits once, and less of it with a limit
     assert.ok(waited > 50 && gained < waited + 60, `${gained} MB for ${waited} MB`);
     assert.ok(boundedGained < gained, `${boundedGained} MB, ${gained} without a limit`);
@@ -45,6 +47,11 @@ const PROMISES = {
   hostile({ attacks, kept, gained }) {
     assert.equal(attacks, 18);
     assert.ok(gained < 150 && kept < 150, `${gained} MB at worst, ${kept} MB kept`);
+  },
+  flood(figures) {
+    assert.ok(figures["unlimited handled"] > 5000);
+    for (const action of ["pause", "drop"]) assert.ok(figures[`${action} handled`] > 500, action);
+    assert.equal(figures["close handled"], 0);
   },
 };
 
@@ -225,7 +232,7 @@ test("life: who is connected hears of the end, and nothing is left behind", { sk
 
 // What they demand is kept: nothing is lost or out of order, nobody is dropped who should not be, memory is bounded. How fast it
 // went is not asked for.
-for (const name of ["slow-consumers", "overrun", "fairness", "hostile"]) {
+for (const name of ["slow-consumers", "overrun", "fairness", "hostile", "flood"]) {
   test(`${name} in short`, { skip }, async () => {
     const program = programs.find((one) => one.name === name);
     const { figures, failures } = await trial(program, OURS, SHORT);
