@@ -111,6 +111,22 @@ test("unknown, double and huge ack ids from a client are ignored", async (t) => 
   assert.deepEqual(log, []);
 });
 
+test("a double ack with binary data is ignored", async (t) => {
+  const server = await serve(t);
+  const { ws, socket } = await server.rawPair();
+  const answers = [];
+  socket.emit("q", (value) => answers.push(value));
+  const id = /^42(\d+)\["q"\]$/.exec(await ws.next())[1];
+  for (const byte of [1, 2]) {
+    ws.text(`461-${id}[{"_placeholder":true,"num":0}]`);
+    ws.binary(Buffer.of(byte));
+  }
+  socket.on("barrier", (ack) => ack());
+  ws.text('421["barrier"]');
+  assert.equal(await ws.next(), "431[]");
+  assert.deepEqual(answers, [Buffer.of(1)]);
+});
+
 test("huge ack ids are echoed as JavaScript prints the number", async (t) => {
   const server = await serve(t);
   const { ws, socket } = await server.rawPair();

@@ -10,19 +10,22 @@ const { operations, words } = require("../lib/native/codes");
 const { SEND, EXPIRE } = operations;
 const { HAS_BUFFERS, NO_TEXT, NEVER } = words;
 
-/** Commands for one worker, and the batches that have crossed. */
-function gather() {
+/** Commands for workers, the batches that have crossed, and which workers each was for. */
+function gather(workers = 1) {
   const batches = [];
+  const masks = [];
   const commands = new Commands(
     {
-      submit: (list, length, places, text, buffers) =>
-        batches.push({ words: [...list.slice(0, length + places)], text, buffers }),
+      submit: (list, length, places, text, buffers, mask) => {
+        batches.push({ words: [...list.slice(0, length + places)], text, buffers });
+        masks.push(mask);
+      },
     },
-    1,
+    workers,
   );
   // whoever holds it flushes it
   commands.held = true;
-  return { commands, batches };
+  return { commands, batches, masks };
 }
 
 test("the places of buffers follow the operations, from the first batch on", () => {
@@ -45,4 +48,16 @@ test("a time to be told of fits a word", () => {
   commands.flush();
   const expire = (time) => [EXPIRE, 7, time];
   assert.deepEqual(batches[0].words, [0, 0, 12, NEVER - 1, NEVER].flatMap(expire));
+});
+
+test("only the workers wake up that a batch is for", () => {
+  const { commands, masks } = gather(4);
+  commands.sendBuffer(1, Buffer.from("one"), 0);
+  commands.flush();
+  commands.expire(2, 12);
+  commands.sendBuffer(7, Buffer.from("three"), 0);
+  commands.flush();
+  commands.dropRoom(1);
+  commands.flush();
+  assert.deepEqual(masks, [0b0010, 0b1100, -1]);
 });

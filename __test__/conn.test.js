@@ -22,6 +22,15 @@ test("the properties of conn over WebSocket", async (t) => {
   assert.deepEqual(conn.writeBuffer, []);
 });
 
+test("what the socket of a WebSocket says of itself can be replaced", async (t) => {
+  const server = await serve(t);
+  const { socket } = await server.pair();
+  const stream = socket.request.socket;
+  assert.equal(stream.pending, false);
+  Object.defineProperty(stream, "pending", { value: false });
+  assert.equal(Object.getOwnPropertyDescriptor(stream, "pending").value, false);
+});
+
 test("the properties of conn over polling", async (t) => {
   const server = await serve(t);
   const { polling, socket } = await server.pollingPair();

@@ -6,7 +6,7 @@ const path = require("node:path");
 const { once: onceEvent } = require("node:events");
 const test = require("node:test");
 const { WebSocketServer } = require("ws");
-const { RawPolling, RawWebSocket, atEnd, once, serve } = require("./support/harness");
+const { RawPolling, RawWebSocket, atEnd, deferred, once, serve, within } = require("./support/harness");
 
 const engineIo = require("../engine.io.js");
 
@@ -69,6 +69,15 @@ test("an engine works without Socket.IO", async (t) => {
   conn.close();
   assert.deepEqual((await closed).slice(0, 1), ["forced close"]);
   assert.equal(engine.clientsCount, 0);
+});
+
+test("listen() takes a callback in place of options", async (t) => {
+  const listening = deferred();
+  const engine = engineIo.listen(0, listening.resolve);
+  atEnd(t, () => engine.httpServer.close());
+  await within(listening.promise, "the callback");
+  assert.equal(engine.httpServer.listening, true);
+  assert.equal(engine.opts.pingInterval, 25_000);
 });
 
 test("an engine of its own answers other requests with 501", async (t) => {
@@ -236,6 +245,7 @@ test("engine.ws tells how WebSockets are set up, and lets headers be added", asy
   const upgraded = await RawWebSocket.upgrade(server);
   assert.equal(upgraded.headers["x-path"], "/socket.io/");
   assert.equal(new engineIo.Server({ transports: ["polling"] }).ws, undefined);
+  await within(new Promise((resolve) => ws.close(resolve)), "the callback of ws.close()");
 });
 
 test("conn.request of a WebSocket has the headers of its request", async (t) => {

@@ -352,6 +352,11 @@ for (const [name, change] of Object.entries(COPIES)) {
 const STRANGERS = {
   "an apply() that does something else": (text) =>
     text.replace("const rooms = opts.rooms;", "const rooms = new Set(); void opts;"),
+  "an apply() that reaches nobody where nobody is excepted": (text) =>
+    text.replace(
+      "const rooms = opts.rooms;",
+      "if (opts.except?.size === 0) return; const rooms = opts.rooms;",
+    ),
   "a broadcast() that does something else": (text) =>
     text.replace("socket.client.writeToEngine(encodedPackets, packetOpts);", "socket.emit('event', 1);"),
   "a class that does not extend an emitter directly": (text) =>

@@ -2,6 +2,7 @@
 
 const test = require("node:test");
 const assert = require("node:assert/strict");
+const { AsyncLocalStorage, AsyncResource } = require("node:async_hooks");
 const { serve, once, record, connected, RawWebSocket } = require("./support/harness");
 
 /** Resolves with the connect_error of a client that must not get in. */
@@ -256,6 +257,31 @@ test("asynchronous socket.use keeps acks and a later event apart", async (t) => 
   await client.timeout(5000).emitWithAck("fast");
   await done;
   assert.deepEqual(order, ["any slow", "any fast", "fast", "slow"]);
+});
+
+test("listeners are called in the asynchronous context in which socket.use goes on", async (t) => {
+  const server = await serve(t);
+  const { client, socket } = await server.pair();
+  const storage = new AsyncLocalStorage();
+  const resource = storage.run("of the resource", () => new AsyncResource("TEST"));
+  socket.use(([name], next) => {
+    if (name === "in a resource") resource.runInAsyncScope(next);
+    else if (name === "in a store") storage.run("of the call", next);
+    else next();
+  });
+  const seen = [];
+  for (const name of ["plain", "in a resource", "in a store", "plain again"]) {
+    socket.on(name, () => seen.push([name, storage.getStore()]));
+    client.emit(name);
+  }
+  socket.on("last", (ack) => ack());
+  await client.timeout(5000).emitWithAck("last");
+  assert.deepEqual(seen, [
+    ["plain", undefined],
+    ["in a resource", "of the resource"],
+    ["in a store", "of the call"],
+    ["plain again", undefined],
+  ]);
 });
 
 test("an event held back by socket.use is dropped when the socket disconnects meanwhile", async (t) => {

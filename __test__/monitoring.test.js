@@ -56,6 +56,7 @@ test("a registry of prom-client has the metrics", OURS, async (t) => {
   assert.equal(valueOf(text, 'socket_io_sessions{node="a",transport="polling"}'), 0);
   assert.equal(valueOf(text, 'socket_io_broadcasts_total{node="a",road="native"}'), 1);
   assert.equal(valueOf(text, 'socket_io_deliveries_total{node="a"}'), 1);
+  assert.equal(valueOf(text, 'socket_io_recoveries_total{node="a",outcome="recovered"}'), 0);
   assert.ok(valueOf(text, 'socket_io_traffic_bytes_total{node="a",direction="sent"}') <= engine.bytes.sent);
   assert.match(text, /^# TYPE socket_io_packets_total counter$/m);
   assert.match(text, /^# TYPE socket_io_round_trip_seconds histogram$/m);

@@ -8,7 +8,7 @@ const test = require("node:test");
 const tls = require("node:tls");
 const { connected, eventually, isStock, once, record, within } = require("./support/harness");
 const { RawPolling, RawWebSocket } = require("./support/harness");
-const { connectionsOf, dial, isServed, onBoth, roadsOf, serveTls } = require("./support/tls");
+const { ask, connectionsOf, dial, isServed, onBoth, roadsOf, serveTls } = require("./support/tls");
 
 const OURS = { skip: isStock && "stock has Node's TLS only" };
 
@@ -284,6 +284,20 @@ for (const [name, act, idle, busy] of [
     assert.deepEqual(actual, expected);
   });
 }
+
+test("a session that a worker has begun is not negotiated again", OURS, async (t) => {
+  const refusals = [];
+  const listener = (req, res) => {
+    const began = req.socket.renegotiate({}, (error) => {
+      refusals.push(error.message);
+      res.end(String(began));
+    });
+  };
+  const server = await serveTls(t, {}, { listener });
+  assert.equal((await ask(server)).body, "false");
+  assert.deepEqual(refusals, ["a session that a worker has begun is not negotiated again"]);
+  assert.equal(roadsOf(server).native, 1);
+});
 
 test("a session that is on another worker is found at once", OURS, async (t) => {
   const server = await serveTls(t, {}, { options: { workers: 4 } });

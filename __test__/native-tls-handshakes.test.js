@@ -203,6 +203,12 @@ for (const [name, script] of Object.entries(scripts)) {
   });
 }
 
+test("clients that are left to Node before their hello is complete are counted by that", OURS, async (t) => {
+  const server = await serveTls(t);
+  await play(server, scripts["hangs up in the middle of its hello"]);
+  assert.deepEqual(server.io.engine.tlsRoads().node, { "of what comes first": 1 });
+});
+
 test("a client that resets after the server's hello", OURS, async (t) => {
   const [expected, actual] = await onBoth(t, {}, {}, async (server) => {
     const errors = record(server.httpServer, "tlsClientError");

@@ -10,7 +10,8 @@ const os = require("node:os");
 const path = require("node:path");
 const { spawnSync } = require("node:child_process");
 const test = require("node:test");
-const { isStock } = require("./support/harness");
+const { RawWebSocket, isStock } = require("./support/harness");
+const { startChild } = require("./support/child");
 const { certificateFor, revocationList, selfSigned } = require("./support/certificate");
 const { ask, has, isServed, onBoth, ownCertificate, roadsOf, runProgram } = require("./support/tls");
 
@@ -39,6 +40,28 @@ test("an option turns that off", OURS, async (t) => {
   const how = { options: { nativeTls: false } };
   const { native, obstacle } = await compare(t, {}, how, ordinary);
   assert.deepEqual({ native, obstacle }, { native: 0, obstacle: "the option nativeTls turns it off" });
+});
+
+test("an addon that was built without TLS leaves it to Node", OURS, async (t) => {
+  const child = startChild(
+    t,
+    async ({ args: [certificate], inbox, listen, load, send }) => {
+      load("../../lib/native/binding").TlsTerms = undefined;
+      const { Server } = load("../../index.js");
+      const httpServer = await listen(load("node:https").createServer(certificate));
+      const io = new Server(httpServer);
+      inbox.on("roads", () =>
+        send("roads", { ...io.engine.tlsRoads(), ...io.engine._obstaclesAt(httpServer) }),
+      );
+      send("port", { port: httpServer.address().port });
+    },
+    [ownCertificate()],
+  );
+  const { port } = await child.message("port");
+  const ws = await RawWebSocket.connect({ port, secure: true });
+  const { native, websocket } = await child.ask("roads");
+  assert.deepEqual([native, websocket], [0, "the addon has been built without TLS"]);
+  ws.destroy();
 });
 
 const own = ownCertificate();

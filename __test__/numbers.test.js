@@ -21,6 +21,34 @@ async function heardBy({ ws, socket }) {
   }
 }
 
+test("what a batch has for nobody any more is passed over", OURS, () => {
+  const { Batch, drain } = require("../lib/native/events");
+  const { events, words } = require("../lib/native/codes");
+  const heard = [];
+  const text = '2["late"]2["in time"]';
+  const list = [
+    ...[events.PACKET | (2 << 8), 1, words.NO_ID, 9, 1],
+    ...[events.PACKET | (2 << 8), 2, words.NO_ID, 12, 1],
+  ];
+  const batches = [
+    [list, text],
+    [[], ""],
+  ];
+  const native = {
+    drain(bytes) {
+      const [next, itsText] = batches.shift();
+      const target = new Uint32Array(bytes.buffer);
+      target.set([next.length, 0, 0]);
+      target.set(next, words.DRAIN_HEAD);
+      return itsText;
+    },
+  };
+  const conn = { _onPacket: (all, start, end) => heard.push(all.slice(start, end)) };
+  const conns = new Map([[2, conn]]);
+  drain({ native, conns, batch: new Batch(), commands: { flush() {} } });
+  assert.deepEqual(heard, ['2["in time"]']);
+});
+
 /** A client that recovers a lost session. */
 async function recover(server, pid, offset) {
   const ws = await RawWebSocket.open(server);

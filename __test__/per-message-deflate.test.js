@@ -2,6 +2,7 @@
 
 const test = require("node:test");
 const assert = require("node:assert/strict");
+const { randomBytes } = require("node:crypto");
 const zlib = require("node:zlib");
 const { serve, once, frame, RawWebSocket, CONTINUATION, PING } = require("./support/harness");
 
@@ -80,6 +81,26 @@ test("a large message is compressed, a short one is not", async (t) => {
   received = next();
   socket.emit("ev", "short");
   assert.equal((await received).rsv, 0);
+});
+
+test("messages are compressed with as large a window as the client wants", async (t) => {
+  const server = await serve(t, { perMessageDeflate: true });
+  // which comes twice, further apart than the smallest window reaches
+  const text = randomBytes(1000).toString("hex").repeat(2);
+  for (const windowBits of [9, 12, 15]) {
+    const offer = `permessage-deflate; server_no_context_takeover; server_max_window_bits=${windowBits}`;
+    const { ws, socket } = await server.rawPair({ headers: { "Sec-WebSocket-Extensions": offer } });
+    const count = ws.frames.length;
+    socket.emit("ev", text);
+    await ws.changes.until(() => ws.frames.length > count);
+    const { rsv, payload } = ws.frames[count];
+    assert.equal(rsv, 4);
+    const tail = Buffer.from([0, 0, 0xff, 0xff]);
+    const options = { finishFlush: zlib.constants.Z_SYNC_FLUSH, windowBits };
+    const inflated = zlib.inflateRawSync(Buffer.concat([payload, tail]), options);
+    assert.equal(inflated.toString(), `42["ev","${text}"]`);
+    assert.equal(payload.length < 1500, windowBits > 10, `${payload.length} bytes with ${windowBits} bits`);
+  }
 });
 
 test("a bomb gets 1009", async (t) => {

@@ -698,6 +698,25 @@ test("what the application puts into writeBuffer is there when the session ends"
   assert.deepEqual(await ended, [{ type: "message", data: "foo" }]);
 });
 
+test(
+  "nobody waits for a worker to say what was not sent, unless somebody listens for the end",
+  { skip: isStock },
+  async (t) => {
+    const server = await open(t);
+    const { native } = server.io.engine._bridge;
+    for (const listens of [true, false]) {
+      const { sid } = await RawPolling.open(server);
+      const conn = server.io.engine.clients[sid];
+      if (listens) conn.on("close", () => {});
+      conn.send("a");
+      const asked = t.mock.method(native, "askPolling");
+      conn.onError(new Error("over"));
+      assert.equal(asked.mock.callCount() > 0, listens);
+      asked.mock.restore();
+    }
+  },
+);
+
 const LONG = "x".repeat(2000);
 const INFLATE = { gzip: gunzipSync, deflate: inflateSync };
 

@@ -51,9 +51,15 @@ for (const length of [125, 126, 65_535, 65_536, 65_537]) {
 
     const bytes = Buffer.alloc(length, 1);
     const gotBytes = once(socket, "bin");
-    transport.send('451-["bin",{"_placeholder":true,"num":0}]');
+    const { bytesRead } = socket.conn;
+    const head = '451-["bin",{"_placeholder":true,"num":0}]';
+    transport.send(head);
     transport.send(bytes);
     assert.deepEqual(await gotBytes, [bytes]);
+    if (!isStock) {
+      const longer = length < 126 ? 0 : length < 65_536 ? 2 : 8;
+      assert.equal(socket.conn.bytesRead - bytesRead, 6 + head.length + 6 + longer + length);
+    }
     socket.emit("bin", bytes);
     await transport.next();
     assert.deepEqual(await transport.next(), { type: "message", data: bytes });

@@ -191,7 +191,7 @@ function certificatesIn(pem) {
 function chainOf({ cert, ca }) {
   const chain = certificatesIn(onlyOne("cert", cert));
   if (chain.length === 0) throw new Error("the server has no certificate in PEM");
-  if (chain.length === 1 && ca !== undefined) {
+  if (chain.length === 1) {
     // OpenSSL looks for the others among those that it trusts
     const others = [ca].flat(Infinity).flatMap(certificatesIn);
     for (let last = chain[0]; !isSelfSigned(last); [last] = chain.slice(-1)) {

@@ -745,19 +745,30 @@ mod tests {
         let (mut sink, inbox, _) = sink(usize::MAX);
         let mark = |sink: &mut EventSink| {
             sink.binary(ID, vec![0; FULL_WEIGHT]);
-            sink.publish();
-            inbox.mark()
+            sink.publish_and_mark()
         };
         let marks = [(); 4].map(|()| mark(&mut sink));
         // nobody has asked yet
         assert!(inbox.take().is_some_and(|(_, resumes)| !resumes));
-        assert!(inbox.is_passed(marks[0]) && !inbox.is_passed(marks[2]) && !inbox.is_passed(marks[1]));
+        assert!(sink.is_passed(marks[0]) && !sink.is_passed(marks[2]) && !sink.is_passed(marks[1]));
         assert!(inbox.take().is_some_and(|(_, resumes)| resumes));
         // who was told of the nearest asks again
-        assert!(inbox.is_passed(marks[1]) && !inbox.is_passed(marks[2]));
+        assert!(sink.is_passed(marks[1]) && !sink.is_passed(marks[2]));
         assert!(inbox.take().is_some_and(|(_, resumes)| resumes));
         assert!(inbox.take().is_some_and(|(_, resumes)| !resumes));
-        assert!(marks.iter().all(|mark| inbox.is_passed(*mark)));
+        assert!(marks.iter().all(|mark| sink.is_passed(*mark)));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn it_is_worth_it_to_wake_javascript_for_sixteen_packets() {
+        let (mut sink, _, _) = sink(usize::MAX);
+        for count in 0..20 {
+            assert_eq!(sink.is_worthwhile(), count >= 16, "{count} packets");
+            sink.text(ID, "2[]", true);
+        }
+        sink.publish();
+        assert!(!sink.is_worthwhile());
     }
 
     #[test]
