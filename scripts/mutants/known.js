@@ -98,7 +98,7 @@ const LIST = [
   [
     "a message is compressed though its flags say that it is not to be",
     "src/worker/output.rs",
-    "match websocket.reader.deflate.as_mut().filter(|_| flags.compress()) {",
+    "match websocket.reader.deflate.as_mut().filter(|_| compress) {",
     "match websocket.reader.deflate.as_mut() {",
   ],
   [
@@ -118,9 +118,9 @@ const LIST = [
   [
     "a pong is overdue while it may wait in a queue that is full",
     "src/worker/lifecycle.rs",
-    `if self.events.is_full() {
+    `if self.events.is_full() || is_behind {
             self.with_session(id, |connection, turn| connection.session.postpone_heartbeat(turn));`,
-    `if false {
+    `if false || is_behind {
             self.with_session(id, |connection, turn| connection.session.postpone_heartbeat(turn));`,
   ],
   [
