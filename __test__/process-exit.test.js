@@ -5,7 +5,7 @@ const { spawn } = require("node:child_process");
 const { once } = require("node:events");
 const test = require("node:test");
 const { io: connect } = require("socket.io-client");
-const { eventually, isStock, serve, target, within } = require("./support/harness");
+const { RawWebSocket, eventually, isStock, serve, target, within } = require("./support/harness");
 
 const APP = `
   const { Server } = require(process.argv[1]);
@@ -39,6 +39,19 @@ test("what was emitted right before process.exit() arrives", async (t) => {
     Array.from({ length: 100 }, (_, i) => i),
   );
   assert.deepEqual(await within(ended, "the end of the process"), [7, null]);
+});
+
+test("what was broadcast right before process.exit() reaches many", { skip: isStock }, async (t) => {
+  const child = spawn(process.execPath, ["-e", APP, target], { stdio: ["ignore", "pipe", "inherit"] });
+  t.after(() => child.kill("SIGKILL"));
+  const [port] = await within(once(child.stdout, "data"), "the port");
+  const server = { port: Number(port) };
+  const clients = await Promise.all(Array.from({ length: 100 }, () => RawWebSocket.connect(server)));
+  clients[0].text('42["die"]');
+  for (const ws of clients) {
+    for (let i = 0; i < 100; i++) assert.equal(await ws.next(), `42["last words",${i}]`);
+    ws.destroy();
+  }
 });
 
 test(
