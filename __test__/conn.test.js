@@ -23,7 +23,8 @@ test("the properties of conn over WebSocket", async (t) => {
 });
 
 test("what the socket of a WebSocket says of itself can be replaced", async (t) => {
-  const server = await serve(t);
+  // not every stream is a socket
+  const server = await serve(t, {}, { stream: "http" });
   const { socket } = await server.pair();
   const stream = socket.request.socket;
   assert.equal(stream.pending, false);
