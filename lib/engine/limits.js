@@ -4,8 +4,8 @@
 // count, see src/worker/traffic.rs; who may come is decided here.
 
 const { BlockList, isIP } = require("node:net");
-const { inspect } = require("node:util");
 const { actions } = require("../native/codes");
+const { Members } = require("./members");
 
 const ACTIONS = new Map([
   ["pause", actions.PAUSE],
@@ -36,40 +36,35 @@ const MANY_ADDRESSES = 10_000;
  * @throws {TypeError} if it makes no sense
  */
 function limitsOf(options = {}, canDrop) {
-  if (typeof options !== "object" || options === null) refuse("", "an object", options);
+  const members = new Members("limits", options);
   const limits = {};
-  for (const name in NUMBERS) {
-    limits[name] = Number(options[name] ?? NUMBERS[name]);
-    if (!(limits[name] > 0)) refuse(`.${name}`, "a positive number", options[name]);
+  for (const name in NUMBERS) limits[name] = members.positive(name, "a positive number", NUMBERS[name]);
+  const action = members.choice("action", ACTIONS, "pause");
+  if (action === "drop" && !canDrop) {
+    members.refuse(".action", '"pause" or "close" with a custom parser', action);
   }
-  const action = options.action ?? "pause";
-  if (!ACTIONS.has(action)) refuse(".action", `one of "${[...ACTIONS.keys()].join('", "')}"`, action);
-  if (action === "drop" && !canDrop) refuse(".action", '"pause" or "close" with a custom parser', action);
   limits.action = action;
   limits.actionCode = ACTIONS.get(action);
-  limits.proxies = options.proxies === undefined ? undefined : proxiesOf(options.proxies);
+  limits.proxies = options.proxies === undefined ? undefined : proxiesOf(members, options.proxies);
   return limits;
 }
 
 /** Who may say for whom a request comes, and in which header. */
-function proxiesOf(options) {
+function proxiesOf(members, options) {
   const { header = "x-forwarded-for", trusted } = options ?? {};
-  if (typeof header !== "string") refuse(".proxies.header", "the name of a header", header);
-  if (!Array.isArray(trusted)) refuse(".proxies.trusted", "an array of addresses and networks", trusted);
+  if (typeof header !== "string") members.refuse(".proxies.header", "the name of a header", header);
+  if (!Array.isArray(trusted))
+    members.refuse(".proxies.trusted", "an array of addresses and networks", trusted);
   const list = new BlockList();
   for (const entry of trusted) {
     const [address, prefix] = String(entry).split("/");
     const version = isIP(address);
-    if (version === 0) refuse(".proxies.trusted", "an array of addresses and networks", entry);
+    if (version === 0) members.refuse(".proxies.trusted", "an array of addresses and networks", entry);
     const family = `ipv${version}`;
     if (prefix === undefined) list.addAddress(address, family);
     else list.addSubnet(address, Number(prefix), family);
   }
   return { header: header.toLowerCase(), list };
-}
-
-function refuse(member, allowed, value) {
-  throw new TypeError(`"limits${member}" must be ${allowed}, not ${inspect(value, { depth: 0 })}`);
 }
 
 /** What may still come: it fills itself with time. */

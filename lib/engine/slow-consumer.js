@@ -2,8 +2,8 @@
 
 // What becomes of messages for clients that do not read as fast as they are sent to: see src/worker/held.rs.
 
-const { inspect } = require("node:util");
 const { flags, policies } = require("../native/codes");
+const { Members } = require("./members");
 
 const POLICIES = new Map([
   ["close", policies.CLOSE],
@@ -23,26 +23,12 @@ const NO_RULE = { policy: flags.NO_POLICY, maxBytes: Infinity, maxAge: Infinity 
  * @throws {TypeError} if they are none
  */
 function ruleOf(options, maxBytes = Infinity) {
-  if (typeof options !== "object" || options === null) {
-    refuse("", "an object with policy, maxBytes, maxAge", options);
-  }
-  const policy = options.policy ?? "close";
-  if (!POLICIES.has(policy)) refuse(".policy", `one of "${[...POLICIES.keys()].join('", "')}"`, policy);
+  const members = new Members("slowConsumer", options, "an object with policy, maxBytes, maxAge");
   return {
-    policy: POLICIES.get(policy),
-    maxBytes: boundOf(options, "maxBytes", "a positive number of bytes", maxBytes),
-    maxAge: boundOf(options, "maxAge", "a positive number of milliseconds", Infinity),
+    policy: POLICIES.get(members.choice("policy", POLICIES, "close")),
+    maxBytes: members.positive("maxBytes", "a positive number of bytes", maxBytes),
+    maxAge: members.positive("maxAge", "a positive number of milliseconds", Infinity),
   };
-}
-
-function boundOf(options, name, allowed, missing) {
-  const value = Number(options[name] ?? missing);
-  if (!(value > 0)) refuse(`.${name}`, allowed, options[name]);
-  return value;
-}
-
-function refuse(member, allowed, value) {
-  throw new TypeError(`"slowConsumer${member}" must be ${allowed}, not ${inspect(value, { depth: 0 })}`);
 }
 
 module.exports = { NO_RULE, ruleOf };

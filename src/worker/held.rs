@@ -345,11 +345,7 @@ impl Worker {
     pub(super) fn give_up(&mut self, id: ConnectionId) {
         let waiting = self.events.figures().get(id, Figure::Waiting as usize) as usize;
         self.events.slow_consumer(id, waiting.max(self.held_bytes(id)));
-        let Some(connection) = self.connection(id) else { return };
-        if let State::WebSocket { stream } = connection.session.state() {
-            self.detach(stream, Some((TRY_AGAIN_LATER, SLOW_CONSUMER)));
-        }
-        self.end_session(id, Ending::SlowConsumer);
+        self.end_with(id, TRY_AGAIN_LATER, SLOW_CONSUMER, Ending::SlowConsumer);
     }
 
     /// The time of what waits may be over. Returns whether the client was given up.

@@ -288,6 +288,15 @@ impl Worker {
         self.drop_connection(id, ending);
     }
 
+    /// The same, with a Close frame that says why, where the client has a WebSocket.
+    pub(super) fn end_with(&mut self, id: ConnectionId, code: u16, reason: &str, ending: Ending) {
+        let Some(connection) = self.connection(id) else { return };
+        if let State::WebSocket { stream } = connection.session.state() {
+            self.detach(stream, Some((code, reason)));
+        }
+        self.end_session(id, ending);
+    }
+
     /// Answers the GET that waits, if one does, with packets without data, whatever else waits.
     fn answer_last(&mut self, id: ConnectionId, kinds: &[Type]) {
         if let Some(mut polling) = self.connection(id).and_then(|connection| connection.polling.take()) {

@@ -10,7 +10,6 @@ use crate::protocol::engine_io::packet::Type;
 use crate::protocol::error::Ending;
 use crate::protocol::ids::ConnectionId;
 use crate::protocol::options::{Action, Rates};
-use crate::protocol::session::State;
 use crate::protocol::socket_io;
 use crate::protocol::websocket::frame::Flow;
 
@@ -134,7 +133,7 @@ impl Traffic {
         self.is_told &= !is_full;
         let exceeded = if self.packets.tokens < 1.0 {
             Some(Limit::Packets)
-        } else if rates.bytes.is_finite() && self.bytes.tokens < bytes as f64 {
+        } else if self.bytes.tokens < bytes as f64 {
             Some(Limit::Bytes)
         } else {
             None
@@ -153,12 +152,8 @@ impl Traffic {
         if is_dropped {
             return Toll::Drop(exceeded.unwrap_or(Limit::Packets));
         }
-        if rates.packets.is_finite() {
-            self.packets.tokens -= 1.0;
-        }
-        if rates.bytes.is_finite() {
-            self.bytes.tokens -= bytes as f64;
-        }
+        self.packets.tokens -= 1.0;
+        self.bytes.tokens -= bytes as f64;
         match (exceeded, rates.action) {
             (Some(limit), Action::Close) => Toll::Close(limit),
             (Some(limit), Action::Pause) => {
@@ -193,7 +188,9 @@ impl Worker {
             self.events.limit(id, limit, pause, !is_news);
         }
         match toll {
-            Toll::Close(_) => self.turn_out(id, limit),
+            Toll::Close(_) => {
+                self.end_with(id, POLICY_VIOLATION, limit.reason(), Ending::TooMuchSent);
+            }
             Toll::Pause(_) => self.watch_session(id),
             _ => {}
         }
@@ -207,13 +204,9 @@ impl Worker {
         websocket.is_some_and(|websocket| matches!(websocket.stream, Stream::Pipe(_)))
     }
 
-    /// Disconnects a client that sends too much.
-    fn turn_out(&mut self, id: ConnectionId, limit: Limit) {
-        let Some(connection) = self.connection(id) else { return };
-        if let State::WebSocket { stream } = connection.session.state() {
-            self.detach(stream, Some((POLICY_VIOLATION, limit.reason())));
-        }
-        self.end_session(id, Ending::TooMuchSent);
+    /// What a client has sent of late, if that is limited.
+    fn traffic(&mut self, id: ConnectionId) -> Option<&mut Traffic> {
+        self.limits.get_mut(&id)?.traffic()
     }
 
     /// Whether nothing is to be read of a client for now.
@@ -227,10 +220,7 @@ impl Worker {
         if !self.is_paused(id) || self.end_if_hung_up(id) {
             return false;
         }
-        let Some(traffic) = self.limits.get_mut(&id).and_then(|limits| limits.traffic()) else {
-            return false;
-        };
-        traffic.resumes.is_some() && now < *traffic.behind_since.get_or_insert(now) + PATIENCE
+        self.traffic(id).is_some_and(|traffic| now < *traffic.behind_since.get_or_insert(now) + PATIENCE)
     }
 
     /// A client's heartbeat has been read.
@@ -238,15 +228,14 @@ impl Worker {
         if self.limits.is_empty() {
             return;
         }
-        if let Some(traffic) = self.limits.get_mut(&id).and_then(|limits| limits.traffic()) {
+        if let Some(traffic) = self.traffic(id) {
             traffic.behind_since = None;
         }
     }
 
     /// Whether the answer to the POST that has been read has to wait.
     pub(super) fn owes_answer(&mut self, id: ConnectionId) -> bool {
-        let traffic = self.limits.get_mut(&id).and_then(|limits| limits.traffic());
-        let Some(traffic) = traffic.filter(|traffic| traffic.resumes.is_some()) else { return false };
+        let Some(traffic) = self.traffic(id).filter(|it| it.resumes.is_some()) else { return false };
         traffic.owes_answer = true;
         true
     }
@@ -254,9 +243,7 @@ impl Worker {
     /// A pause may be over. Returns whether there was one.
     pub(super) fn end_pause(&mut self, id: ConnectionId) -> bool {
         let now = self.now;
-        let Some(traffic) = self.limits.get_mut(&id).and_then(|limits| limits.traffic()) else {
-            return false;
-        };
+        let Some(traffic) = self.traffic(id) else { return false };
         if traffic.resumes.take_if(|at| *at <= now).is_none() {
             return false;
         }
