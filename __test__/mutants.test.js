@@ -7,7 +7,7 @@ const assert = require("node:assert/strict");
 const path = require("node:path");
 const { knownMutants } = require("../scripts/mutants/known");
 const { patch } = require("../scripts/mutants/rust");
-const { Random } = require("../scripts/random");
+const { drawn, named } = require("../scripts/mutants/naming");
 
 const root = path.join(__dirname, "..");
 
@@ -24,13 +24,27 @@ test("a diff is applied to the text that it was made of, and to no other", () =>
   assert.throws(() => patch("one\ntwo\nthree\nsix\n", diff), /line 4 is not "four"/);
 });
 
-test("what is drawn is the same for the same seed", () => {
-  const list = Array.from({ length: 50 }, (_, i) => i);
-  const drawn = new Random(1).shuffle(list);
-  assert.deepEqual(drawn, new Random(1).shuffle(list));
-  assert.notDeepEqual(drawn, new Random(2).shuffle(list));
+test("a mutant is called by its change and its line, and by its number where both occur again", () => {
+  const twice = { file: "a.js", change: "1 → 2", text: "  return 1;" };
+  const names = named([twice, { ...twice, change: "1 → 3" }, twice]).map(({ name }) => name);
+  assert.deepEqual(names, [
+    "a.js: 1 → 2 — return 1;",
+    "a.js: 1 → 3 — return 1;",
+    "a.js: 1 → 2 — return 1; (2)",
+  ]);
+});
+
+test("what is drawn is the same for the same seed, whatever else there is to draw", () => {
+  const mutants = Array.from({ length: 50 }, (_, i) => ({ name: `mutant ${i}` }));
+  const order = drawn(mutants, "1");
   assert.deepEqual(
-    [...drawn].sort((a, b) => a - b),
-    list,
+    [...order].sort((a, b) => mutants.indexOf(a) - mutants.indexOf(b)),
+    mutants,
+  );
+  assert.notDeepEqual(order, drawn(mutants, "2"));
+  const some = mutants.filter((_, i) => i % 3 !== 0);
+  assert.deepEqual(
+    drawn(some, "1"),
+    order.filter((mutant) => some.includes(mutant)),
   );
 });

@@ -17,7 +17,6 @@ const fs = require("node:fs");
 const path = require("node:path");
 const { parseArgs } = require("node:util");
 const { testFiles } = require("./checks");
-const { Random } = require("./random");
 const { ensureInstalled, root } = require("./support");
 
 const FOLDER = path.join(root, "target", "mutants");
@@ -70,7 +69,7 @@ async function main() {
       if (viable === count) break;
       const result = known.get(mutant.name) ?? { name: mutant.name, ...(await trial.run(mutant)) };
       if (!known.has(mutant.name)) fs.appendFileSync(OUTCOMES, `${JSON.stringify(result)}\n`);
-      console.log(`${result.outcome}: ${result.name}${result.by === undefined ? "" : ` — ${result.by}`}`);
+      console.log(`${result.outcome}: ${result.name}${result.by ? ` — ${result.by}` : ""}`);
       if (result.outcome === "unviable") continue;
       viable++;
       results.push(result);
@@ -81,6 +80,7 @@ async function main() {
 
 /** What is to be tried: lists, and how many of each. */
 async function draw() {
+  const { drawn } = require("./mutants/naming");
   const { javascriptMutants } = require("./mutants/javascript");
   const { knownMutants } = require("./mutants/known");
   const { rustMutants } = require("./mutants/rust");
@@ -94,8 +94,7 @@ async function draw() {
     const isMeant = ({ name }) => name.includes(options.name);
     return all.map(({ mutants }) => ({ mutants: mutants.filter(isMeant), count: Infinity }));
   }
-  const random = new Random(Number(options.seed));
-  return all.map(({ mutants, count }) => ({ mutants: random.shuffle(mutants), count }));
+  return all.map(({ mutants, count }) => ({ mutants: drawn(mutants, options.seed), count }));
 }
 
 function readOutcomes() {

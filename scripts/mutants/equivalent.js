@@ -4,23 +4,23 @@
 
 /** @type {Object<string, string>} by the name of the mutant */
 const equivalent = {
-  "lib/adapter/room-mirror.js:167:12: ConditionalExpression: this._apart.size !== 0 → true":
+  "lib/adapter/room-mirror.js: ConditionalExpression: this._apart.size !== 0 → true — return this._apart.size !== 0 && this._apart.has(id) ? NOBODY : conn._handle;":
     "an empty Set has nobody: that it is not asked only saves time",
-  "lib/api/broadcast-operator.js:313:7: ConditionalExpression: mayAddRooms(adapter) → true":
+  "lib/api/broadcast-operator.js: ConditionalExpression: mayAddRooms(adapter) → true — if (mayAddRooms(adapter)) {":
     "our own broadcast() adds nothing to the Sets that it gets: that there are none of its own only saves making them",
-  "lib/node/entrance.js:73:38: EqualityOperator: this._listening.fd >= 0 → this._listening.fd > 0":
+  "lib/node/entrance.js: EqualityOperator: this._listening.fd >= 0 → this._listening.fd > 0 — if (defers === this._defers || !(this._listening.fd >= 0)) return;":
     "a server has descriptor 0 only if the application has closed standard input, and then connections only do not wait in the kernel",
-  "lib/node/secure-socket.js:268:32: BlockStatement: { socket[kHeld] ??= []; } → {}":
+  "lib/node/secure-socket.js: BlockStatement: { socket[kHeld] ??= []; } → {} — function expectSession(socket) {":
     "what is written waits anyway; a socket that is destroyed before its session has come is closed a little earlier, with nothing left to say",
-  "lib/node/shown.js:279:7: ConditionalExpression: !socket.destroyed → false":
+  "lib/node/shown.js: ConditionalExpression: !socket.destroyed → false — if (!socket.destroyed) socket.read(0);":
     "Node's HTTP server begins to read by itself, and a server with other listeners than that has its connections from Node",
-  "src/os/memory.rs:20:51: replace / with % in expect_much":
+  "src/os/memory.rs: replace / with % in expect_much — if capacity < MUCH || buffer.len() > capacity / 2 {":
     "the kernel is not advised to map large pages, which only costs time",
-  "src/worker/deadlines.rs:63:31: replace < with <= in Deadlines::arm":
+  "src/worker/deadlines.rs: replace < with <= in Deadlines::arm — Some(entry) if at < entry.at => {":
     "a deadline is replaced by the same one",
-  "src/worker/mod.rs:652:71: replace < with <= in Worker::with_session":
+  "src/worker/mod.rs: replace < with <= in Worker::with_session — if after.is_some_and(|after| before.is_none_or(|before| after < before)) {":
     "a deadline is armed for a second time, which changes nothing",
-  "src/worker/output.rs:129:30: replace < with <= in queue_pieces":
+  "src/worker/output.rs: replace < with <= in queue_pieces — [only] if only.len() < SHARE_FROM => outbox.append(pool, |out| out.extend_from_slice(only)),":
     "a piece of exactly so many bytes is copied instead of shared, and both are the same to whoever gets it",
 };
 

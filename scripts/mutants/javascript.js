@@ -6,6 +6,7 @@
 
 const fs = require("node:fs");
 const path = require("node:path");
+const { named } = require("./naming");
 
 /**
  * @typedef {object} Mutant
@@ -34,32 +35,35 @@ async function javascriptMutants(root) {
     files.map((file) => ({ name: path.join(root, file), mutate: true, content: contents.get(file) })),
     { plugins: null, excludedMutations: [], ignorers: [], noHeader: true },
   );
-  return mutants
-    .map(({ fileName, location, mutatorName, replacement }) => {
-      const file = path.relative(root, fileName);
-      const text = contents.get(file);
-      const [start, end] = [offsetOf(text, location.start), offsetOf(text, location.end)];
-      return { file, start, end, original: text.slice(start, end), mutatorName, replacement, location };
-    })
-    .filter((mutant) => !isTalk(contents.get(mutant.file), mutant))
-    .map(({ file, start, end, original, mutatorName, replacement, location }) => ({
-      name: `${file}:${location.start.line + 1}:${location.start.column + 1}: ${mutatorName}: ${brief(original)} → ${brief(replacement)}`,
-      language: "js",
-      file,
-      at: start,
-      apply: (text) => text.slice(0, start) + replacement + text.slice(end),
-    }));
+  const changes = mutants.map(({ fileName, location, mutatorName, replacement }) => {
+    const file = path.relative(root, fileName);
+    const text = contents.get(file);
+    const [start, end] = [offsetOf(text, location.start), offsetOf(text, location.end)];
+    const change = `${mutatorName}: ${brief(text.slice(start, end))} → ${brief(replacement)}`;
+    return { file, start, end, replacement, change, text: lineAt(text, start) };
+  });
+  const isMeant = ({ file, start, end, text }) => !isTalk(contents.get(file), { start, end, line: text });
+  return named(changes.filter(isMeant)).map(({ name, file, start, end, replacement }) => ({
+    name,
+    language: "js",
+    file,
+    at: start,
+    apply: (text) => text.slice(0, start) + replacement + text.slice(end),
+  }));
 }
 
 /** Whether a mutant changes nothing but what is printed with `DEBUG`. */
-function isTalk(text, { start, end }) {
-  const line = text.slice(text.lastIndexOf("\n", start) + 1, text.indexOf("\n", start));
+function isTalk(text, { start, end, line }) {
   if (/^\s*debug\(|= debugModule\(|require\("debug"\)|if \(debug\.enabled\)/.test(line)) return true;
   // within a block that is there for it alone
   const before = text.lastIndexOf("if (debug.enabled) {\n", start);
   if (before === -1) return false;
   const indent = /[^\n]*$/.exec(text.slice(0, before))[0];
   return end <= text.indexOf(`\n${indent}}`, before);
+}
+
+function lineAt(text, offset) {
+  return text.slice(text.lastIndexOf("\n", offset - 1) + 1, text.indexOf("\n", offset));
 }
 
 /** @param {{ line: number, column: number }} position - both from 0 */

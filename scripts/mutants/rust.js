@@ -3,6 +3,7 @@
 // Mutants of src/: those that cargo-mutants would make.
 
 const { spawnSync } = require("node:child_process");
+const { named } = require("./naming");
 
 /**
  * @param {string} root
@@ -16,12 +17,20 @@ function rustMutants(root) {
     maxBuffer: Infinity,
   });
   if (status !== 0) throw new Error(`cargo mutants: ${stderr || "not found"}; cargo install cargo-mutants`);
-  return (
-    JSON.parse(stdout)
-      // models.rs is tests, which only `npm run test:loom` builds
-      .filter(({ file }) => file.startsWith("src/") && !/(panics|models)\.rs$/.test(file))
-      .map(({ name, file, diff }) => ({ name, language: "rust", file, apply: (text) => patch(text, diff) }))
-  );
+  // models.rs is tests, which only `npm run test:loom` builds
+  const isMeant = ({ file }) => file.startsWith("src/") && !/(panics|models)\.rs$/.test(file);
+  const changes = JSON.parse(stdout)
+    .filter(isMeant)
+    .map(({ name, file, diff }) => {
+      const change = name.replace(/^[^:]+:\d+:\d+: /, "");
+      return { file, diff, change, text: /^-(?!-- )(.*)/m.exec(diff)?.[1] ?? "" };
+    });
+  return named(changes).map(({ name, file, diff }) => ({
+    name,
+    language: "rust",
+    file,
+    apply: (text) => patch(text, diff),
+  }));
 }
 
 /**
