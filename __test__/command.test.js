@@ -246,6 +246,7 @@ test("doctor, on an application that gives short cuts away", { skip: isWindows }
   assert.deepEqual([engine.path, engine.isSecure, engine.client.stream], ["/ws/", false, "TakenSocket"]);
   for (const pattern of [
     /^ok: \/ws\/: a client has connected to port \d+; its bytes go straight to a native thread$/,
+    /^ok: \/ws\/: what has happened to the client: opened websocket; joined \/; refused \/closed: not, here$/,
     /^note: \/ws\/: clients that poll come to Node's HTTP server: /,
     /^note: \/ws\/: every message sent is listened for/,
     /^note: \/ws\/: broadcasts in namespace \/ go socket by socket: Own: it has an apply\(\) of its own$/,
@@ -280,10 +281,22 @@ test("doctor, on an application that lets nobody in", { skip: isWindows }, async
      new Server(0, { allowRequest: (request, decide) => decide("closed", false) });`,
   );
   const report = await doctor(both, ["closed.js"]);
+  assertTold(report, "application", /^note: \/socket\.io\/: a client could not connect to port \d+: closed$/);
+  assert.deepEqual(report.application.engines[0].client.steps, []);
+});
+
+test("doctor, on an application that ends its client's session", { skip: isWindows }, async () => {
+  both.write(
+    "ends.js",
+    `const { Server } = require("sockeye.io");
+     const io = new Server(0);
+     io.of("/a").on("connection", (socket) => socket.disconnect(true));`,
+  );
+  const report = await doctor(both, ["ends.js"]);
   assertTold(
     report,
     "application",
-    /^note: \/socket\.io\/: a client could not connect to port \d+: Unexpected server response: 400$/,
+    /^note: .*: the client's session was ended: opened websocket; joined \/.*left \/a: server namespace disconnect.*; closed: /,
   );
 });
 

@@ -5,6 +5,7 @@
 const test = require("node:test");
 const assert = require("node:assert/strict");
 const { serve, isStock, once, eventually, RawPolling, RawWebSocket } = require("./support/harness");
+const { CLOSE, closePayload } = require("./support/raw-websocket");
 
 const OURS = { skip: isStock && "stock has none of it" };
 
@@ -83,6 +84,62 @@ test("the round-trip time is that of the last ping", OURS, async (t) => {
   ws.text("3");
   await eventually(() => socket.conn.roundTripTime !== undefined, "the pong is there");
   assert.ok(socket.conn.roundTripTime < 5000, String(socket.conn.roundTripTime));
+});
+
+for (const EIO of [3, 4]) {
+  test(`the last heartbeat of a client of revision ${EIO}`, OURS, async (t) => {
+    const server = await serve(t, { pingInterval: 50, pingTimeout: 5000, allowEIO3: true });
+    const { ws, conn } = await server.rawSession({ query: `EIO=${EIO}&transport=websocket` });
+    assert.equal(conn.lastHeartbeatAt, undefined);
+    // a client of revision 3 asks, one of revision 4 is asked
+    if (EIO === 4) await ws.changes.until(() => ws.messages.includes("2"));
+    const before = Date.now();
+    ws.text(EIO === 4 ? "3" : "2");
+    await eventually(() => conn.lastHeartbeatAt !== undefined, "it has come");
+    assert.ok(conn.lastHeartbeatAt >= before - 1 && conn.lastHeartbeatAt <= Date.now());
+  });
+}
+
+for (const stream of ["http", "duplex"]) {
+  test(`the code with which a client has closed its WebSocket, over ${stream}`, OURS, async (t) => {
+    const server = await serve(t, { pingInterval: 60_000, maxHttpBufferSize: 1000 }, { stream });
+    const ends = [
+      ["4001", (ws) => ws.frame({ opcode: CLOSE, payload: closePayload(4001, "") }), 4001, "transport close"],
+      ["none", (ws) => ws.frame({ opcode: CLOSE, payload: Buffer.alloc(0) }), 1005, "transport close"],
+      ["broken off", (ws) => ws.destroy(), 1006, "transport close"],
+      [
+        "ended by the server",
+        (ws, socket) => socket.disconnect(true),
+        undefined,
+        "server namespace disconnect",
+      ],
+      ["too large a message", (ws) => ws.text("4".repeat(2000)), undefined, "transport error"],
+    ];
+    for (const [what, end, code, reason] of ends) {
+      const { ws, socket } = await server.rawPair();
+      const gone = once(socket, "disconnect");
+      end(ws, socket);
+      const [why] = await gone;
+      assert.deepEqual([what, why, socket.conn.closeCode], [what, reason, code]);
+      ws.destroy();
+    }
+  });
+}
+
+test("a WebSocket that was to take over a session does not say how that ends", OURS, async (t) => {
+  const server = await serve(t, { pingInterval: 60_000 });
+  const joined = once(server.io, "connection");
+  const client = await RawPolling.connect(server);
+  const [socket] = await joined;
+  const probe = await RawWebSocket.upgrade(server, { query: `EIO=4&transport=websocket&sid=${client.sid}` });
+  probe.text("2probe");
+  assert.equal(await probe.next(), "3probe");
+  probe.frame({ opcode: CLOSE, payload: closePayload(4002, "") });
+  await probe.closed();
+  const gone = once(socket, "disconnect");
+  socket.disconnect(true);
+  await gone;
+  assert.equal(socket.conn.closeCode, undefined);
 });
 
 test("figures of very many connections are apart", OURS, async (t) => {
@@ -175,7 +232,7 @@ test("an application may have members of these names of its own", OURS, async (t
   const server = await serve(t);
   const { socket } = await server.rawPair();
   const { conn } = socket;
-  for (const name of ["bufferedAmount", "bytesRead", "bytesWritten", "roundTripTime", "connectedAt"]) {
+  for (const name of ["bufferedAmount", "bytesRead", "roundTripTime", "closeCode", "connectedAt"]) {
     conn[name] = "mine";
     assert.equal(conn[name], "mine");
   }

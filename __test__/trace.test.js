@@ -5,6 +5,7 @@
 const test = require("node:test");
 const assert = require("node:assert/strict");
 const http = require("node:http");
+const { CLOSE, closePayload } = require("./support/raw-websocket");
 const { RawWebSocket, eventually, isStock, once, serve, sio } = require("./support/harness");
 
 const OURS = { skip: isStock && "stock has none" };
@@ -60,6 +61,21 @@ test("why: a limit, a middleware, a client that does not read", OURS, async (t) 
   assert.deepEqual(names(steps), ["opened", "joined", "refused", "limit", "left", "closed"]);
   assert.deepEqual(steps[2].details, { namespace: "/closed", message: "not you" });
   assert.deepEqual(steps[3].details, { limit: "maxIdleTime" });
+});
+
+test("why: the code and the last heartbeat of a client that has closed its WebSocket", OURS, async (t) => {
+  const server = await serve(t, { trace: true, pingInterval: 30 });
+  const { ws, socket, disconnected } = await server.rawPair();
+  await ws.changes.until(() => ws.messages.includes("2"));
+  ws.text("3");
+  await eventually(() => socket.conn.lastHeartbeatAt !== undefined, "the pong has come");
+  const { lastHeartbeatAt } = socket.conn;
+  ws.frame({ opcode: CLOSE, payload: closePayload(4000, "") });
+  await disconnected;
+  const { details } = socket.conn.trace().at(-1);
+  const { reason, closeCode, roundTripTime } = details;
+  assert.deepEqual([reason, closeCode, details.lastHeartbeatAt], ["transport close", 4000, lastHeartbeatAt]);
+  assert.ok(roundTripTime >= 0 && roundTripTime < 5000, String(roundTripTime));
 });
 
 test(

@@ -642,6 +642,15 @@ export declare class Socket extends EventEmitter {
   /** Milliseconds that the last ping took to be answered; `undefined` before there was one. */
   readonly roundTripTime: number | undefined;
 
+  /** When the client's last heartbeat came, in milliseconds since 1970; `undefined` before there was one. */
+  readonly lastHeartbeatAt: number | undefined;
+
+  /**
+   * The status with which the client has closed its WebSocket (RFC 6455 section 7.1.5): 1005 is a Close frame without one, 1006
+   * a connection that broke off. `undefined` if the client has not, or not over a WebSocket.
+   */
+  readonly closeCode: number | undefined;
+
   /** When the session began, in milliseconds since 1970. */
   readonly connectedAt: number | undefined;
 

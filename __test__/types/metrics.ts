@@ -25,6 +25,8 @@ io.on("connection", async (socket) => {
   expectType<number>()(socket.conn.bufferedAmount);
   expectType<number>()(socket.conn.bytesRead + socket.conn.bytesWritten);
   expectType<number | undefined>()(socket.conn.roundTripTime);
+  expectType<number | undefined>()(socket.conn.lastHeartbeatAt);
+  expectType<number | undefined>()(socket.conn.closeCode);
   expectType<number | undefined>()(socket.conn.connectedAt);
   // @ts-expect-error: it is for reading
   socket.conn.bufferedAmount = 0;

@@ -182,14 +182,37 @@ function tellClient(findings, { path: at, address, client }) {
   } else if (client.error !== null) {
     findings.note(
       "application",
-      `${at}: a client could not connect to ${place}: ${client.error}`,
+      `${at}: a client could not connect to ${place}: ${client.refusal ?? client.error}`,
       "See to it that one can, or take --no-connect",
     );
   } else {
     const isNative = client.stream === "TakenSocket";
     const way = isNative ? "go straight to a native thread" : "pass through JavaScript";
     findings.ok("application", `${at}: a client has connected to ${place}; its bytes ${way}`);
+    tellSteps(findings, at, client.steps);
   }
+}
+
+/** What has happened to the client, until it was looked at. */
+function tellSteps(findings, at, steps) {
+  const story = steps.map(stepInWords).join("; ");
+  if (steps.at(-1)?.event === "closed") {
+    findings.note(
+      "application",
+      `${at}: the client's session was ended: ${story}`,
+      "See what the application does when one connects; for clients in production: the option trace",
+    );
+  } else if (steps.length > 0) {
+    findings.ok("application", `${at}: what has happened to the client: ${story}`);
+  }
+}
+
+/** @param {{ event: string, details?: object }} step - see docs/operations.md */
+function stepInWords({ event, details = {} }) {
+  const { transport, namespace, reason, message, limit, closeCode } = details;
+  const subject = [event, transport ?? namespace].filter(Boolean).join(" ");
+  const why = [reason, message, limit, closeCode && `code ${closeCode}`].filter(Boolean).join(", ");
+  return why === "" ? subject : `${subject}: ${why}`;
 }
 
 function tellNamespace(note, name, { adapter, obstacle, detours }) {

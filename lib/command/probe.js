@@ -34,7 +34,10 @@ delete process.env.SOCKEYE_DOCTOR;
 if (settings.parent === process.ppid) begin();
 
 function begin() {
-  diagnostics.subscribe("sockeye.io:attach", (message) => attachments.push(message));
+  diagnostics.subscribe("sockeye.io:attach", (message) => {
+    message.engine._startTraces();
+    attachments.push(message);
+  });
   diagnostics.subscribe("sockeye.io:bind", (message) => servers.push(message));
   const end = Date.now() + settings.seconds * 1000;
   const timer = setInterval(() => {
@@ -77,7 +80,7 @@ async function examineEngine({ engine, httpServer, path: at }) {
   const address = httpServer.listening ? httpServer.address() : null;
   const isSecure = httpServer instanceof tls.Server;
   const client =
-    typeof address === "object" && address !== null && settings.connects ? new Client() : undefined;
+    typeof address === "object" && address !== null && settings.connects ? new Client(engine) : undefined;
   const { port } = address ?? {};
   await client?.visit(`${isSecure ? "wss" : "ws"}://${hostOf(address)}:${port}${at}`, namespaces);
   const { native, node, obstacle } = engine.tlsRoads();
@@ -86,7 +89,7 @@ async function examineEngine({ engine, httpServer, path: at }) {
     address,
     isSecure,
     hasParser: engine.opts.parsePackets === false,
-    client: client?.summary(engine) ?? null,
+    client: client?.summary() ?? null,
     roads: { ...engine._roads(), servers: undefined, ...obstaclesAt(engine, httpServer) },
     tls: isSecure ? { native, node, obstacle: obstacle ?? null } : null,
     namespaces: Object.fromEntries(namespaces.map((nsp) => [nsp.name, roadsOf(nsp)])),
@@ -113,9 +116,12 @@ function hostOf({ address, family } = {}) {
 
 /** A client that opens a socket of each namespace, and says no more. */
 class Client {
-  constructor() {
-    this.sid = undefined;
+  constructor(engine) {
+    this.engine = engine;
+    this.conn = undefined;
     this.error = null;
+    /** Why the engine has refused its request, null if it has not. */
+    this.refusal = null;
     /** Of each namespace: what has kept the client out of it, null if nothing has. */
     this.joined = {};
     this._socket = undefined;
@@ -128,7 +134,11 @@ class Client {
     const names = namespaces.slice(0, MOST_NAMESPACES).map(({ name }) => name);
     for (const name of names) this.joined[name] = "no answer";
     let waiting = names.length;
-    return new Promise((resolve) => {
+    const onRefusal = ({ engine, message, context }) => {
+      if (engine === this.engine) this.refusal ??= context?.message ?? message;
+    };
+    diagnostics.subscribe("sockeye.io:refusal", onRefusal);
+    const visited = new Promise((resolve) => {
       const timer = setTimeout(resolve, PATIENCE);
       const finish = (error) => {
         clearTimeout(timer);
@@ -142,7 +152,7 @@ class Client {
       socket.on("message", (data, isBinary) => {
         const text = isBinary ? "" : String(data);
         if (text[0] === "0") {
-          this.sid = JSON.parse(text.slice(1)).sid;
+          this.conn = this.engine.clients[JSON.parse(text.slice(1)).sid];
           for (const name of names) socket.send(name === "/" ? "40" : `40${name},`);
           if (waiting === 0) finish();
         }
@@ -153,11 +163,13 @@ class Client {
         if (--waiting === 0) setTimeout(finish, SETTLING);
       });
     });
+    return visited.finally(() => diagnostics.unsubscribe("sockeye.io:refusal", onRefusal));
   }
 
-  summary(engine) {
-    const stream = engine.clients[this.sid]?._stream?.constructor.name ?? null;
-    return { error: this.error, stream, namespaces: this.joined };
+  summary() {
+    const { error, refusal, conn, joined } = this;
+    const stream = conn?._stream?.constructor.name ?? null;
+    return { error, refusal, stream, namespaces: joined, steps: conn?.trace() ?? [] };
   }
 
   close() {

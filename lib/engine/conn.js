@@ -2,7 +2,7 @@
 
 const createDebug = require("debug");
 const codes = require("../native/codes");
-const { WAITING, RECEIVED, SENT, ROUND_TRIP, SINCE } = require("../native/figures");
+const { WAITING, RECEIVED, SENT, ROUND_TRIP, SINCE, HEARTBEAT } = require("../native/figures");
 const { VOLATILE, COMPRESS, NOTIFY, toMessage, wholeText } = require("../native/commands");
 const { callApart } = require("../native/event-queue");
 const { detach } = require("../native/text");
@@ -15,7 +15,6 @@ const { parseQuery } = require("./query");
 const { lengthOf, remakeRequest } = require("../node/request");
 const { setBytesRead } = require("../node/taken-socket");
 const { reportRefusal } = require("./takeover");
-const { explain } = require("./trace");
 const { WebSocket } = require("./transports/websocket");
 
 const debug = createDebug("engine:socket");
@@ -165,6 +164,19 @@ class Conn {
   /** Milliseconds that the last ping took to be answered; `undefined` before the first. */
   get roundTripTime() {
     return this._figure(ROUND_TRIP) || undefined;
+  }
+
+  /** When the client's last heartbeat came, in milliseconds since 1970; `undefined` before the first. */
+  get lastHeartbeatAt() {
+    return this._figure(HEARTBEAT) || undefined;
+  }
+
+  /**
+   * The status with which the client has closed its WebSocket (RFC 6455 section 7.1.5): 1005 is a Close frame without one, 1006
+   * a connection that broke off without such a frame. `undefined` if the client has not, or not over a WebSocket.
+   */
+  get closeCode() {
+    return this._closeCode || undefined;
   }
 
   /** When the session began, in milliseconds since 1970; `undefined` before the worker has it. */
@@ -650,7 +662,8 @@ class Conn {
   }
 
   /** The session has ended in the worker. @private */
-  _onNativeClose(reason, message) {
+  _onNativeClose(reason, message, closeCode) {
+    if (closeCode !== 0) this._closeCode = closeCode;
     let description;
     if (reason === "parse error" && this._readyState === "open") {
       this.emit("packet", { type: "error", data: "parser error" });
@@ -694,7 +707,7 @@ class Conn {
     this.server._unregister(this);
     this.server._counts.disconnects.add(reason);
     this._client?.onclose(reason, description);
-    this.server._traces?.end(this, { reason, ...explain(description), roundTripTime: this.roundTripTime });
+    this.server._traces?.end(this, reason, description);
     this._endProbe();
     // its end is to be read
     this._stream?.letGo();
@@ -707,12 +720,23 @@ class Conn {
 }
 
 // applications may keep something of their own under such a name
-for (const name of ["bufferedAmount", "bytesRead", "bytesWritten", "roundTripTime", "connectedAt"]) {
+for (const name of [
+  "bufferedAmount",
+  "bytesRead",
+  "bytesWritten",
+  "roundTripTime",
+  "lastHeartbeatAt",
+  "closeCode",
+  "connectedAt",
+]) {
   replaceable(Conn.prototype, name);
 }
 
 /** The Socket.IO client where messages do not go to it directly, as with a custom parser. */
 Conn.prototype._holder = undefined;
+
+/** As of `closeCode`; 0 if there is none. */
+Conn.prototype._closeCode = 0;
 
 /** What there is to say of its end, if that is under way. */
 Conn.prototype._why = undefined;

@@ -379,6 +379,11 @@ class Server extends EventEmitter {
     return this._traces?.ended() ?? [];
   }
 
+  /** Keeps what happens to connections from now on, as with the option `trace`. @private */
+  _startTraces() {
+    this._traces ??= new Traces(true);
+  }
+
   /** Refuses new sessions from now on: those that there are go on. @private */
   _refuseSessions() {
     this._isDraining = true;

@@ -45,9 +45,10 @@ class Traces {
     steps.push({ at: Date.now(), event, ...(details && { details }) });
   }
 
-  /** The connection has ended: its trace is kept for a while. */
-  end(conn, details) {
-    this.note(conn, "closed", details);
+  /** The connection has ended, for a reason that may have a description: its trace is kept for a while. */
+  end(conn, reason, description) {
+    const { closeCode, roundTripTime, lastHeartbeatAt } = conn;
+    this.note(conn, "closed", { reason, ...explain(description), closeCode, roundTripTime, lastHeartbeatAt });
     this._ended.push({ address: conn.remoteAddress, steps: this.of(conn) });
     if (this._ended.length > this._connections) this._ended.shift();
   }
@@ -78,4 +79,4 @@ function explain(description) {
   return { message, limit: context?.limit };
 }
 
-module.exports = { Traces, explain };
+module.exports = { Traces };

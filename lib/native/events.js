@@ -214,7 +214,7 @@ function take(bridge, batch) {
       const conn = bridge.conns.get(subject);
       if (conn === undefined) break;
       try {
-        conn._onNativeClose(reason, description);
+        conn._onNativeClose(reason, description, first >>> 16);
       } finally {
         conn._polling?.settle();
         bridge.conns.remove(subject);

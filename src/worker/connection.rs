@@ -11,6 +11,10 @@ pub mod watch {
     pub const SENT: u8 = 2;
 }
 
+/// RFC 6455 section 7.1.5: the status of a Close frame that has none, and of a connection that has ended without such a frame.
+pub const NO_STATUS: u16 = 1005;
+pub const CUT: u16 = 1006;
+
 /// One client.
 #[derive(Debug)]
 pub struct Connection {
@@ -20,6 +24,8 @@ pub struct Connection {
     pub polling: Option<Box<Polling>>,
     /// A mask of [`watch`] bits.
     pub watch: u8,
+    /// The status with which the client has closed its WebSocket (RFC 6455 section 7.1.5); 0 if it has not.
+    pub close_code: u16,
     /// The last broadcast that reached, or was to spare, this client; or one that has yet to reach it, see `broadcast.rs`.
     pub mark: u64,
     /// Sends whose completion JavaScript waits for.
@@ -29,7 +35,7 @@ pub struct Connection {
 impl Connection {
     /// A client with its new session.
     pub fn new(session: Session, polling: Option<Box<Polling>>) -> Connection {
-        Connection { session, polling, watch: 0, mark: 0, notify: 0 }
+        Connection { session, polling, watch: 0, close_code: 0, mark: 0, notify: 0 }
     }
 }
 

@@ -32,7 +32,7 @@ impl Worker {
         self.held.remove(&id);
         self.set_waiting(id, 0);
         self.deadlines.cancel(Holder::Connection(id));
-        self.tell_closed(id, ending);
+        self.tell_closed(id, ending, connection.close_code);
         true
     }
 
@@ -40,7 +40,7 @@ impl Worker {
     /// would be a defect of JavaScript's, that one ends: each end is told once.
     pub(super) fn refuse_connection(&mut self, id: ConnectionId) {
         if !self.fail_connection(id) {
-            self.tell_closed(id, Ending::InternalError);
+            self.tell_closed(id, Ending::InternalError, 0);
         }
     }
 
@@ -87,9 +87,9 @@ impl Worker {
         }
     }
 
-    fn tell_closed(&mut self, id: ConnectionId, ending: Ending) {
+    fn tell_closed(&mut self, id: ConnectionId, ending: Ending, close_code: u16) {
         self.endings = self.endings.wrapping_add(1);
-        self.events.closed(id, ending);
+        self.events.closed(id, ending, close_code);
     }
 
     fn tell_released(&mut self, id: StreamId, past: Past) {

@@ -9,7 +9,7 @@
 //! | `PACKET` | kind, type << 8, namespace length << 16; connection; acknowledgement id; text length; start of the JSON |
 //! | `TEXT` | kind; connection; text length |
 //! | `BINARY` | kind; connection (takes the next buffer) |
-//! | `CLOSED` | kind; connection; length of the reason; length of the description |
+//! | `CLOSED` | kind, the status with which the client has closed its WebSocket, or 0, << 16; connection; length of the reason; length of the description |
 //! | `RELEASED` | kind, has an unanswered request that was announced << 8, how many of it were answered << 16, it has failed << 24, nobody can go on with it << 25, a TLS session is left << 26; stream |
 //! | `HUNG_UP` | kind, why a TLS handshake failed << 8: see `Refusal`; stream |
 //! | `ELSEWHERE` | kind, a TLS session is left << 8; stream; connection |
@@ -493,11 +493,12 @@ impl EventSink {
         self.push_buffer(Kind::Binary as u32, connection, data);
     }
 
-    /// The session is over.
-    pub fn closed(&mut self, connection: ConnectionId, ending: Ending) {
+    /// The session is over; `close_code` as of [`super::connection::Connection`].
+    pub fn closed(&mut self, connection: ConnectionId, ending: Ending, close_code: u16) {
         let (reason, description) = (ending.reason(), ending.description());
         let lengths = [utf16_length(reason), utf16_length(&description)];
-        self.push(&[Kind::Closed as u32, connection.word(), lengths[0], lengths[1]], reason);
+        let first = Kind::Closed as u32 | u32::from(close_code) << 16;
+        self.push(&[first, connection.word(), lengths[0], lengths[1]], reason);
         self.batch.text.push_str(&description);
     }
 

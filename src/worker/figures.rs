@@ -31,10 +31,12 @@ pub enum Figure {
     Since = 4,
     /// The number of the connection that all this is about.
     Holder = 5,
+    /// When the client last showed by a heartbeat that it is there, in milliseconds since 1970; 0 before the first.
+    Heartbeat = 6,
 }
 
 /// Cells of a slot.
-pub const FIGURES: usize = 6;
+pub const FIGURES: usize = 7;
 
 /// The names of the figures, for JavaScript.
 pub const NAMES: &[(&str, u32)] = &[
@@ -44,6 +46,7 @@ pub const NAMES: &[(&str, u32)] = &[
     ("ROUND_TRIP", Figure::RoundTrip as u32),
     ("SINCE", Figure::Since as u32),
     ("HOLDER", Figure::Holder as u32),
+    ("HEARTBEAT", Figure::Heartbeat as u32),
 ];
 
 type Chunk = Arc<[AtomicU64]>;
@@ -79,11 +82,11 @@ impl Figures {
 
     /// A connection begins: nothing of the one that had its slot before is left.
     pub fn begin(&self, id: ConnectionId) {
-        for figure in [Figure::Waiting, Figure::Received, Figure::Sent, Figure::RoundTrip] {
+        for figure in [Figure::Waiting, Figure::Received, Figure::Sent, Figure::RoundTrip, Figure::Heartbeat]
+        {
             self.set(id, figure, 0.0);
         }
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        self.set(id, Figure::Since, (now.as_millis() as u64) as f64);
+        self.set(id, Figure::Since, since_1970());
         // whoever looks for this number from now on finds nothing of another's
         self.set(id, Figure::Holder, f64::from(id.word()));
     }
@@ -121,9 +124,12 @@ impl Figures {
         self.total.load(Ordering::Relaxed)
     }
 
-    /// Notes a round trip.
-    pub fn note_round_trip(&self, id: ConnectionId, trip: Duration) {
-        self.set(id, Figure::RoundTrip, trip.as_micros() as f64 / 1000.0);
+    /// Notes that a heartbeat has come, and, of one that answers a ping, how long that took.
+    pub fn note_heartbeat(&self, id: ConnectionId, trip: Option<Duration>) {
+        self.set(id, Figure::Heartbeat, since_1970());
+        if let Some(trip) = trip {
+            self.set(id, Figure::RoundTrip, trip.as_micros() as f64 / 1000.0);
+        }
     }
 
     /// Calls back with the bytes that wait for each connection that some wait for.
@@ -143,6 +149,12 @@ impl Figures {
         let (chunk, place) = place_of(slot_of(id.word()));
         self.chunk(chunk)?.chunks_exact(FIGURES).nth(place)
     }
+}
+
+/// Now, in milliseconds.
+fn since_1970() -> f64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    (now.as_millis() as u64) as f64
 }
 
 fn read(cell: &AtomicU64) -> f64 {
@@ -181,15 +193,21 @@ mod tests {
         figures.add(one, Figure::Received, 2);
         figures.add(one, Figure::Received, 40);
         figures.set(other, Figure::Waiting, 5.0);
-        figures.note_round_trip(other, Duration::from_micros(1500));
+        figures.note_heartbeat(one, None);
+        figures.note_heartbeat(other, Some(Duration::from_micros(1500)));
         assert_eq!(figures.get(one, Figure::Received as usize), 42.0);
         assert_eq!(figures.get(one, Figure::Waiting as usize), 0.0);
+        assert_eq!(figures.get(one, Figure::RoundTrip as usize), 0.0);
         assert_eq!(figures.get(other, Figure::RoundTrip as usize), 1.5);
+        for id in [one, other] {
+            assert!(figures.get(id, Figure::Heartbeat as usize) >= figures.get(id, Figure::Since as usize));
+        }
         let mut waiting = Vec::new();
         figures.for_each_waiting(|bytes| waiting.push(bytes));
         assert_eq!(waiting, [5.0]);
         figures.begin(one);
         assert_eq!(figures.get(one, Figure::Received as usize), 0.0);
+        assert_eq!(figures.get(one, Figure::Heartbeat as usize), 0.0);
         assert!(figures.get(one, Figure::Since as usize) > 1.6e12);
         assert_eq!(figures.get(other, Figure::Waiting as usize), 5.0);
         let next = ConnectionId::from_word(7 + (1 << SLOT_BITS));

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::mem;
 
-use super::connection::{watch, Connection};
+use super::connection::{watch, Connection, NO_STATUS};
 use super::event::Kind;
 #[cfg(unix)]
 use super::event::Mark;
@@ -311,8 +311,9 @@ impl Worker {
                 self.mark_dirty(id);
                 Flow::Continue
             }
-            (Incoming::Close(payload), Some(_)) if websocket.protocol == Protocol::Raw => {
-                let status = payload.first_chunk().map(|status| u16::from_be_bytes(*status));
+            (Incoming::Close(payload), Some(owner)) if websocket.protocol == Protocol::Raw => {
+                let status = status_in(payload);
+                self.note_close(id, owner, status);
                 self.conclude(id, Last::Close(status));
                 Flow::Stop
             }
@@ -320,11 +321,20 @@ impl Worker {
                 websocket.answer_close(payload, pool);
                 self.detach(id, None);
                 if let Some(owner) = owner {
+                    self.note_close(id, owner, status_in(payload));
                     self.on_websocket_lost(id, owner, Ending::TransportClose);
                 }
                 Flow::Stop
             }
             (Incoming::Pong, _) | (_, None) => Flow::Continue,
+        }
+    }
+
+    /// The Close frame of a client says that its session is over, if this is its WebSocket, and why.
+    fn note_close(&mut self, id: StreamId, owner: ConnectionId, status: Option<u16>) {
+        let Some(connection) = self.connection(owner) else { return };
+        if connection.session.stream() == Some(id) {
+            connection.close_code = status.unwrap_or(NO_STATUS);
         }
     }
 
@@ -459,14 +469,15 @@ impl Worker {
             }
             Verdict::Heartbeat => {
                 self.note_heartbeat(id);
+                self.events.figures().note_heartbeat(id, trip);
                 if let Some(trip) = trip {
                     self.metrics.round_trips.record(trip);
-                    self.events.figures().note_round_trip(id, trip);
                 }
                 self.note_control(id, kind, data, watch::RECEIVED);
             }
             Verdict::Pong => {
                 self.note_heartbeat(id);
+                self.events.figures().note_heartbeat(id, None);
                 self.note_control(id, kind, data, watch::RECEIVED);
                 self.send_packet(id, Type::Pong, &[]);
                 self.note_control(id, Type::Pong, "", watch::SENT);
@@ -613,4 +624,9 @@ impl Worker {
             self.send_packet(id, Type::Noop, &[]);
         }
     }
+}
+
+/// The status in the payload of a Close frame, which may have none (RFC 6455 section 5.5.1).
+fn status_in(payload: &[u8]) -> Option<u16> {
+    payload.first_chunk().map(|status| u16::from_be_bytes(*status))
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::command::{Open, Takeover};
-use super::connection::{watch, Connection};
+use super::connection::{watch, Connection, CUT};
 use super::deadlines::Holder;
 use super::event::Kind;
 use super::limits::Limits;
@@ -424,6 +424,9 @@ impl Worker {
         if connection.session.probe() == Some(stream) {
             self.abort_upgrade(owner, stream);
         } else if connection.session.stream() == Some(stream) {
+            if ending == Ending::TransportClose && connection.close_code == 0 {
+                connection.close_code = CUT;
+            }
             self.end_session(owner, ending);
         }
     }
