@@ -250,10 +250,14 @@ mod tests {
         Take,
     }
 
+    /// More than an outbox has in one piece. Miri looks at every byte for a long time.
+    const MUCH: usize = if cfg!(miri) { 20_000 } else { 200_000 };
+    const STEPS: usize = if cfg!(miri) { 30 } else { 120 };
+
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
             6 => (0..3000usize).prop_map(Step::Append),
-            1 => (0..200_000usize).prop_map(Step::Append),
+            1 => (0..MUCH).prop_map(Step::Append),
             3 => (1..20_000usize).prop_map(Step::AppendShared),
             4 => (0..=1000usize).prop_map(Step::Advance),
             4 => (0..40usize).prop_map(Step::AdvanceTo),
@@ -271,7 +275,7 @@ mod tests {
         #![proptest_config(crate::properties::config(64))]
 
         #[test]
-        fn is_a_queue_of_bytes_that_holds_what_waits_and_little_more(steps in prop::collection::vec(step(), 1..120)) {
+        fn is_a_queue_of_bytes_that_holds_what_waits_and_little_more(steps in prop::collection::vec(step(), 1..STEPS)) {
             let (mut outbox, mut pool) = (Outbox::default(), Pool::default());
             let mut model = VecDeque::<u8>::new();
             let mut next = 0u8;
