@@ -52,6 +52,7 @@ test(
     const clients = await Promise.all(Array.from({ length: 20 }, () => RawWebSocket.connect(server)));
     let ended = 0;
     server.io.sockets.sockets.forEach((socket) => socket.on("disconnect", () => ended++));
+    const answered = Promise.all(clients.map((ws) => ws.closed()));
     const begun = performance.now();
     const progress = [];
     const drained = server.io.drain({ rate: 20, onProgress: (now) => progress.push(now) });
@@ -63,7 +64,7 @@ test(
     assert.ok(progress.length > 5);
     assert.ok(progress.some(({ remaining }) => remaining > 0 && remaining < 20));
     assert.deepEqual(progress.at(-1), { total: 20, closed: 20, forced: 0, remaining: 0 });
-    await Promise.all(clients.map((ws) => ws.closed()));
+    await answered;
   },
 );
 
@@ -146,8 +147,9 @@ test("who is closed by the application meanwhile is left to that", OURS, async (
 test("sessions that have joined no namespace are closed too", OURS, async (t) => {
   const server = await serve(t);
   const { ws } = await server.rawSession();
+  const answered = ws.closed();
   assert.deepEqual(await server.io.drain(), { total: 1, closed: 1, forced: 0, remaining: 0 });
-  await ws.closed();
+  await answered;
 });
 
 test("clients of every HTTP server that it is attached to are closed", OURS, async (t) => {
@@ -161,8 +163,9 @@ test("clients of every HTTP server that it is attached to are closed", OURS, asy
     ports.push(httpServer.address().port);
   }
   const clients = await Promise.all(ports.map((port) => RawWebSocket.connect({ port })));
+  const answered = Promise.all(clients.map((ws) => ws.closed()));
   assert.deepEqual(await io.drain(), { total: 2, closed: 2, forced: 0, remaining: 0 });
-  await Promise.all(clients.map((ws) => ws.closed()));
+  await answered;
 });
 
 test("a client goes on at another server, with its session where the adapter has it", OURS, async (t) => {
@@ -225,7 +228,8 @@ test("a session whose id takes its time is closed as well", OURS, async (t) => {
 
 test("a listener that throws, and a callback that does, hold up nobody", OURS, async (t) => {
   const server = await serve(t);
-  await Promise.all(Array.from({ length: 4 }, () => RawWebSocket.connect(server)));
+  const clients = await Promise.all(Array.from({ length: 4 }, () => RawWebSocket.connect(server)));
+  const answered = Promise.all(clients.map((ws) => ws.closed()));
   const thrown = [];
   const onError = (error) => thrown.push(error.message);
   process.setUncaughtExceptionCaptureCallback(onError);
@@ -241,6 +245,7 @@ test("a listener that throws, and a callback that does, hold up nobody", OURS, a
     if (calls++ === 0) throw new Error("progress");
   };
   assert.deepEqual(await server.io.drain({ onProgress }), { total: 4, closed: 4, forced: 0, remaining: 0 });
+  await answered;
   await eventually(() => thrown.length === 5, "all of it was thrown");
   process.setUncaughtExceptionCaptureCallback(null);
   assert.deepEqual(thrown.sort(), ["listener", "listener", "listener", "listener", "progress"]);

@@ -53,6 +53,46 @@ test("what waited for a GET does not after the upgrade", OURS, async (t) => {
   await eventually(() => conn.bufferedAmount === 0, "nothing waits");
 });
 
+for (const stream of ["http", "https", "duplex"]) {
+  test(`packets that wait behind others, over ${stream}`, async (t) => {
+    const server = await serve(t, { pingInterval: 60_000 }, { stream });
+    const { ws, socket } = await server.rawPair();
+    const { conn } = socket;
+    assert.equal(conn.writeBuffer.length, 0);
+    ws.socket.pause();
+    socket.emit("large", "x".repeat(32 * MB));
+    socket.emit("n", 1);
+    socket.emit("n", 2);
+    server.io.emit("all");
+    socket.emit("attached", Buffer.alloc(3));
+    await eventually(() => conn.writeBuffer.length === 5, "they wait");
+    assert.deepEqual(
+      conn.writeBuffer.map(({ type }) => type),
+      Array(5).fill("message"),
+    );
+    ws.socket.resume();
+    await ws.count(6);
+    await eventually(() => conn.writeBuffer.length === 0, "they have left");
+    ws.destroy();
+  });
+}
+
+test("packets that are held back from a client that does not read", OURS, async (t) => {
+  const slowConsumer = { policy: "drop-oldest", maxBytes: 10_000 };
+  const server = await serve(t, { pingInterval: 60_000, slowConsumer });
+  const { ws, socket } = await server.rawPair();
+  const { conn } = socket;
+  ws.socket.pause();
+  socket.emit("large", "x".repeat(32 * MB));
+  await eventually(() => conn.bufferedAmount > 0, "there is no room for it");
+  for (let n = 0; n < 3; n++) socket.emit("n", n);
+  await eventually(() => conn.writeBuffer.length === 3, "they wait");
+  for (let n = 0; n < 40; n++) socket.emit("n", "x".repeat(1000));
+  await eventually(() => server.io.metrics().engine.dropped.events > 30, "some are dropped");
+  assert.ok(conn.writeBuffer.length < 10, String(conn.writeBuffer.length));
+  ws.destroy();
+});
+
 test("bytes and the beginning of a session, by slot anew", OURS, async (t) => {
   const server = await serve(t, { workers: 2 });
   const before = Date.now();

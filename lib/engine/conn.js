@@ -2,7 +2,7 @@
 
 const createDebug = require("debug");
 const codes = require("../native/codes");
-const { WAITING, RECEIVED, SENT, ROUND_TRIP, SINCE, HEARTBEAT } = require("../native/figures");
+const { WAITING, RECEIVED, SENT, ROUND_TRIP, SINCE, HEARTBEAT, BEHIND } = require("../native/figures");
 const { VOLATILE, COMPRESS, NOTIFY, toMessage, wholeText } = require("../native/commands");
 const { callApart } = require("../native/event-queue");
 const { detach } = require("../native/text");
@@ -127,11 +127,16 @@ class Conn {
   }
 
   /**
-   * Packets that wait for a GET of the client. What waits for a WebSocket does so in the worker, unless somebody listens to
-   * what is sent.
+   * Packets that wait for a GET of the client, or behind others for which its WebSocket has had no room. What the latter have
+   * in them the worker keeps to itself, unless somebody listens to what is sent.
    */
   get writeBuffer() {
-    return (this._polling ?? this._transport)?.writeBuffer ?? [];
+    return this.transport.writeBuffer;
+  }
+
+  /** How many packets wait in the worker behind others that the WebSocket has had no room for. @private */
+  get _packetsBehind() {
+    return this._readyState === "closed" ? 0 : this._figure(BEHIND);
   }
 
   /** Callbacks of messages that have not left; two lists, of which the first is all that is needed here. */
@@ -713,7 +718,8 @@ class Conn {
     this._stream?.letGo();
     this.server._holding.delete(this);
     // listeners may want to see what has not been sent
-    if (this.writeBuffer.length !== 0) process.nextTick(forget, this._polling ?? this._transport);
+    const transport = this._polling ?? this._transport;
+    if (transport !== undefined && transport.writeBuffer.length !== 0) process.nextTick(forget, transport);
     (this._polling ?? this._transport)?._end(reason === "transport error" ? description : undefined);
     this.emit("close", reason, description);
   }

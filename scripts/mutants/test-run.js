@@ -10,6 +10,9 @@ const LONGEST = 5 * 60_000;
 /** How many files of tests run at a time. */
 const JOBS = 2;
 
+/** A test that fails, in what runners print. */
+const FAILED = /^ *not ok \d+ - (?!.*# (?:TODO|SKIP))/m;
+
 /** The groups of processes that run. */
 const running = new Set();
 
@@ -51,7 +54,11 @@ function runProgram(command, args, { cwd, env, limit, stopped, explain }) {
     });
     running.add(child.pid);
     let output = "";
-    const gather = (chunk) => (output += chunk);
+    const gather = (chunk) => {
+      output += chunk;
+      // what comes after the first test that fails says no more, and may hang
+      if (FAILED.test(output)) stop(child.pid);
+    };
     child.stdout.setEncoding("utf8").on("data", gather);
     child.stderr.setEncoding("utf8").on("data", gather);
     let isLate = false;

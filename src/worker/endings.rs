@@ -30,7 +30,7 @@ impl Worker {
             self.signals.resume.notify_waiters();
         }
         self.held.remove(&id);
-        self.set_waiting(id, 0);
+        self.set_waiting(id, 0, 0);
         self.deadlines.cancel(Holder::Connection(id));
         self.tell_closed(id, ending, connection.close_code);
         true

@@ -33,10 +33,12 @@ pub enum Figure {
     Holder = 5,
     /// When the client last showed by a heartbeat that it is there, in milliseconds since 1970; 0 before the first.
     Heartbeat = 6,
+    /// Packets that wait behind others that its WebSocket has had no room for, as of the last write.
+    Behind = 7,
 }
 
 /// Cells of a slot.
-pub const FIGURES: usize = 7;
+pub const FIGURES: usize = 8;
 
 /// The names of the figures, for JavaScript.
 pub const NAMES: &[(&str, u32)] = &[
@@ -47,6 +49,7 @@ pub const NAMES: &[(&str, u32)] = &[
     ("SINCE", Figure::Since as u32),
     ("HOLDER", Figure::Holder as u32),
     ("HEARTBEAT", Figure::Heartbeat as u32),
+    ("BEHIND", Figure::Behind as u32),
 ];
 
 type Chunk = Arc<[AtomicU64]>;
@@ -82,8 +85,14 @@ impl Figures {
 
     /// A connection begins: nothing of the one that had its slot before is left.
     pub fn begin(&self, id: ConnectionId) {
-        for figure in [Figure::Waiting, Figure::Received, Figure::Sent, Figure::RoundTrip, Figure::Heartbeat]
-        {
+        for figure in [
+            Figure::Waiting,
+            Figure::Received,
+            Figure::Sent,
+            Figure::RoundTrip,
+            Figure::Heartbeat,
+            Figure::Behind,
+        ] {
             self.set(id, figure, 0.0);
         }
         self.set(id, Figure::Since, since_1970());

@@ -66,6 +66,7 @@ pub struct Held {
     rules: Vec<(Box<str>, SlowConsumer)>,
     messages: VecDeque<Message>,
     bytes: usize,
+    packets: usize,
     /// How many messages at the front may not be dropped, at least.
     fixed: usize,
     /// How many were dropped since nothing waited.
@@ -79,6 +80,11 @@ impl Held {
     /// Bytes that wait.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Packets that wait: a message is one, and one for each attachment.
+    pub fn packets(&self) -> usize {
+        self.packets
     }
 
     /// Whether nothing waits.
@@ -175,12 +181,14 @@ impl Held {
 
     fn push(&mut self, message: Message) {
         self.bytes += message.bytes;
+        self.packets += message.parts.len();
         self.messages.push_back(message);
     }
 
     fn remove(&mut self, place: usize) {
         if let Some(message) = self.messages.remove(place) {
             self.bytes -= message.bytes;
+            self.packets -= message.parts.len();
             self.dropped += 1;
         }
     }
@@ -213,6 +221,7 @@ impl Held {
     fn pop(&mut self) -> Option<Message> {
         let message = self.messages.pop_front()?;
         self.bytes -= message.bytes;
+        self.packets -= message.parts.len();
         self.fixed = self.fixed.saturating_sub(1);
         Some(message)
     }
@@ -439,10 +448,11 @@ impl Worker {
     }
 
     /// Lets JavaScript see how many bytes wait for a client.
-    pub(super) fn set_waiting(&mut self, id: ConnectionId, bytes: usize) {
+    pub(super) fn set_waiting(&mut self, id: ConnectionId, bytes: usize, packets: usize) {
         let figures = self.events.figures();
         let before = figures.get(id, Figure::Waiting as usize) as usize;
         figures.set(id, Figure::Waiting, bytes as f64);
+        figures.set(id, Figure::Behind, packets as f64);
         if self.options.max_outbound_total != usize::MAX {
             self.is_crowded |= figures.change_total(before, bytes) > self.options.max_outbound_total;
         }
@@ -494,7 +504,7 @@ mod tests {
             let text = String::from_utf8(message.parts[0].data().to_vec()).unwrap();
             texts.push(text.trim_end_matches('x').to_owned());
         }
-        assert_eq!((held.bytes(), held.is_empty()), (0, true));
+        assert_eq!((held.bytes(), held.packets(), held.is_empty()), (0, 0, true));
         texts
     }
 

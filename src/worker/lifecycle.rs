@@ -199,7 +199,7 @@ impl Worker {
                 connection.session.set_protocol(protocol);
             }
         }
-        self.set_waiting(id, 0);
+        self.set_waiting(id, 0, 0);
         self.events.simple(Kind::Upgraded, id);
         let packets = polling.take_packets();
         let is_done = packets.is_empty() && self.held_bytes(id) == 0;

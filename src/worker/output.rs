@@ -263,6 +263,7 @@ impl Worker {
         if !websocket.takes_messages() {
             return false;
         }
+        websocket.note_packets(parcel.packets());
         let before = websocket.outbox.len();
         let is_compressed = match websocket.reader.deflate.as_mut().filter(|_| compress) {
             None => {
@@ -316,6 +317,7 @@ impl Worker {
             let is_alone = self.is_last && !self.outgoing.is_gathering();
             let Some(websocket) = self.websockets.get_mut(stream) else { return };
             let (pool, work) = (&mut self.outgoing.pool, &mut self.work);
+            websocket.note_packets(parcel.packets());
             let before = websocket.outbox.len();
             match encoded.frames(parcel, protocol, websocket.reader.deflate.as_deref(), work) {
                 #[cfg(unix)]
@@ -389,7 +391,8 @@ impl Worker {
     /// Lets JavaScript see what waits for a client that polls. Returns the bytes.
     pub(super) fn note_polling(&mut self, id: ConnectionId) -> usize {
         let waiting = self.polling(id).map_or(0, |polling| polling.bytes()) + self.held_bytes(id);
-        self.set_waiting(id, waiting);
+        // what waits for a GET is told by name
+        self.set_waiting(id, waiting, 0);
         waiting
     }
 

@@ -25,6 +25,15 @@ impl Stream {
             Stream::Pipe(_) => 0,
         }
     }
+
+    /// The same, with those that JavaScript is writing.
+    pub fn unfinished(&self) -> usize {
+        match self {
+            #[cfg(unix)]
+            Stream::Fd(fd) => fd.unsent(),
+            Stream::Pipe(pipe) => pipe.writing,
+        }
+    }
 }
 
 /// What the engine knows of a stream in JavaScript (TLS, any `Duplex`): its bytes come as commands and leave as events.
@@ -33,6 +42,6 @@ impl Stream {
 /// buffer is full.
 #[derive(Debug, Default)]
 pub struct Pipe {
-    /// Whether JavaScript has bytes of ours that it has not written yet.
-    pub writing: bool,
+    /// Bytes of ours that JavaScript has and has not written yet.
+    pub writing: usize,
 }

@@ -75,6 +75,8 @@ pub struct WebSocket {
     pub queued: Queued,
     /// Whether JavaScript can see that something waits for its session.
     pub is_told: bool,
+    /// Packets that were queued behind others since nothing waited. Those that went first are on their way.
+    pub behind: usize,
     /// Bytes that were written and are not among the figures of its session yet.
     pub unreported: usize,
     /// The task that reads from the descriptor.
@@ -95,6 +97,7 @@ impl WebSocket {
             reader: FrameReader::default(),
             queued: Queued::No,
             is_told: false,
+            behind: 0,
             unreported: 0,
             read_task: None,
             write_task: None,
@@ -107,6 +110,16 @@ impl WebSocket {
         if let Some(owner) = self.owner.filter(|_| bytes > 0) {
             figures.add(owner, Figure::Sent, bytes);
         }
+    }
+
+    /// A message of so many packets is about to be queued.
+    pub fn note_packets(&mut self, packets: usize) {
+        self.behind = if self.unfinished() == 0 { packets.saturating_sub(1) } else { self.behind + packets };
+    }
+
+    /// Bytes that wait to be written, or are being written.
+    pub fn unfinished(&self) -> usize {
+        self.outbox.len() + self.stream.unfinished()
     }
 
     /// Bytes that wait to be written.

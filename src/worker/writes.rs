@@ -209,13 +209,15 @@ impl Worker {
     pub(super) fn note_waiting(&mut self, id: StreamId) {
         let Some(websocket) = self.websockets.get_mut(id) else { return };
         let mut waiting = websocket.waiting();
+        let mut packets = if waiting > 0 { websocket.behind } else { 0 };
         if let Some(held) = websocket.owner.and_then(|owner| self.held.get(&owner)) {
             waiting += held.bytes();
+            packets += held.packets();
         }
         if waiting > 0 || websocket.is_told {
             websocket.is_told = waiting > 0;
             if let Some(owner) = websocket.owner {
-                self.set_waiting(owner, waiting);
+                self.set_waiting(owner, waiting, packets);
             }
         }
     }
@@ -224,13 +226,13 @@ impl Worker {
         let Some((websocket, pool)) = self.websocket_and_pool(id) else { return };
         match &mut websocket.stream {
             Stream::Pipe(pipe) => {
-                if !pipe.writing && !websocket.outbox.is_empty() {
-                    pipe.writing = true;
+                if pipe.writing == 0 && !websocket.outbox.is_empty() {
                     let data = websocket.outbox.take(pool);
+                    pipe.writing = data.len();
                     self.work.write(data.len());
                     self.count_sent(self.owner_of(id), data.len());
                     self.events.pipe_write(id, data);
-                } else if !pipe.writing {
+                } else if pipe.writing == 0 {
                     self.after_flush(id);
                 }
             }
@@ -418,7 +420,7 @@ impl Worker {
     pub(super) fn on_pipe_written(&mut self, id: StreamId) {
         if let Some(websocket) = self.websocket(id) {
             match &mut websocket.stream {
-                Stream::Pipe(pipe) => pipe.writing = false,
+                Stream::Pipe(pipe) => pipe.writing = 0,
                 #[cfg(unix)]
                 Stream::Fd(_) => {}
             }

@@ -7,6 +7,8 @@ class WebSocket extends Transport {
   constructor(conn) {
     super(conn);
     this._socket = undefined;
+    /** As many packets as wait in the worker. */
+    this._unseen = undefined;
   }
 
   get name() {
@@ -28,11 +30,26 @@ class WebSocket extends Transport {
     return this.conn.bufferedAmount;
   }
 
+  /** @override */
+  get writeBuffer() {
+    // while somebody listens to what is sent, it waits here
+    if (this.isSending || this.waiting.length !== 0) return this.waiting;
+    const count = this.conn._packetsBehind;
+    if (count === 0) return this.waiting;
+    const list = (this._unseen ??= []);
+    while (list.length < count) list.push(UNSEEN);
+    list.length = count;
+    return list;
+  }
+
   /** What applications look at below the transport: as much of `ws`'s WebSocket as there is. */
   get socket() {
     return this.conn._stream?.websocket ?? (this._socket ??= new SocketView(this));
   }
 }
+
+/** A packet of which only the worker knows more. */
+const UNSEEN = Object.freeze({ type: "message", data: undefined, options: Object.freeze({}) });
 
 /** The values of a WebSocket's `readyState`, as browsers number them. */
 const READY_STATES = { opening: 0, open: 1, closing: 2, closed: 3 };
