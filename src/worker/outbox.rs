@@ -252,6 +252,7 @@ mod tests {
 
     /// More than an outbox has in one piece. Miri looks at every byte for a long time.
     const MUCH: usize = if cfg!(miri) { 20_000 } else { 200_000 };
+    const ROUNDS: usize = if cfg!(miri) { 100 } else { 2000 };
     const STEPS: usize = if cfg!(miri) { 30 } else { 120 };
 
     fn step() -> impl Strategy<Value = Step> {
@@ -326,7 +327,7 @@ mod tests {
     /// A client that always leaves a little waiting, for a long time. `share`: how many of the pieces are shared.
     fn trickle(share: usize) {
         let (mut outbox, mut pool) = (Outbox::default(), Pool::default());
-        for round in 0..2000 {
+        for round in 0..ROUNDS {
             outbox.append(&mut pool, |out| out.extend(std::iter::repeat_n(1, 1000)));
             if share > 0 && round % share == 0 {
                 outbox.append_shared(Bytes::from(vec![2; SHARE_FROM]));
@@ -348,7 +349,7 @@ mod tests {
     fn an_owned_tail_behind_a_shared_piece_is_given_back_as_it_is_written() {
         let (mut outbox, mut pool) = (Outbox::default(), Pool::default());
         outbox.append_shared(Bytes::from(vec![1; SHARE_FROM]));
-        for _ in 0..2000 {
+        for _ in 0..ROUNDS {
             outbox.append(&mut pool, |out| out.extend(std::iter::repeat_n(1, 1000)));
             outbox.advance(outbox.len() - 10, &mut pool);
         }
