@@ -72,6 +72,7 @@ async function server({ args, sio, load, listen, send, inbox, block }) {
     "close all": () => io.close().then(() => front.close()),
   };
   inbox.on("do", ({ deed, point, times }) => {
+    // without a point, it is only asked
     const left = panicAt(point ?? "", times ?? 1);
     deeds[deed]();
     send("do", { left });

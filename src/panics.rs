@@ -17,10 +17,16 @@ use parking_lot::Mutex;
 #[cfg(feature = "panics")]
 static ARMED: Mutex<Option<(String, u32)>> = Mutex::new(None);
 
-/// Arms the point of this name, and disarms the one before. Returns how often that one would still have panicked.
+/// Arms the point of this name, and disarms the one before, unless the name is empty. Returns how often that one would still
+/// have panicked.
 #[cfg(feature = "panics")]
 pub fn arm(point: String, times: u32) -> u32 {
-    ARMED.lock().replace((point, times)).map_or(0, |(_, left)| left)
+    let mut armed = ARMED.lock();
+    let left = armed.as_ref().map_or(0, |(_, left)| *left);
+    if !point.is_empty() {
+        *armed = Some((point, times));
+    }
+    left
 }
 
 /// Panics if the point of this name is armed. What is `Debug` may go on behind the name.

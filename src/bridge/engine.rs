@@ -823,7 +823,7 @@ pub fn switching_protocols(key: String) -> String {
     websocket::switching_protocols(&key)
 }
 
-/// For tests: has the engine panic the next `times` times that it comes to the point of this name. Returns how often the
+/// For tests: has the engine panic the next `times` times that it comes to the point of this name, if it has one. Returns how often the
 /// point that was named last would still have panicked.
 #[cfg(feature = "panics")]
 #[napi]
