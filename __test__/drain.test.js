@@ -163,9 +163,15 @@ test("clients of every HTTP server that it is attached to are closed", OURS, asy
     ports.push(httpServer.address().port);
   }
   const clients = await Promise.all(ports.map((port) => RawWebSocket.connect({ port })));
+  // one of them has joined no namespace
+  clients.push(await RawWebSocket.open({ port: ports[0] }));
   const answered = Promise.all(clients.map((ws) => ws.closed()));
-  assert.deepEqual(await io.drain(), { total: 2, closed: 2, forced: 0, remaining: 0 });
+  assert.deepEqual(await io.drain(), { total: 3, closed: 3, forced: 0, remaining: 0 });
   await answered;
+  for (const port of ports) {
+    const late = await RawWebSocket.upgrade({ port });
+    assert.equal(late.status, 503, `port ${port}`);
+  }
 });
 
 test("a client goes on at another server, with its session where the adapter has it", OURS, async (t) => {

@@ -52,7 +52,7 @@ class Drain {
     const { io, timeout } = this;
     const begun = performance.now();
     const elapsed = () => performance.now() - begun;
-    io.engine?._refuseSessions?.();
+    for (const engine of io._engines) engine._refuseSessions?.();
     this._queue = connsOf(io);
     const rate = this.rate ?? Math.max(SLOWEST, this._queue.length / (timeout / 2000));
     for (;;) {
@@ -115,9 +115,8 @@ class Drain {
 
   /** Whether everything that was said has left, too. */
   _isDone() {
-    const { engine } = this.io;
-    const areClosed = this._next === this._queue.length && this._leaving.size === 0;
-    return areClosed && (engine?._bridge === undefined || engine._bridge.isIdle);
+    if (this._next < this._queue.length || this._leaving.size > 0) return false;
+    return [...this.io._engines].every(({ _bridge: bridge }) => bridge === undefined || bridge.isIdle);
   }
 
   _tell() {
@@ -165,7 +164,7 @@ function noop() {}
 function connsOf(io) {
   const conns = new Set();
   for (const nsp of io._nsps.values()) for (const { conn } of nsp.sockets.values()) conns.add(conn);
-  for (const conn of Object.values(io.engine?.clients ?? {})) conns.add(conn);
+  for (const { clients } of io._engines) for (const conn of Object.values(clients ?? {})) conns.add(conn);
   return [...conns].filter(({ readyState }) => readyState === "open");
 }
 

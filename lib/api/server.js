@@ -51,6 +51,8 @@ class Server extends StrictEventEmitter {
     this._drained = undefined;
     /** What holds of the HTTP servers that it is attached to: those that have gone on without us have nothing here any more. */
     this._attachments = new Set();
+    /** The engines that connections come from; `engine` is the last one. */
+    this._engines = new Set();
     this._counts = new SocketCounts();
     this.parentNsps = new Map();
     /** Those of `parentNsps` that have a regular expression: `of()` can tell which of them a name belongs to. */
@@ -292,6 +294,7 @@ class Server extends StrictEventEmitter {
   bind(engine) {
     /** What the connections come from. */
     this.engine = engine;
+    this._engines.add(engine);
     if (bindings.hasSubscribers) bindings.publish({ io: this, engine });
     engine.on("connection", this.onconnection.bind(this));
     return this;
@@ -503,6 +506,7 @@ class Server extends StrictEventEmitter {
     const fn = [options, ...callbacks].find((one) => typeof one === "function");
     await Promise.allSettled([...this._nsps.values()].map(closeNamespace));
     this.engine?.close();
+    this._engines.delete(this.engine);
     if (options?.keepHttpServer) {
       this._attachments.clear();
       this.engine?._detach?.();
