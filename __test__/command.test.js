@@ -15,7 +15,7 @@ const { selfSigned } = require("./support/certificate");
 const { Project } = require("./support/project");
 const { eventually, within } = require("./support/waiting");
 
-const { version, bin, engines } = require("../package.json");
+const { version, bin, devDependencies, engines } = require("../package.json");
 
 const isWindows = process.platform === "win32";
 
@@ -200,6 +200,26 @@ test("doctor, on packages that do not go together", async (t) => {
     );
   }
   assert.equal(report.packages.stockUsers.length, 3);
+});
+
+test("doctor, on adapters next to the versions that have been tried", async (t) => {
+  const name = "@socket.io/redis-adapter";
+  const [first, second, third] = devDependencies[name].match(/\d+/g).map(Number);
+  assert.ok(first > 0 && second > 0, "there are older ones with the same first digit");
+  for (const [installed, level] of [
+    [`${first}.${second}.${third}`, "ok"],
+    [`${first}.${second}.${third + 1}`, "ok"],
+    [`${first}.${second + 1}.0`, "ok"],
+    [`${first}.${second - 1}.${third + 1}`, "note"],
+    [`${first + 1}.${second}.${third}`, "note"],
+  ]) {
+    const project = new Project(t);
+    project.installOurs({ hasAddon: false });
+    project.fake(name, { name, version: installed });
+    const lines = (await doctor(project)).told("packages").filter((line) => line.includes(name));
+    assert.equal(lines.length, 1);
+    assert.ok(lines[0].startsWith(`${level}: ${name} ${installed} in `), lines[0]);
+  }
 });
 
 test("doctor, where this package goes by the name of stock", async (t) => {

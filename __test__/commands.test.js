@@ -61,3 +61,18 @@ test("only the workers wake up that a batch is for", () => {
   commands.flush();
   assert.deepEqual(masks, [0b0010, 0b1100, -1]);
 });
+
+test("a batch with much text crosses at once, before V8 has much to copy", () => {
+  const { commands, batches } = gather();
+  const text = "x".repeat(1000);
+  for (let i = 0; i < 100; i++) commands.send(1, text, 0);
+  assert.notEqual(batches.length, 0);
+  commands.flush();
+  const lengths = batches.map((batch) => batch.text.length);
+  assert.ok(Math.max(...lengths) < 40_000, `${lengths}`);
+  assert.equal(batches.map((batch) => batch.text).join(""), text.repeat(100));
+  assert.deepEqual(
+    batches.flatMap((batch) => batch.words),
+    Array.from({ length: 100 }, () => [SEND, 1, text.length]).flat(),
+  );
+});

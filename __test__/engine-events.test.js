@@ -142,6 +142,20 @@ test("connection_error for allowRequest and for a middleware that fails", async 
   assert.deepEqual(errors.list[1][0].context, { name: "MIDDLEWARE_FAILURE" });
 });
 
+test("an emit() of the application's own gets the headers of a WebSocket's answer, without a listener", async (t) => {
+  const server = await serve(t);
+  const { engine } = server.io;
+  const { emit } = engine;
+  engine.emit = function (event, ...args) {
+    if (event === "initial_headers") args[0]["X-Initial"] = "1";
+    if (event === "headers") args[0]["X-Every"] = "2";
+    return emit.call(this, event, ...args);
+  };
+  const ws = await RawWebSocket.open(server);
+  assert.ok(ws.headerLines.includes("X-Initial: 1"));
+  assert.ok(ws.headerLines.includes("X-Every: 2"));
+});
+
 test("connection_error when generateId fails", async (t) => {
   const server = await serve(t);
   const errors = record(server.io.engine, "connection_error");

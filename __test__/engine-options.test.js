@@ -11,8 +11,10 @@ const {
   record,
   connected,
   request,
+  eventually,
   isStock,
   sio,
+  upgradeRequest,
   RawPolling,
   RawWebSocket,
 } = require("./support/harness");
@@ -51,6 +53,29 @@ test("generateId may return a number, or any thenable", async (t) => {
   assert.deepEqual(Object.keys(server.io.engine.clients), ["1", "2", "3"]);
   server.io.engine.generateId = () => ({ then: (resolve) => resolve("x") });
   assert.equal((await RawWebSocket.open(server)).sid, "x");
+});
+
+test("a client that resets a connection without listeners for errors, before generateId has made up its mind", async (t) => {
+  const server = await serve(t, {}, { stream: "http" });
+  const { engine } = server.io;
+  let decide;
+  engine.generateId = () => new Promise((resolve) => (decide = resolve));
+  let gone;
+  server.httpServer.prependListener("upgrade", (req, socket) => {
+    // the engine can have it no more without Node's socket
+    socket.setTimeout(60_000);
+    socket.removeAllListeners("error");
+    gone = once(socket, "close");
+  });
+  const ws = server.keep(new RawWebSocket(server));
+  ws.write(upgradeRequest("/socket.io/?EIO=4&transport=websocket"));
+  await eventually(() => decide !== undefined, "an id is asked for");
+  ws.reset();
+  const [hadError] = await gone;
+  assert.equal(hadError, true);
+  decide("late");
+  await new Promise(setImmediate);
+  assert.equal(engine.clientsCount, 0);
 });
 
 test("numbers may be given as text", async (t) => {

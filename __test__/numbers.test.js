@@ -5,9 +5,15 @@
 
 const test = require("node:test");
 const assert = require("node:assert/strict");
+const v8 = require("node:v8");
+const vm = require("node:vm");
 const { serve, isStock, eventually, once, RawWebSocket } = require("./support/harness");
 
 const OURS = { skip: isStock && "about the inside of this package" };
+
+v8.setFlagsFromString("--expose-gc");
+const collectGarbage = vm.runInNewContext("gc");
+
 const LAST = '42["last"';
 
 /** What a client has been sent since it connected, up to a last message. */
@@ -129,6 +135,24 @@ test("however many rooms there have been, their numbers do not become those of c
     if (recent.length > 20) slots.remove(recent.shift());
   }
   assert.ok(slots.items.length <= 22);
+});
+
+test("what was handed out long ago takes no memory", OURS, () => {
+  const { Slots } = require("../lib/native/slots");
+  const slots = new Slots(1);
+  const give = (times) => {
+    for (let i = 0; i < times; i++) slots.remove(slots.add(i));
+  };
+  // the first ones have the code compiled, which stays
+  give(100_000);
+  collectGarbage();
+  const before = process.memoryUsage().heapUsed;
+  give(2_000_000);
+  collectGarbage();
+  const kept = process.memoryUsage().heapUsed - before;
+  assert.ok(kept < 1_000_000, `${kept} bytes`);
+  // it is in use
+  assert.equal(slots.get(slots.add("last")), "last");
 });
 
 test("when all numbers are taken, that is said", OURS, () => {

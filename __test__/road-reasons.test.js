@@ -6,7 +6,7 @@ const assert = require("node:assert/strict");
 const diagnostics = require("node:diagnostics_channel");
 const http = require("node:http");
 const test = require("node:test");
-const { serve, sio, isStock, defaultStream } = require("./support/harness");
+const { adopt, once, serve, sio, isStock, defaultStream, RawPolling } = require("./support/harness");
 
 const NATIVE = {
   skip:
@@ -72,6 +72,26 @@ for (const [options, expected] of [
     assert.match(io.engine._roads().servers[0].websocket, expected);
   });
 }
+
+test("why clients that poll come to the HTTP server: answers of its own", NATIVE, async (t) => {
+  const answers = [];
+  class Answer extends http.ServerResponse {
+    constructor(...args) {
+      super(...args);
+      answers.push(this);
+    }
+  }
+  const httpServer = http.createServer({ ServerResponse: Answer });
+  const io = new sio.Server(httpServer);
+  httpServer.listen(0, "127.0.0.1");
+  await once(httpServer, "listening");
+  const server = adopt(t, io, httpServer.address().port);
+  const [found] = io.engine._roads().servers;
+  assert.equal(found.websocket, undefined);
+  assert.equal(found.polling, "the HTTP server has a ServerResponse of its own");
+  await RawPolling.open(server);
+  assert.equal(answers.length, 1);
+});
 
 test("why connections are pumped", NATIVE, async (t) => {
   const server = await serve(t, {}, { stream: "duplex" });

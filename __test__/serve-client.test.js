@@ -74,6 +74,20 @@ test("answers 304 for a known ETag, strong or weak", async (t) => {
   assert.equal(answer.status, 200);
 });
 
+for (const encoding of ["identity", "gzip"]) {
+  test(`a listener that comes later sees that the file is on its way: ${encoding}`, async (t) => {
+    const server = await serve(t);
+    const seen = [];
+    server.httpServer.on("request", (req, res) => {
+      seen.push(res.headersSent);
+      if (!res.headersSent) res.writeHead(404).end();
+    });
+    const options = { path: "/socket.io/socket.io.js", headers: { "accept-encoding": encoding } };
+    assert.equal((await request(server, options)).status, 200);
+    assert.deepEqual(seen, [true]);
+  });
+}
+
 test("a query string does not matter", async (t) => {
   const server = await serve(t);
   const answer = await request(server, { path: "/socket.io/socket.io.js?v=1" });

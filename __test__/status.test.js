@@ -6,7 +6,7 @@ const test = require("node:test");
 const assert = require("node:assert/strict");
 const { createHash } = require("node:crypto");
 const http = require("node:http");
-const { RawWebSocket, isStock, request, serve, sio } = require("./support/harness");
+const { RawPolling, RawWebSocket, eventually, isStock, request, serve, sio } = require("./support/harness");
 
 const OURS = { skip: isStock && "stock has none" };
 
@@ -144,6 +144,22 @@ test("it tells of metrics, rooms, connections, and what has happened to them", O
   );
   assert.equal(steps.at(-1).details.reason, "transport close");
   two.destroy();
+});
+
+test("the connections come first for which most waits", OURS, async (t) => {
+  const { server, get } = await withStatus(t, false, { pingInterval: 60_000 });
+  // those that poll have it waiting until they ask for it
+  for (const size of [1000, 3000, 0, 2000]) {
+    const { sid } = await RawPolling.open(server);
+    if (size > 0) server.io.engine.clients[sid].send("x".repeat(size));
+  }
+  const waiting = () => Object.values(server.io.engine.clients).map((conn) => conn.bufferedAmount);
+  await eventually(() => waiting().filter((bytes) => bytes >= 1000).length === 3, "it waits");
+  const { json } = await get("/status/data", {});
+  assert.deepEqual(
+    json.connections.map((row) => Math.floor(row.waiting / 1000)),
+    [3, 2, 1, 0],
+  );
 });
 
 test("with a server on several HTTP servers it is on the last", OURS, async (t) => {

@@ -8,12 +8,18 @@ const equivalent = {
     "an empty Set has nobody: that it is not asked only saves time",
   "lib/api/broadcast-operator.js: ConditionalExpression: mayAddRooms(adapter) → true — if (mayAddRooms(adapter)) {":
     "our own broadcast() adds nothing to the Sets that it gets: that there are none of its own only saves making them",
+  "lib/engine/limits.js: EqualityOperator: this._buckets.size >= this._sweepAt → this._buckets.size > this._sweepAt — if (this._buckets.size >= this._sweepAt) this._forgetFull();":
+    "a bucket that is full is the same as a new one: those of one address more are kept before they are looked through",
   "lib/node/entrance.js: EqualityOperator: this._listening.fd >= 0 → this._listening.fd > 0 — if (defers === this._defers || !(this._listening.fd >= 0)) return;":
     "a server has descriptor 0 only if the application has closed standard input, and then connections only do not wait in the kernel",
+  "lib/node/kept.js: ObjectLiteral: { finished: false } → {} — const BUSY = { finished: false };":
+    "Node only asks whether the answer is finished, and without the property it is not either",
   "lib/node/secure-socket.js: BlockStatement: { socket[kHeld] ??= []; } → {} — function expectSession(socket) {":
     "what is written waits anyway; a socket that is destroyed before its session has come is closed a little earlier, with nothing left to say",
   "lib/node/shown.js: ConditionalExpression: !socket.destroyed → false — if (!socket.destroyed) socket.read(0);":
     "Node's HTTP server begins to read by itself, and a server with other listeners than that has its connections from Node",
+  "lib/node/stream.js: BlockStatement: { return undefined; } → {} — get socket() {":
+    "a getter that returns nothing returns undefined",
   "src/os/memory.rs: replace / with % in expect_much — if capacity < MUCH || buffer.len() > capacity / 2 {":
     "the kernel is not advised to map large pages, which only costs time",
   "src/worker/deadlines.rs: replace < with <= in Deadlines::arm — Some(entry) if at < entry.at => {":
