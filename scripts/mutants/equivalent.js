@@ -20,6 +20,8 @@ const equivalent = {
     "Node's HTTP server begins to read by itself, and a server with other listeners than that has its connections from Node",
   "lib/node/stream.js: BlockStatement: { return undefined; } → {} — get socket() {":
     "a getter that returns nothing returns undefined",
+  "src/bridge/engine.rs: replace == with != in NativeEngine::take_session — return (stream.word() == u32::MAX).then_some(TlsSession {});":
+    "the line is for systems that are no Unix, where there is no TLS here",
   "src/os/memory.rs: replace / with % in expect_much — if capacity < MUCH || buffer.len() > capacity / 2 {":
     "the kernel is not advised to map large pages, which only costs time",
   "src/worker/deadlines.rs: replace < with <= in Deadlines::arm — Some(entry) if at < entry.at => {":

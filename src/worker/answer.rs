@@ -84,3 +84,57 @@ impl Answer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::protocol::http::coding::Coding;
+
+    #[test]
+    fn a_large_body_is_compressed_piece_by_piece_as_there_is_room() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (mut socket, ours) = UnixStream::pair().unwrap();
+            ours.set_nonblocking(true).unwrap();
+            let wire = Wire::register(ours.into(), None).unwrap();
+            // hardly smaller when it is compressed
+            let mut state = 1u32;
+            let mut next = || {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                char::from(33 + (state >> 24) as u8 % 90)
+            };
+            let body: String = (0..2_000_000).map(|_| next()).collect();
+            let mut work = Work::default();
+            work.begin();
+            let encoder = Encoder::new(Coding::Gzip, 1, body.clone());
+            let mut answer = Answer::encoded(b"head".to_vec(), encoder, &mut work);
+            let (mut received, mut waits) = (Vec::new(), 0);
+            let mut buffer = vec![0; 1 << 20];
+            loop {
+                work.begin();
+                match answer.write(&wire, &mut work).unwrap() {
+                    Progress::Done => break,
+                    Progress::Spent => {}
+                    Progress::NoRoom => {
+                        waits += 1;
+                        let length = socket.read(&mut buffer).unwrap();
+                        received.extend_from_slice(&buffer[..length]);
+                    }
+                }
+                assert!(answer.bytes.len() < 8 * ENOUGH, "{} bytes wait", answer.bytes.len());
+            }
+            drop(wire);
+            socket.read_to_end(&mut received).unwrap();
+            assert!(waits > 1, "it fits into the socket");
+            let mut expected = b"head".to_vec();
+            let mut encoder = Encoder::new(Coding::Gzip, 1, body);
+            while !encoder.is_done() {
+                encoder.write_piece(&mut expected);
+            }
+            assert!(received == expected, "{} bytes, not {}", received.len(), expected.len());
+        });
+    }
+}

@@ -100,6 +100,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_session_is_found_until_it_has_left_itself() {
+        let road = Road::default();
+        let [first, second] = [1, 2].map(ConnectionId::from_word);
+        road.enter("a", first);
+        road.enter("b", second);
+        road.leave("a", second);
+        assert_eq!([road.find("a"), road.find("b")], [Some(first), Some(second)], "not its own");
+        road.leave("a", first);
+        assert_eq!([road.find("a"), road.find("b")], [None, Some(second)]);
+    }
+
+    #[test]
+    fn sessions_that_have_left_take_no_memory() {
+        let road = Road::default();
+        let sids: Vec<_> = (0..5000).map(|n| n.to_string()).collect();
+        sids.iter().for_each(|sid| road.enter(sid, ConnectionId::from_word(1)));
+        sids.iter().for_each(|sid| road.leave(sid, ConnectionId::from_word(1)));
+        assert!(road.sessions.lock().capacity() <= 1024);
+    }
+
+    #[test]
     fn what_cannot_be_compressed_here_is_nodes() {
         let terms = |level| Terms {
             path: String::new(),
