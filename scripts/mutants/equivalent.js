@@ -8,6 +8,10 @@ const equivalent = {
     "an empty Set has nobody: that it is not asked only saves time",
   "lib/api/broadcast-operator.js: ConditionalExpression: mayAddRooms(adapter) → true — if (mayAddRooms(adapter)) {":
     "our own broadcast() adds nothing to the Sets that it gets: that there are none of its own only saves making them",
+  "lib/api/connect-queue.js: EqualityOperator: delay >= 1 → delay > 1 — const ms = delay >= 1 && delay <= MAX_DELAY ? delay : 1;":
+    "a delay of 1 becomes 1",
+  "lib/api/socket.js: ConditionalExpression: listeners.length !== 0 → true — if (listeners !== undefined && listeners.length !== 0) {":
+    "of an empty list, nobody is called: that it is not copied only saves time",
   "lib/node/entrance.js: EqualityOperator: this._listening.fd >= 0 → this._listening.fd > 0 — if (defers === this._defers || !(this._listening.fd >= 0)) return;":
     "a server has descriptor 0 only if the application has closed standard input, and then connections only do not wait in the kernel",
   "lib/node/secure-socket.js: BlockStatement: { socket[kHeld] ??= []; } → {} — function expectSession(socket) {":
