@@ -55,6 +55,16 @@ overBoth("headers are found whatever the case of their names", {}, async ({ io }
   assert.deepEqual(seen, [true, ["2", "3"], ["x-one"], ["2", "3"]]);
 });
 
+overBoth("a time limit of the response is one of its connection", {}, async ({ io }, open) => {
+  let seen;
+  io.engine.use((req, res, next) => {
+    seen = [res.setTimeout(60_000) === res, req.socket.timeout];
+    next();
+  });
+  await open();
+  assert.deepEqual(seen, [true, 60_000]);
+});
+
 test("a header that would be two is refused, and the upgrade with it", OURS, async (t) => {
   const server = await serve(t);
   server.io.engine.use((req, res, next) => {
