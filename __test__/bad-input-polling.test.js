@@ -6,6 +6,7 @@ const test = require("node:test");
 const assert = require("node:assert/strict");
 const {
   serve,
+  isStock,
   fileScope,
   once,
   bystander,
@@ -154,6 +155,22 @@ test("the time for a body ends with the body", async (t) => {
   assert.equal((await polling.post('42["ev"]')).body, "ok");
   await new Promise((resolve) => setTimeout(resolve, 100));
   assert.equal((await polling.post('42["ev"]')).body, "ok");
+});
+
+const PATIENT = { skip: isStock && "stock's timer takes such a limit for a millisecond" };
+
+test("a body has all the time if the limit is longer than timers can be", PATIENT, async (t) => {
+  const patient = await serve(t, { httpRequestBodyTimeout: 2 ** 31 }, { stream: "duplex" });
+  const { polling, conn } = await patient.pollingSession();
+  const req = patient.startRequest({ method: "POST", path: polling.url });
+  const answered = once(req, "response");
+  req.write("4");
+  await eventually(() => Boolean(conn.transport.dataReq), "the request is there");
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const packet = once(conn, "packet");
+  req.end("late");
+  assert.equal((await answered)[0].statusCode, 200);
+  assert.equal((await packet)[0].data, "late");
 });
 
 test("a body of exactly the limit is accepted", async (t) => {

@@ -7,7 +7,7 @@ const assert = require("node:assert/strict");
 const { once } = require("node:events");
 const { ServerResponse } = require("node:http");
 const { startChild } = require("./support/child");
-const { serve, isStock, RawWebSocket, RawPolling } = require("./support/harness");
+const { serve, isStock, defaultStream, RawWebSocket, RawPolling } = require("./support/harness");
 const { startRequest } = require("./support/raw-polling");
 
 /** The transports over which a response is to be the same, as far as it goes. */
@@ -54,6 +54,19 @@ overBoth("headers are found whatever the case of their names", {}, async ({ io }
   await open();
   assert.deepEqual(seen, [true, ["2", "3"], ["x-one"], ["2", "3"]]);
 });
+
+// a plain Duplex has none
+if (defaultStream !== "duplex") {
+  overBoth("a time limit of the response is one of its connection", {}, async ({ io }, open) => {
+    let seen;
+    io.engine.use((req, res, next) => {
+      seen = [res.setTimeout(60_000) === res, req.socket.timeout];
+      next();
+    });
+    await open();
+    assert.deepEqual(seen, [true, 60_000]);
+  });
+}
 
 test("a header that would be two is refused, and the upgrade with it", OURS, async (t) => {
   const server = await serve(t);

@@ -187,6 +187,21 @@ test("a poll is compressed when it is large and the client accepts it", async (t
   assert.equal(zlib.inflateSync(deflated.bytes).toString(), `42["ev","${text}"]`);
 });
 
+test("a poll that JavaScript answers is compressed unless the message is not to be", async (t) => {
+  const server = await serve(t, {}, { stream: "duplex" });
+  const { polling, socket } = await server.pollingPair();
+  const text = "x".repeat(5000);
+  const gzip = { "Accept-Encoding": "gzip" };
+  socket.emit("ev", text);
+  const compressed = await polling.poll(gzip);
+  assert.equal(compressed.headers["content-encoding"], "gzip");
+  assert.equal(zlib.gunzipSync(compressed.bytes).toString(), `42["ev","${text}"]`);
+  socket.compress(false).emit("ev", text);
+  const plain = await polling.poll(gzip);
+  assert.equal(plain.headers["content-encoding"], undefined);
+  assert.equal(plain.body, `42["ev","${text}"]`);
+});
+
 test("httpCompression: false never compresses a poll", async (t) => {
   const server = await serve(t, { httpCompression: false });
   const polling = await RawPolling.connect(server);

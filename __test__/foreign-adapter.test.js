@@ -359,6 +359,10 @@ const STRANGERS = {
     ),
   "a broadcast() that does something else": (text) =>
     text.replace("socket.client.writeToEngine(encodedPackets, packetOpts);", "socket.emit('event', 1);"),
+  "a broadcast() that sends something of its own": (text) =>
+    text.replace("writeToEngine(encodedPackets, packetOpts);", "writeToEngine(['2[\"own\"]'], packetOpts);"),
+  "a broadcast() that heeds no flags": (text) =>
+    text.replace("writeToEngine(encodedPackets, packetOpts);", "writeToEngine(encodedPackets, {});"),
   "a class that does not extend an emitter directly": (text) =>
     text.replace("extends events_1.EventEmitter", "extends (class extends events_1.EventEmitter {})"),
   "functions without text": (text) =>

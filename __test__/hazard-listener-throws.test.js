@@ -136,6 +136,50 @@ for (const [where, kind] of [
   });
 }
 
+/** A server that holds events back, and lets go of two at once, later: the listener of the first of which throws. */
+async function holder({ sio, listen, send }) {
+  const log = [];
+  process.on("uncaughtException", (error) => log.push(`uncaught: ${error.message}`));
+  const httpServer = await listen();
+  const io = new sio.Server(httpServer);
+  io.on("connection", (socket) => {
+    const letGo = {};
+    socket.use(([name], next) => {
+      letGo[name] = next;
+      if (name !== "fourth") return;
+      setImmediate(() => {
+        letGo.first();
+        letGo.second();
+      });
+    });
+    for (const name of ["first", "second", "third", "fourth"]) socket.on(name, () => log.push(name));
+    socket.on("first", () => {
+      letGo.third();
+      throw new Error("first");
+    });
+    socket.on("second", () => {
+      process.nextTick(() => log.push("tick"));
+      letGo.fourth();
+    });
+    socket.on("fourth", () => setImmediate(() => send("log", { log })));
+  });
+  send("listening", { port: httpServer.address().port });
+}
+
+test("in the listener of an event that was held back: what others let go of waits for its tick", async (t) => {
+  const child = startChild(t, holder);
+  const { port } = await child.message("listening");
+  const ws = await RawWebSocket.connect({
+    port,
+    secure: false,
+    keep: (it) => (t.after(() => it.destroy()), it),
+  });
+  const names = ["first", "second", "third", "fourth"];
+  ws.write(Buffer.concat(names.map((name) => frame({ payload: `42["${name}"]` }))));
+  const { log } = await child.message("log");
+  assert.deepEqual(log, ["first", "uncaught: first", "second", "third", "tick", "fourth"]);
+});
+
 test("in the callback of an ack", async (t) => {
   const { server, log } = await start(t, "ack");
   const ws = await RawWebSocket.connect(server);

@@ -2,7 +2,18 @@
 
 const test = require("node:test");
 const assert = require("node:assert/strict");
-const { serve, once, record, eventually, RawWebSocket } = require("./support/harness");
+const {
+  serve,
+  isStock,
+  once,
+  record,
+  eventually,
+  within,
+  deferred,
+  RawWebSocket,
+} = require("./support/harness");
+
+const OURS = { skip: isStock && "about the inside of this package" };
 
 test("the server pings, the client answers, and the session lives", async (t) => {
   const server = await serve(t, { pingInterval: 20, pingTimeout: 1000 });
@@ -148,6 +159,32 @@ test("packet and packetCreate show pings and pongs to who listens", async (t) =>
   await received.until(1);
   assert.equal(created.list[0][0].type, "ping");
   assert.equal(received.list[0][0].type, "pong");
+});
+
+test("a client whose stream rests is judged when it rests no more", OURS, async (t) => {
+  const { Batch, drain } = require("../lib/native/events");
+  const { events, words } = require("../lib/native/codes");
+  const batches = [[events.CHECK_ALIVE, 1], []];
+  const native = {
+    drain(bytes) {
+      const next = batches.shift();
+      const target = new Uint32Array(bytes.buffer);
+      target.set([next.length, 0, 0]);
+      target.set(next, words.DRAIN_HEAD);
+      return "";
+    },
+  };
+  const stream = {};
+  let restsFor = 10;
+  const isResting = (it) => it === stream && restsFor-- > 0;
+  const judged = deferred();
+  const commands = { flush() {}, alive: judged.resolve };
+  // only the process of the tests has nothing else to live on
+  const alive = setInterval(() => {}, 1000);
+  t.after(() => clearInterval(alive));
+  drain({ native, isResting, conns: new Map([[1, { _stream: stream }]]), batch: new Batch(), commands });
+  assert.equal(await within(judged.promise, "the answer"), 1);
+  assert.ok(restsFor < 0, `${restsFor} more turns for which its stream rests`);
 });
 
 test("many clients all keep their heartbeat", async (t) => {

@@ -193,6 +193,22 @@ for (const [name, claim] of Object.entries(CLAIMS)) {
   });
 }
 
+both("what Node has read of a connection counts for those who are shown a later request", async (server) => {
+  const counts = [];
+  server.io.engine.use((req, res, next) => {
+    counts.push(req.socket.bytesRead);
+    next();
+  });
+  const connection = wire(server);
+  const page = PAGE.replace("/page", `/page?${"x".repeat(1000)}`);
+  await connection.ask(page);
+  const sid = sidOf(await connection.ask(get()));
+  await kept(server);
+  await connection.ask(post(sid, "4a"));
+  assert.equal(counts.length, 2);
+  for (const count of counts) assert.ok(count >= page.length, `${count} of at least ${page.length}`);
+});
+
 /** Has a connection be with the workers, and be worth it. */
 async function comeBack(server, connection, sid) {
   if (server.road === NODE) return;

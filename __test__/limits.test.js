@@ -179,6 +179,19 @@ test("connectionsPerAddress: one more is refused, until one has gone", OURS, asy
   }
 });
 
+test("connectionsPerAddress: who gets an id when there is no room any more is refused", OURS, async (t) => {
+  const { server } = await limitedServer(t, { connectionsPerAddress: 1 });
+  const names = [];
+  server.io.engine.generateId = () => new Promise((resolve) => names.push(resolve));
+  const path = "/socket.io/?EIO=4&transport=polling";
+  const asked = [server.request({ path }), server.request({ path })];
+  await eventually(() => names.length === 2, "both have asked");
+  names.forEach((resolve, n) => resolve(`id-${n}`));
+  const statuses = (await Promise.all(asked)).map(({ status }) => status);
+  assert.deepEqual(statuses.sort(), [200, 429]);
+  assert.deepEqual(Object.keys(server.io.engine.clients), ["id-0"]);
+});
+
 test("behind proxies that are trusted, their word counts", OURS, async (t) => {
   const limits = {
     connectionsPerAddress: 1,

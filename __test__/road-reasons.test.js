@@ -34,6 +34,14 @@ const CASES = {
     /^somebody listens for packetCreate/,
   ],
   "a limit of connections": [({ httpServer }) => (httpServer.maxConnections = 9), /maxConnections set$/],
+  "a short time limit for headers": [
+    ({ httpServer }) => (httpServer.headersTimeout = 900),
+    /^the HTTP server has headersTimeout set$/,
+  ],
+  "a short time limit for requests": [
+    ({ httpServer }) => (httpServer.requestTimeout = 900),
+    /^the HTTP server has requestTimeout set$/,
+  ],
   "a short keepAliveTimeout": [
     ({ httpServer }) => (httpServer.keepAliveTimeout = 9),
     undefined,

@@ -20,7 +20,8 @@ const { inTurns, JOBS, runTestFile } = require("./test-run");
 const EVERYTHING = [[0, Number.MAX_SAFE_INTEGER]];
 
 /**
- * Of a file of lib/ that has changed since it was asked, only which files of tests load it is taken for known.
+ * Of a file of lib/ that has changed since it was asked, only which files of tests load it is taken for known; a file of tests
+ * that has changed is asked again.
  * @param {import("./copy").Copy} copy
  * @param {string[]} testFiles
  * @returns {Promise<Map<string, Tested>>}
@@ -28,11 +29,14 @@ const EVERYTHING = [[0, Number.MAX_SAFE_INTEGER]];
 async function coverageOf(copy, testFiles) {
   const cache = path.join(copy.source, "target", "mutants", "coverage.json");
   const known = readJson(cache) ?? { digests: {}, tested: {} };
-  const digests = digestsOf(copy);
-  const tested = new Map(Object.entries(known.tested).filter(([file]) => testFiles.includes(file)));
+  const digests = digestsOf(copy, testFiles);
+  const isSame = (file) => known.digests[file] === digests[file];
+  const tested = new Map(
+    Object.entries(known.tested).filter(([file]) => testFiles.includes(file) && isSame(file)),
+  );
   for (const { covered } of tested.values()) {
     for (const file of Object.keys(covered)) {
-      if (known.digests[file] !== digests[file]) covered[file] = EVERYTHING;
+      if (!isSame(file)) covered[file] = EVERYTHING;
     }
   }
   const save = () => fs.writeFileSync(cache, JSON.stringify({ digests, tested: Object.fromEntries(tested) }));
@@ -57,16 +61,14 @@ async function coverageOf(copy, testFiles) {
   return tested;
 }
 
-/** @returns {Object<string, string>} of the files of lib/ */
-function digestsOf(copy) {
-  const files = fs.readdirSync(path.join(copy.root, "lib"), { recursive: true });
+/** @returns {Object<string, string>} of the files of lib/, and of files of tests */
+function digestsOf(copy, testFiles) {
+  const code = fs
+    .readdirSync(path.join(copy.root, "lib"), { recursive: true })
+    .filter((file) => file.endsWith(".js"))
+    .map((file) => path.join("lib", file));
   const digestOf = (file) => createHash("sha256").update(copy.read(file)).digest("hex");
-  return Object.fromEntries(
-    files
-      .filter((file) => file.endsWith(".js"))
-      .map((file) => path.join("lib", file))
-      .map((file) => [file, digestOf(file)]),
-  );
+  return Object.fromEntries([...code, ...testFiles].map((file) => [file, digestOf(file)]));
 }
 
 function readJson(file) {

@@ -10,6 +10,10 @@ const equivalent = {
     "our own broadcast() adds nothing to the Sets that it gets: that there are none of its own only saves making them",
   "lib/engine/limits.js: EqualityOperator: this._buckets.size >= this._sweepAt → this._buckets.size > this._sweepAt — if (this._buckets.size >= this._sweepAt) this._forgetFull();":
     "a bucket that is full is the same as a new one: those of one address more are kept before they are looked through",
+  "lib/api/connect-queue.js: EqualityOperator: delay >= 1 → delay > 1 — const ms = delay >= 1 && delay <= MAX_DELAY ? delay : 1;":
+    "a delay of 1 becomes 1",
+  "lib/api/socket.js: ConditionalExpression: listeners.length !== 0 → true — if (listeners !== undefined && listeners.length !== 0) {":
+    "of an empty list, nobody is called: that it is not copied only saves time",
   "lib/node/entrance.js: EqualityOperator: this._listening.fd >= 0 → this._listening.fd > 0 — if (defers === this._defers || !(this._listening.fd >= 0)) return;":
     "a server has descriptor 0 only if the application has closed standard input, and then connections only do not wait in the kernel",
   "lib/node/kept.js: ObjectLiteral: { finished: false } → {} — const BUSY = { finished: false };":
