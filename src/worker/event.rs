@@ -727,10 +727,13 @@ mod tests {
             sink.text(ID, &"x".repeat(FULL_TEXT / 2), false);
             sink.publish();
         }
-        let mut batches = 0;
+        let (mut batches, mut waiting) = (0, inbox.backlog.load(Ordering::Relaxed));
+        assert!(waiting > 100 * (FULL_WEIGHT / 4 + FULL_TEXT / 2));
         while let Some((batch, _)) = inbox.take() {
             assert!(batch.weight() <= FULL_WEIGHT && batch.text.len() <= FULL_TEXT);
             batches += 1;
+            waiting -= batch.weight();
+            assert_eq!(inbox.backlog.load(Ordering::Relaxed), waiting);
         }
         assert_eq!(batches, 50);
         for _ in 0..10 {
