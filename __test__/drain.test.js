@@ -7,6 +7,7 @@ const assert = require("node:assert/strict");
 const http = require("node:http");
 const {
   RawWebSocket,
+  Recorder,
   connected,
   eventually,
   isStock,
@@ -150,6 +151,25 @@ test("sessions that have joined no namespace are closed too", OURS, async (t) =>
   const answered = ws.closed();
   assert.deepEqual(await server.io.drain(), { total: 1, closed: 1, forced: 0, remaining: 0 });
   await answered;
+});
+
+test("a server is drained when all that was said has left", OURS, async (t) => {
+  const server = await serve(t, { pingInterval: 60_000 });
+  const { ws, socket } = await server.rawPair();
+  ws.socket.pause();
+  for (let n = 0; n < 30; n++) socket.emit("large", "x".repeat(1024 * 1024));
+  await eventually(() => socket.conn.bufferedAmount > 0, "there is no room for it");
+  const progress = new Recorder();
+  let isDrained = false;
+  const drained = server.io.drain({ onProgress: (now) => progress.push(now) }).then(() => (isDrained = true));
+  // it looks again and again
+  await progress.until(() => progress.list.filter(({ remaining }) => remaining === 0).length >= 3);
+  assert.equal(isDrained, false);
+  const answered = ws.closed();
+  ws.socket.resume();
+  await answered;
+  await drained;
+  assert.equal(ws.messages.filter((message) => message.startsWith('42["large"')).length, 30);
 });
 
 test("clients of every HTTP server that it is attached to are closed", OURS, async (t) => {
