@@ -35,7 +35,8 @@ if (settings.parent === process.ppid) begin();
 
 function begin() {
   diagnostics.subscribe("sockeye.io:attach", (message) => {
-    message.engine._startTraces();
+    // the application may have an older copy of this package
+    message.engine._startTraces?.();
     attachments.push(message);
   });
   diagnostics.subscribe("sockeye.io:bind", (message) => servers.push(message));
@@ -169,7 +170,7 @@ class Client {
   summary() {
     const { error, refusal, conn, joined } = this;
     const stream = conn?._stream?.constructor.name ?? null;
-    return { error, refusal, stream, namespaces: joined, steps: conn?.trace() ?? [] };
+    return { error, refusal, stream, namespaces: joined, steps: conn?.trace?.() ?? [] };
   }
 
   close() {
