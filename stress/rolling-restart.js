@@ -144,7 +144,8 @@ backend nodes
 `,
   );
   const haproxy = children.start({ command: "haproxy", args: ["-db", "-f", file] });
-  atEnd(() => haproxy.kill("SIGKILL"));
+  const hasEnded = new Promise((resolve) => haproxy.once("exit", resolve));
+  atEnd(() => haproxy.kill("SIGKILL") && hasEnded);
   let failure;
   haproxy.on("error", (error) => (failure = error.message));
   haproxy.on("exit", () => (failure ??= haproxy.said.stderr));
