@@ -720,7 +720,7 @@ class Conn {
     // listeners may want to see what has not been sent
     const transport = this._polling ?? this._transport;
     if (transport !== undefined && transport.writeBuffer.length !== 0) process.nextTick(forget, transport);
-    (this._polling ?? this._transport)?._end(reason === "transport error" ? description : undefined);
+    transport?._end(reason === "transport error" ? description : undefined);
     this.emit("close", reason, description);
   }
 }

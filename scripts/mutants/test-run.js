@@ -55,9 +55,10 @@ function runProgram(command, args, { cwd, env, limit, stopped, explain }) {
     running.add(child.pid);
     let output = "";
     const gather = (chunk) => {
+      const line = output.lastIndexOf("\n") + 1;
       output += chunk;
       // what comes after the first test that fails says no more, and may hang
-      if (FAILED.test(output)) stop(child.pid);
+      if (FAILED.test(output.slice(line))) stop(child.pid);
     };
     child.stdout.setEncoding("utf8").on("data", gather);
     child.stderr.setEncoding("utf8").on("data", gather);

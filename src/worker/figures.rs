@@ -85,15 +85,10 @@ impl Figures {
 
     /// A connection begins: nothing of the one that had its slot before is left.
     pub fn begin(&self, id: ConnectionId) {
-        for figure in [
-            Figure::Waiting,
-            Figure::Received,
-            Figure::Sent,
-            Figure::RoundTrip,
-            Figure::Heartbeat,
-            Figure::Behind,
-        ] {
-            self.set(id, figure, 0.0);
+        for (place, cell) in self.slot(id).into_iter().flatten().enumerate() {
+            if place != Figure::Holder as usize {
+                cell.store(0f64.to_bits(), Ordering::Relaxed);
+            }
         }
         self.set(id, Figure::Since, since_1970());
         // whoever looks for this number from now on finds nothing of another's

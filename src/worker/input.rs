@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::mem;
+use std::time::Duration;
 
 use super::connection::{watch, Connection, NO_STATUS};
 use super::event::Kind;
@@ -447,6 +448,15 @@ impl Worker {
         }
     }
 
+    /// A heartbeat has been read. `trip`: how long the ping that it answers took, if it answers one.
+    fn on_heartbeat(&mut self, id: ConnectionId, trip: Option<Duration>) {
+        self.note_heartbeat(id);
+        self.events.figures().note_heartbeat(id, trip);
+        if let Some(trip) = trip {
+            self.metrics.round_trips.record(trip);
+        }
+    }
+
     /// A text packet over the session's own transport.
     fn on_packet(&mut self, id: ConnectionId, text: &str) -> Flow {
         let Some((kind, data)) = packet::decode(text) else {
@@ -468,16 +478,11 @@ impl Worker {
                 self.events.text(id, data, parse);
             }
             Verdict::Heartbeat => {
-                self.note_heartbeat(id);
-                self.events.figures().note_heartbeat(id, trip);
-                if let Some(trip) = trip {
-                    self.metrics.round_trips.record(trip);
-                }
+                self.on_heartbeat(id, trip);
                 self.note_control(id, kind, data, watch::RECEIVED);
             }
             Verdict::Pong => {
-                self.note_heartbeat(id);
-                self.events.figures().note_heartbeat(id, None);
+                self.on_heartbeat(id, None);
                 self.note_control(id, kind, data, watch::RECEIVED);
                 self.send_packet(id, Type::Pong, &[]);
                 self.note_control(id, Type::Pong, "", watch::SENT);

@@ -114,12 +114,8 @@ impl WebSocket {
 
     /// A message of so many packets is about to be queued.
     pub fn note_packets(&mut self, packets: usize) {
-        self.behind = if self.unfinished() == 0 { packets.saturating_sub(1) } else { self.behind + packets };
-    }
-
-    /// Bytes that wait to be written, or are being written.
-    pub fn unfinished(&self) -> usize {
-        self.outbox.len() + self.stream.unfinished()
+        let is_first = self.outbox.is_empty() && self.stream.unfinished() == 0;
+        self.behind = if is_first { packets.saturating_sub(1) } else { self.behind + packets };
     }
 
     /// Bytes that wait to be written.
