@@ -25,8 +25,9 @@ test(
         const { Server } = load(args.target);
         counts.loaded = threads();
         const httpServer = await listen();
-        new Server(httpServer, { workers: 3 });
+        const io = new Server(httpServer, { workers: 3 });
         counts.listening = threads();
+        inbox.on("broadcast", () => io.emit("all", 1));
         inbox.on("names", () =>
           send("names", { names: names().filter((name) => name.startsWith("sockeye")) }),
         );
@@ -37,7 +38,11 @@ test(
     const { port, counts } = await child.message("listening");
     assert.deepEqual(counts, { start: counts.start, loaded: counts.start, listening: counts.start });
     assert.deepEqual((await child.ask("names")).names, []);
-    await RawWebSocket.connect(at(t, port));
+    const first = await RawWebSocket.connect(at(t, port));
+    assert.equal((await child.ask("names")).names.length, 1);
+    // what concerns all workers does not start those that have nobody
+    child.send("broadcast");
+    assert.equal(await first.next(), '42["all",1]');
     assert.equal((await child.ask("names")).names.length, 1);
     await RawWebSocket.connect(at(t, port));
     await RawWebSocket.connect(at(t, port));

@@ -6,6 +6,7 @@
 //   npm run test:mutants -- --js 20 --rust 0  fewer
 //   npm run test:mutants -- --seed 7          others
 //   npm run test:mutants -- --known           those that were once not noticed (scripts/mutants/known.js)
+//   npm run test:mutants -- --skip 50         without the first 50 of each language's draw, which were tried elsewhere
 //   npm run test:mutants -- --name WORD       those whose names contain it
 //   npm run test:mutants -- --fresh           also those that were tried already
 //   npm run test:mutants -- --seconds 180     no longer for one mutant: what no test has noticed by then counts as not noticed
@@ -31,6 +32,7 @@ const { values: options } = parseArgs({
     js: { type: "string", default: "100" },
     rust: { type: "string", default: "100" },
     seed: { type: "string", default: "1" },
+    skip: { type: "string", default: "0" },
     name: { type: "string" },
     known: { type: "boolean", default: false },
     fresh: { type: "boolean", default: false },
@@ -94,7 +96,10 @@ async function draw() {
     const isMeant = ({ name }) => name.includes(options.name);
     return all.map(({ mutants }) => ({ mutants: mutants.filter(isMeant), count: Infinity }));
   }
-  return all.map(({ mutants, count }) => ({ mutants: drawn(mutants, options.seed), count }));
+  return all.map(({ mutants, count }) => ({
+    mutants: drawn(mutants, options.seed).slice(Number(options.skip)),
+    count,
+  }));
 }
 
 function readOutcomes() {
