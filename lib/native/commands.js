@@ -87,6 +87,8 @@ class Commands {
     this._oftenPackets = undefined;
     this._oftenFlags = 0;
     this._run = 0;
+    /** How often something has crossed. */
+    this._turn = 1;
   }
 
   /** A text message for one connection; see `wholeText`. */
@@ -161,11 +163,16 @@ class Commands {
 
   /**
    * A message for one of many connections who may all get the same, one after the other: a run of these is one operation.
-   * @param {{ _handle: number, _run: number }} recipient
+   * @param {{ _handle: number, _run: number, _turn: number, _turnBytes: number }} recipient
    * @param {string|Buffer} data - as it is now: the bytes of a Buffer are copied
    */
   sendOften(recipient, data, flags) {
     const { _handle: connection } = recipient;
+    if (recipient._turn !== this._turn) {
+      recipient._turn = this._turn;
+      recipient._turnBytes = 0;
+    }
+    recipient._turnBytes += data.length;
     if (flags === this._oftenFlags && this._isAsBefore(data)) {
       // nobody is twice in one run
       if (recipient._run === this._run) this._beginRun(data, flags);
@@ -180,6 +187,11 @@ class Commands {
     else this.sendBuffer(connection, packet, flags);
     // who waits for it waits for this one only
     if ((flags & NOTIFY) !== 0) this._often = undefined;
+  }
+
+  /** Bytes that one of them was sent, and that have not crossed yet. */
+  bytesFor(recipient) {
+    return recipient._turn === this._turn ? recipient._turnBytes : 0;
   }
 
   _isAsBefore(data) {
@@ -428,6 +440,7 @@ class Commands {
     this.mask = 0;
     this._runPackets = undefined;
     this._often = this._oftenPackets = undefined;
+    this._turn++;
     this.native.submit(this.words, length, places, text, buffers, mask);
   }
 

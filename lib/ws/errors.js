@@ -2,6 +2,8 @@
 
 // Violations of RFC 6455 as the errors that ws makes of them: the worker says what is wrong (src/protocol/error.rs).
 
+const { constants } = require("node:zlib");
+
 /** The codes, by what the messages begin with behind their prefix. */
 const CODES = [
   ["RSV2 and RSV3", "WS_ERR_UNEXPECTED_RSV_2_3"],
@@ -30,6 +32,8 @@ function errorOf(description) {
   const text = message.startsWith(PREFIX) ? message.slice(PREFIX.length) : message;
   const [, code] = CODES.find(([beginning]) => text.startsWith(beginning)) ?? [];
   if (code !== undefined) error.code = code;
+  else if (message === "invalid compressed data")
+    Object.assign(error, { errno: constants.Z_DATA_ERROR, code: "Z_DATA_ERROR" });
   return error;
 }
 

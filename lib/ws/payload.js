@@ -41,7 +41,8 @@ function closePayload(code, reason) {
   if (typeof code !== "number" || !mayBeSent(code)) {
     throw new TypeError("First argument must be a valid error code number");
   }
-  const size = reason === undefined ? 0 : Buffer.byteLength(reason);
+  // what has no length is none, as with ws
+  const size = reason === undefined || !reason.length ? 0 : Buffer.byteLength(reason);
   if (size > LONGEST_REASON) {
     throw new RangeError(`The message must not be greater than ${LONGEST_REASON} bytes`);
   }

@@ -63,7 +63,9 @@ class WebSocketServer extends EventEmitter {
     options = { ...DEFAULTS, ...options };
     const ways = [options.port != null, Boolean(options.server), Boolean(options.noServer)];
     if (ways.filter(Boolean).length !== 1) {
-      throw new TypeError('One and only one of the "port", "server", or "noServer" options must be specified');
+      throw new TypeError(
+        'One and only one of the "port", "server", or "noServer" options must be specified',
+      );
     }
     if (options.perMessageDeflate === true) options.perMessageDeflate = {};
     this.options = options;
@@ -170,11 +172,7 @@ class WebSocketServer extends EventEmitter {
       const { perMessageDeflate } = this.options;
       if (perMessageDeflate) agreement = negotiate(headers["sec-websocket-extensions"], perMessageDeflate);
     } catch {
-      return this._refuse(
-        req,
-        socket,
-        badHeader("Invalid or unacceptable Sec-WebSocket-Extensions header"),
-      );
+      return this._refuse(req, socket, badHeader("Invalid or unacceptable Sec-WebSocket-Extensions header"));
     }
     const proceed = () => {
       this.completeUpgrade(agreement, headers["sec-websocket-key"], protocols, req, socket, head, callback);
@@ -184,20 +182,20 @@ class WebSocketServer extends EventEmitter {
 
   /** Has the application make up its mind about a request. @private */
   _verify(req, socket, proceed) {
-    const { verifyClient } = this.options;
-    if (!verifyClient) return proceed();
+    const { options } = this;
+    if (!options.verifyClient) return proceed();
     const { headers } = req;
     const info = {
       origin: headers[Number(headers["sec-websocket-version"]) === 8 ? "sec-websocket-origin" : "origin"],
       secure: Boolean(req.socket.authorized || req.socket.encrypted),
       req,
     };
-    if (verifyClient.length === 2) {
-      verifyClient(info, (isVerified, status, message, more) => {
+    if (options.verifyClient.length === 2) {
+      options.verifyClient(info, (isVerified, status, message, more) => {
         if (isVerified) proceed();
         else abortHandshake(socket, status || 401, message || undefined, more);
       });
-    } else if (verifyClient(info)) {
+    } else if (options.verifyClient(info)) {
       proceed();
     } else {
       abortHandshake(socket, 401);
@@ -238,8 +236,9 @@ class WebSocketServer extends EventEmitter {
     const lines = switchingProtocols(key).split("\r\n");
     const ws = new this.options.WebSocket(null, undefined, this.options);
     if (protocols.size !== 0) {
-      const { handleProtocols } = this.options;
-      const protocol = handleProtocols ? handleProtocols(protocols, req) : protocols.values().next().value;
+      const { options } = this;
+      const [first] = protocols;
+      const protocol = options.handleProtocols ? options.handleProtocols(protocols, req) : first;
       if (protocol) {
         lines.push(`Sec-WebSocket-Protocol: ${protocol}`);
         ws._protocol = protocol;
@@ -252,7 +251,8 @@ class WebSocketServer extends EventEmitter {
     this.emit("headers", lines, req);
     socket.removeListener("error", destroyOnError);
     ws._begin(this);
-    if (!takeOver(new Upgrade(this, req, socket, head, `${lines.join("\r\n")}\r\n\r\n`, agreement), ws)) return;
+    if (!takeOver(new Upgrade(this, req, socket, head, `${lines.join("\r\n")}\r\n\r\n`, agreement), ws))
+      return;
     ws._stream.owner = ws;
     ws._open();
     this.clients?.add(ws);

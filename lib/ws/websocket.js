@@ -84,14 +84,14 @@ class WebSocket extends ClientWebSocket {
   }
 
   /**
-   * Bytes that wait because the client has not read what was sent before, as of the last write. What was sent in this turn of
-   * the event loop may not be known yet.
+   * Bytes that wait because the client has not read what was sent before, as of the last write, and those that are sent in this
+   * turn of the event loop.
    */
   get bufferedAmount() {
     if (this._server === undefined) return super.bufferedAmount;
-    const { conns, figures } = this._server._bridge;
-    const isThere = conns.get(this._handle) === this;
-    return (isThere ? figures.read(this._handle, WAITING) : 0) + this._unsent;
+    const { commands, conns, figures } = this._server._bridge;
+    if (conns.get(this._handle) !== this) return this._unsent;
+    return figures.read(this._handle, WAITING) + commands.bytesFor(this) + this._unsent;
   }
 
   /**
@@ -109,17 +109,22 @@ class WebSocket extends ClientWebSocket {
     }
     if (typeof data === "number") data = data.toString();
     if (this._readyState !== OPEN) return this._refuse(data, callback);
-    if (options === undefined && typeof data === "string" && !this._isFragmented && this._blobs === undefined) {
+    if (
+      options === undefined &&
+      typeof data === "string" &&
+      !this._isFragmented &&
+      this._blobs === undefined
+    ) {
       this._sendText(data, COMPRESS, callback);
       return;
     }
-    const { binary = typeof data !== "string", compress = true, fin = true } = options ?? {};
+    const how = { binary: typeof data !== "string", compress: true, fin: true, ...options };
     const payload = payloadOf(data);
     if (payload instanceof Promise || this._blobs !== undefined) {
-      this._sendLater(payload, { binary, compress, fin }, callback);
+      this._sendLater(payload, (bytes) => this._sendPayload(bytes, how, callback), callback);
       return;
     }
-    this._sendPayload(payload, { binary, compress, fin }, callback);
+    this._sendPayload(payload, how, callback);
   }
 
   /** @private */
@@ -154,9 +159,9 @@ class WebSocket extends ClientWebSocket {
   }
 
   /** A Blob has to be read first; what is sent meanwhile comes behind it. @private */
-  _sendLater(payload, options, callback) {
+  _sendLater(payload, proceed, callback) {
     const send = (bytes) => {
-      if (this._readyState === OPEN || this._isClosingLate) this._sendPayload(bytes, options, callback);
+      if (this._readyState === OPEN || this._isClosingLate) proceed(bytes);
       else callback?.(new Error("The socket was closed while the blob was being read"));
     };
     const turn = Promise.all([payload, this._blobs]).then(([bytes]) => send(bytes));
@@ -235,11 +240,9 @@ class WebSocket extends ClientWebSocket {
     if (size > LONGEST_CONTROL) {
       throw new RangeError(`The data size must not be greater than ${LONGEST_CONTROL} bytes`);
     }
-    if (payload instanceof Promise) {
-      payload.then((bytes) => this._readyState === OPEN && this._sendFrame(FINAL | opcode, bytes, callback));
-    } else {
-      this._sendFrame(FINAL | opcode, payload, callback);
-    }
+    const proceed = (bytes) => this._sendFrame(FINAL | opcode, bytes, callback);
+    if (payload instanceof Promise || this._blobs !== undefined) this._sendLater(payload, proceed, callback);
+    else proceed(payload);
   }
 
   /**
@@ -273,6 +276,9 @@ class WebSocket extends ClientWebSocket {
     if (this._server === undefined) return super.terminate();
     if (this._readyState === CLOSED) return;
     this._readyState = CLOSING;
+    // a paused one hears of its end all the same
+    this._isTerminated = true;
+    if (this._paused && this._held !== undefined) process.nextTick(deliverHeld, this);
     if (!this._isEnded) this._server._bridge.commands.close(this._handle, true);
     else if (!this._isReleased) this._stream.confirmEnd();
   }
@@ -304,7 +310,7 @@ class WebSocket extends ClientWebSocket {
 
   /** Whether what has come has to wait for its turn. @private */
   get _waits() {
-    return this._paused || this._held !== undefined;
+    return (this._paused && !this._isTerminated) || this._held !== undefined;
   }
 
   /** Keeps what has come until its turn. @private */
@@ -408,7 +414,9 @@ class WebSocket extends ClientWebSocket {
     const callbacks = this._callbacks;
     this._callbacks = undefined;
     this._readyState = CLOSING;
-    callbacks?.forEach((callback) => callback(new Error("The socket was closed before the data was written")));
+    callbacks?.forEach((callback) =>
+      callback(new Error("The socket was closed before the data was written")),
+    );
     this.emitClose();
   }
 
@@ -457,11 +465,14 @@ class WebSocket extends ClientWebSocket {
 }
 
 /** Defaults of what most WebSockets never need. */
-Object.assign(WebSocket.prototype, {
+const REST = {
   _clientSocket: null,
   _unsent: 0,
   /** The last run of equal messages that it had one of: see `Commands.sendOften()`. */
   _run: 0,
+  /** Bytes that were sent in a turn of the event loop, and which turn that was. */
+  _turnBytes: 0,
+  _turn: 0,
   _callbacks: undefined,
   _held: undefined,
   _blobs: undefined,
@@ -470,14 +481,24 @@ Object.assign(WebSocket.prototype, {
   _isEnded: false,
   _isReleased: false,
   _isCalled: false,
+  _isTerminated: false,
   /** The topics that it has subscribed to. */
   _subscriptions: undefined,
-});
+};
+
+for (const name in REST)
+  Object.defineProperty(WebSocket.prototype, name, { value: REST[name], writable: true });
+for (const [name, value] of Object.entries({ CONNECTING, OPEN, CLOSING, CLOSED })) {
+  for (const target of [WebSocket, WebSocket.prototype]) {
+    Object.defineProperty(target, name, { enumerable: true, value });
+  }
+}
+Object.defineProperty(WebSocket.prototype, "bufferedAmount", { enumerable: true });
 
 /** Delivers what was kept, until somebody pauses again; in turns of their own if the server is to. */
 function deliverHeld(ws) {
   const held = ws._held;
-  while (held !== undefined && held.length !== 0 && !ws._paused) {
+  while (held !== undefined && held.length !== 0 && (!ws._paused || ws._isTerminated)) {
     const [method, args] = held.shift();
     if (held.length === 0) ws._held = undefined;
     else if (!ws._server.options.allowSynchronousEvents) setImmediate(deliverHeld, ws);
@@ -492,7 +513,7 @@ function forgetCall(ws) {
 
 /** A binary message as the application wants it. */
 function inType(data, type) {
-  if (type === "fragments") return [data];
+  if (type === "fragments") return data.length === 0 ? [] : [data];
   if (type === "blob") return new Blob([data]);
   const { buffer, byteOffset, byteLength } = data;
   return byteLength === buffer.byteLength ? buffer : buffer.slice(byteOffset, byteOffset + byteLength);
