@@ -240,6 +240,8 @@ impl Worker {
         }
         match step {
             CloseStep::CloseWebSocket(stream) if discard && self.is_raw(stream) => {
+                // what the kernel takes has been sent, as far as the application can tell
+                self.flush(stream);
                 self.drop_stream(stream);
                 self.drop_connection(id, Ending::ForcedClose);
             }

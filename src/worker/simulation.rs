@@ -116,7 +116,9 @@ impl Simulation {
 
     /// Sends a Close frame to a client that speaks no Engine.IO.
     pub fn close_raw(&self, id: u32, payload: &[u8]) {
-        self.turn(|worker| worker.send_frame(ConnectionId::from_word(id), frame::FINAL | frame::CLOSE, payload));
+        self.turn(|worker| {
+            worker.send_frame(ConnectionId::from_word(id), frame::FINAL | frame::CLOSE, payload)
+        });
     }
 
     /// Pushes a batch of operations that have no buffers.
