@@ -54,11 +54,12 @@ class WebSocket extends ClientWebSocket {
   /**
    * The connection is a worker's from here on.
    * @param {WebSocketServer} server
+   * @param {number} [stream] - the number of the connection, if a worker has it
    * @private
    */
-  _begin(server) {
+  _begin(server, stream) {
     this._server = server;
-    this._handle = server._bridge.conns.add(this);
+    this._handle = server._bridge.conns.add(this, stream);
   }
 
   /** The handshake is done. @private */
