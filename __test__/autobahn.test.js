@@ -13,7 +13,7 @@ const RUN = path.join(__dirname, "..", "stress", "autobahn", "run.js");
 /** The exit code that says that it cannot be run here. */
 const UNAVAILABLE = 2;
 
-test("a worker does as RFC 6455 and RFC 7692 say, strictly", (t) => {
+test("a server does as RFC 6455 and RFC 7692 say, strictly", (t) => {
   const { status, stdout, stderr } = spawnSync(process.execPath, [RUN, "--short"], { encoding: "utf8" });
   if (status === UNAVAILABLE) {
     t.skip(stderr.trim().split("\n").at(-1));

@@ -1,11 +1,11 @@
 "use strict";
 
-// `npm run autobahn`: the Autobahn testsuite, the de facto conformance suite for WebSocket servers, against a worker of the
-// engine (echo.rs). It wants Python 2.7; what else it needs is installed into .cache, which git ignores.
+// `npm run autobahn`: the Autobahn testsuite, the de facto conformance suite for WebSocket servers, against a WebSocketServer
+// of the package (echo.js). It wants the addon, and Python 2.7; what else it needs is installed into .cache, which git ignores.
 //
-//   npm run autobahn              all 517 cases, against the optimised build; writes results.md
+//   npm run autobahn              all 517 cases; writes results.md
 //   npm run autobahn -- 9 13      the cases of these groups; results.md is written anew with them and what was counted before
-//   npm run autobahn -- --short   frames, and some of the compression, against the build for tests: less than a minute
+//   npm run autobahn -- --short   frames, and some of the compression: less than a minute
 //
 // Exit codes: 0 if every case has passed, strictly, or is for information only; 1 if not; 2 if it cannot be run here.
 
@@ -14,11 +14,12 @@ const crypto = require("node:crypto");
 const { once } = require("node:events");
 const fs = require("node:fs");
 const path = require("node:path");
-const { root, canRun, run } = require("../../scripts/support");
+const { run } = require("../../scripts/support");
 
 const CACHE = path.join(__dirname, ".cache");
 const REQUIREMENTS = path.join(__dirname, "requirements.txt");
 const RESULTS = path.join(__dirname, "results.md");
+const SERVER = path.join(__dirname, "echo.js");
 
 /** The last that Python 2.7 can run. */
 const VIRTUALENV = "virtualenv==20.15.1";
@@ -40,10 +41,10 @@ const GROUPS = {
   13: ["compression, parameters", 126],
 };
 
-/** Full, and short: what takes long are large messages and a thousand messages for each case of compression. */
-/** What the optimised build has been found to do, case by case. */
+/** What has been found, case by case. */
 const INDEX = path.join(CACHE, "index.json");
 
+/** Full, and short: what takes long are large messages and a thousand messages for each case of compression. */
 const FULL = { name: "full", cases: ["*"], seconds: 40 * 60 };
 const SHORT = {
   name: "short",
@@ -113,31 +114,16 @@ function installSuite() {
 }
 
 /**
- * Builds the server.
- * @param {boolean} isRelease - as the addon is built
- * @returns {string} the program
- */
-function buildServer(isRelease) {
-  if (!canRun("cargo")) throw new Unavailable("cargo is missing");
-  const args = ["build", "--quiet", "--example", "autobahn-echo", "--features", "internals"];
-  if (!run("cargo", isRelease ? [...args, "--release"] : args))
-    throw new Error("the server could not be built");
-  return path.join(root, "target", isRelease ? "release" : "debug", "examples", "autobahn-echo");
-}
-
-/**
  * Has the suite examine the server.
- * @param {object} programs
- * @param {string} programs.bin - the folder of the suite's
- * @param {string} programs.server
+ * @param {string} bin - the folder of the suite's programs
  * @param {{ name: string, cases: string[], seconds: number }} what
  * @returns {Promise<object>} how each case went, by its name: `behavior`, `behaviorClose`, as the suite calls them
  */
-async function examine({ bin, server }, { name, cases, seconds }) {
+async function examine(bin, { name, cases, seconds }) {
   const reports = path.join(CACHE, `reports-${name}`);
   fs.rmSync(reports, { recursive: true, force: true });
   fs.mkdirSync(reports, { recursive: true });
-  const echo = spawn(server, { stdio: ["pipe", "pipe", "inherit"] });
+  const echo = spawn(process.execPath, [SERVER], { stdio: ["pipe", "pipe", "inherit"] });
   const exited = once(echo, "exit");
   try {
     const [port] = await once(echo.stdout.setEncoding("utf8"), "data");
@@ -218,7 +204,7 @@ function versions(bin) {
     `autobahn ${pin("autobahn")}`,
     versionOf(path.join(bin, "python"), ["--version"]),
     `sockeye.io ${require("../../package.json").version}`,
-    versionOf("rustc", ["--version"]).replace(/ \(.*/, ""),
+    `Node.js ${process.version}`,
   ].join(", ");
 }
 
@@ -228,9 +214,8 @@ async function main(args) {
   const some = groups.length > 0 ? { ...FULL, cases: groups.map((group) => `${group}.*`) } : FULL;
   const what = isShort ? SHORT : some;
   const bin = installSuite();
-  const server = buildServer(!isShort);
   const startedAt = performance.now();
-  const cases = await examine({ bin, server }, what);
+  const cases = await examine(bin, what);
   const rows = count(cases);
   const seconds = Math.round((performance.now() - startedAt) / 1000);
   console.log(`${tableOf(rows)}\n\n${versions(bin)}; ${seconds} s`);
@@ -263,8 +248,8 @@ function writeResults(rows, bin) {
   const text = [
     "# The Autobahn testsuite",
     "",
-    "What `npm run autobahn` has counted last, against a worker of the engine: see [echo.rs](echo.rs). Cases for information",
-    "only look at what RFC 6455 leaves open.",
+    "What `npm run autobahn` has counted last, against [echo.js](echo.js), a `WebSocketServer` of `sockeye.io/ws`. Cases for",
+    "information only look at what RFC 6455 leaves open.",
     "",
     tableOf(rows),
     "",
