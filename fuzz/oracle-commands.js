@@ -2,7 +2,7 @@
 
 /** For `oracle.js`: programs of commands, encoded by `lib/native/commands.js`, and a line for each operation that says what it means. */
 
-const { Commands, TARGET_CONNECTION, wholeText } = require("../lib/native/commands");
+const { Commands, NOTIFY, TARGET_CONNECTION, wholeText } = require("../lib/native/commands");
 
 const WORKERS = 3;
 
@@ -97,9 +97,13 @@ function encode(bytes) {
   const list = (ids) => `[${ids}]`;
   // consecutive recipients of the same packets are one operation
   let shared;
+  // and so are those of the same message, from the second on
+  let often;
+  const recipients = new Map();
   while (!choices.isEmpty) {
-    const kind = choices.byte() % 30;
+    const kind = choices.byte() % 33;
     if (kind !== 4) shared = undefined;
+    if (kind !== 32 && often !== undefined) often.ids = undefined;
     const one = (name, method, ...more) => {
       const id = choices.id();
       commands[method](id, ...more);
@@ -247,6 +251,50 @@ function encode(bytes) {
         const name = JSON.stringify((namespace === "/" ? "" : namespace).toWellFormed());
         const said = policy > 3 ? "none" : `${policy} ${maxBytes} ${maxAge}`;
         expected.push(`slowConsumer ${id} ${name} ${said}`);
+        break;
+      }
+      case 30: {
+        const [id, first] = [choices.id(), choices.byte()];
+        const payload = buffers[choices.byte() % 2];
+        commands.frame(id, first, payload);
+        expected.push(`frame ${id} ${parcel([payload])} ${first}`);
+        break;
+      }
+      case 31: {
+        const [id, isHalted] = [choices.id(), choices.byte() % 2 === 1];
+        commands.halt(id, isHalted);
+        expected.push(`halt ${id} ${Number(isHalted)}`);
+        break;
+      }
+      case 32: {
+        const id = choices.id();
+        const isMore = often !== undefined && often.crossed === batches.length && choices.byte() % 4 > 0;
+        if (!isMore) {
+          const isText = choices.byte() % 2 === 0;
+          const data = isText ? choices.text() : buffers[choices.byte() % 2];
+          // another one, even if it has the same in it
+          commands._often = undefined;
+          often = { data, isText, flags: choices.flags(), ids: undefined, seen: new Set() };
+        }
+        if (!recipients.has(id)) recipients.set(id, { _handle: id, _run: 0, _turn: 0, _turnBytes: 0 });
+        const before = batches.length;
+        commands.sendOften(recipients.get(id), often.data, often.isText, often.flags);
+        const packet = [often.isText ? wholeText(often.data) : often.data];
+        if (!isMore || (often.flags & NOTIFY) !== 0) {
+          expected.push(`send ${id} ${parcel(packet)} ${often.flags}`);
+          often.ids = undefined;
+        } else {
+          // nobody is twice in one
+          if (often.ids === undefined || often.seen.has(id)) {
+            often.ids = [];
+            often.at = expected.push("") - 1;
+          }
+          if (often.seen.has(id)) often.seen.clear();
+          often.ids.push(id);
+          expected[often.at] = `multicast ${list(often.ids)} ${parcel(packet)} ${often.flags}`;
+        }
+        often.seen.add(id);
+        often.crossed = batches.length === before ? before : -1;
         break;
       }
       default:

@@ -45,7 +45,7 @@ pub fn check(input: &[u8]) {
     // control frames do not count to our limit, but to tungstenite's
     let max_payload = [125, 1000, 5000, 20_000][usize::from(settings & 3)];
     let fragments = if settings & 64 != 0 { 3 } else { MAX_FRAGMENTS };
-    let limits = Limits { payload: max_payload, fragments };
+    let limits = Limits { payload: max_payload, fragments, is_lax: false };
     let deflate = (settings & 4 != 0).then_some(Parameters {
         server_no_context_takeover: true,
         client_no_context_takeover: settings & 8 != 0,

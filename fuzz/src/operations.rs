@@ -52,8 +52,8 @@ fn words(choices: &mut Choices<'_>) -> Vec<u32> {
     while !choices.is_empty() && words.len() < 2000 {
         let byte = choices.byte();
         words.push(match byte {
-            0..=99 => u32::from(byte % 30) | u32::from(choices.byte() & 0x0f) << 8,
-            100..=129 => u32::from(byte % 30) | HAS_BUFFERS,
+            0..=99 => u32::from(byte % 32) | u32::from(choices.byte() & 0x0f) << 8,
+            100..=129 => u32::from(byte % 32) | HAS_BUFFERS,
             130..=219 => u32::from(byte - 130) % 20,
             220..=229 => TARGET_CONNECTION | u32::from(byte - 220),
             230..=239 => u32::MAX - u32::from(byte - 230),
@@ -95,9 +95,10 @@ fn check_any(choices: &mut Choices<'_>) {
 
 fn parcel_of<'a>(op: &Op<'a>) -> Option<Parcel<'a>> {
     match op {
-        Op::Send { parcel, .. } | Op::Multicast { parcel, .. } | Op::Broadcast { parcel, .. } => {
-            Some(*parcel)
-        }
+        Op::Send { parcel, .. }
+        | Op::Frame { parcel, .. }
+        | Op::Multicast { parcel, .. }
+        | Op::Broadcast { parcel, .. } => Some(*parcel),
         Op::Post { body: text, .. } | Op::Pass { headers: text, .. } | Op::Answer { head: text, .. } => {
             Some(Parcel { text: Some(text), buffers: &[] })
         }
@@ -129,6 +130,10 @@ fn describe(op: &Op<'_>) -> String {
         Op::Send { connection, parcel: it, flags } => {
             format!("send {} {} {}", connection.word(), parcel(it), flag(flags))
         }
+        Op::Frame { connection, first, parcel: it } => {
+            format!("frame {} {} {first}", connection.word(), parcel(it))
+        }
+        Op::Halt { connection, flags } => format!("halt {} {}", connection.word(), flag(flags)),
         Op::Post { connection, body } => format!("post {} {}", connection.word(), json(body)),
         Op::Multicast { connections, parcel: it, flags } => {
             format!(
@@ -171,7 +176,7 @@ fn describe(op: &Op<'_>) -> String {
             format!("slowConsumer {} {} {said}", connection.word(), json(namespace))
         }
         Op::Admit { connection, stream, protocol, sid, headers } => {
-            let revision = [4, 12, 3, 11][protocol.form()];
+            let revision = [4, 12, 3, 11, 0][protocol.form()];
             format!(
                 "admit {} {} {revision} {} {}",
                 connection.word(),

@@ -112,7 +112,7 @@ impl Flags {
         self.0 & IF_IDLE != 0
     }
 
-    /// `WATCH`: the mask.
+    /// All of them: `WATCH`'s mask, `FRAME`'s first byte.
     pub fn mask(self) -> u8 {
         self.0
     }
@@ -251,6 +251,12 @@ impl Parcel<'_> {
         self.text.map_or(0, str::len) + self.buffers.iter().map(Bytes::len).sum::<usize>()
     }
 
+    /// The bytes of one that is a text, or a single buffer.
+    pub fn bytes(&self) -> &[u8] {
+        let buffer = self.buffers.first().map(|buffer| &buffer[..]);
+        self.text.map(str::as_bytes).or(buffer).unwrap_or_default()
+    }
+
     /// Packets of Engine.IO that it becomes.
     pub fn packets(&self) -> usize {
         usize::from(self.text.is_some()) + self.buffers.len()
@@ -311,7 +317,8 @@ pub enum Op<'a> {
         connection: ConnectionId,
         /// The first byte of the frame.
         first: u8,
-        payload: &'a [u8],
+        /// What it has in it: a text, or a buffer.
+        parcel: Parcel<'a>,
     },
     /// The application stops reading such a client, or goes on.
     Halt {
@@ -631,11 +638,7 @@ impl<'a> Iterator for Ops<'a> {
         let room = || RoomId::from_word(words[1]);
         Some(match words[0] & 0xff {
             SEND => Op::Send { connection: connection(1), parcel, flags },
-            FRAME => {
-                let buffer = parcel.buffers.first().map(|buffer| &buffer[..]);
-                let payload = parcel.text.map(str::as_bytes).or(buffer).unwrap_or_default();
-                Op::Frame { connection: connection(1), first: (words[0] >> 8) as u8, payload }
-            }
+            FRAME => Op::Frame { connection: connection(1), first: flags.mask(), parcel },
             HALT => Op::Halt { connection: connection(1), flags },
             MULTICAST => Op::Multicast { connections: Words::new(&words[lists..]), parcel, flags },
             BROADCAST => {
