@@ -295,7 +295,10 @@ function show(stage) {
  * @returns {Iterable<[name: string, options: object, body: () => Promise<void>]>} arguments of `test()`
  */
 function* comparisons(stream) {
-  const subjects = fs.readdirSync(FOLDER).sort();
+  const subjects = fs
+    .readdirSync(FOLDER)
+    .filter((name) => name.endsWith(".js"))
+    .sort();
   for (const subject of subjects) {
     for (const scenario of require(path.join(FOLDER, subject))) {
       const name = `${path.basename(subject, ".js")}: ${scenario.name}`;

@@ -1,0 +1,8 @@
+"use strict";
+
+const { describe, it } = require("node:test");
+const { comparisons } = require("./support/differential-ws");
+
+describe("on ws and on ours", { concurrency: 8 }, () => {
+  for (const comparison of comparisons()) it(...comparison);
+});
