@@ -34,6 +34,8 @@ class WsStage {
     this.until = this.events.until.bind(this.events);
     this.ends = [];
     this.marks = 0;
+    /** Into whose log it goes that a server is closed, if that has no place among what its sockets tell. */
+    this.ending = undefined;
     Object.assign(this, waiting);
   }
 
@@ -101,7 +103,7 @@ class WsStage {
   watchServer(wss = this.wss, actor = "server") {
     wss.on("listening", () => this.log(actor, "listening"));
     wss.on("error", (error) => this.log(actor, "server error", error));
-    wss.on("close", () => this.log(actor, "server close"));
+    wss.on("close", () => this.log(this.ending ?? actor, "server close"));
     this.watchSockets(wss, actor);
     return wss;
   }
@@ -155,6 +157,7 @@ class WsStage {
     const request =
       text ?? upgradeRequest(path, headers).replace(/^GET/, method).replace("HTTP/1.1", `HTTP/${version}`);
     raw.write(Buffer.concat([Buffer.from(request, "latin1"), Buffer.from(head)]));
+    if (options.answered === false) return raw;
     await raw.answered();
     if (raw.status === null) {
       this.log(actor, `no answer, end ${raw.end}`);
