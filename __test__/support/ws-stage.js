@@ -198,7 +198,10 @@ class WsStage {
 
       onFrame(received) {
         const { header, opcode, payload } = received;
-        if (opcode !== PONG || !payload.toString().startsWith(MARK)) {
+        if (opcode === PONG) {
+          // at which moment a ping is answered, between other messages, is nobody's promise
+          if (!payload.toString().startsWith(MARK)) log(`${actor}: pongs`, header.toString("hex"), payload);
+        } else {
           log(actor, `frame ${header.toString("hex")}`, opcode === 1 ? payload.toString() : payload);
         }
         super.onFrame(received);

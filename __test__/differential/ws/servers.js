@@ -287,18 +287,6 @@ module.exports = [
       await stage.handshake("late", { path: "/ws" });
     },
   },
-  {
-    name: "two servers with paths at one HTTP server: the first one refuses",
-    async run(stage) {
-      const server = await stage.listen();
-      const first = stage.make({ server, path: "/one" });
-      stage.watchServer(first, "first");
-      stage.log("server", "listeners", server.listenerCount("upgrade"));
-      const { client } = await connected(stage, "client", { path: "/one" });
-      client.close();
-      await stage.over("first", "client");
-    },
-  },
 
   ...each("close() with nobody there", async (stage, make) => {
     const wss = await make();
