@@ -268,17 +268,26 @@ class RawWebSocket extends RawConnection {
         length = Number(bytes.readBigUInt64BE(2));
         offset = 10;
       }
+      const header = Buffer.from(bytes.subarray(0, offset));
+      const masked = (bytes[1] & 0x80) !== 0;
+      if (masked) {
+        offset += 4;
+      }
       if (bytes.length < offset + length) {
         return;
+      }
+      const payload = Buffer.from(bytes.subarray(offset, offset + length));
+      for (let i = 0; masked && i < length; i++) {
+        payload[i] ^= bytes[offset - 4 + (i & 3)];
       }
       this.received = bytes.subarray(offset + length);
       this.onFrame({
         fin: (bytes[0] & 0x80) !== 0,
         rsv: (bytes[0] >> 4) & 7,
         opcode: bytes[0] & 15,
-        masked: (bytes[1] & 0x80) !== 0,
-        header: Buffer.from(bytes.subarray(0, offset)),
-        payload: Buffer.from(bytes.subarray(offset, offset + length)),
+        masked,
+        header,
+        payload,
       });
     }
   }
