@@ -26,6 +26,8 @@ const reading = (name, options) => ({
     raw.write(frames({ payload: "text" }, { opcode: 2, payload: "bytes" }, { payload: "ü" }));
     raw.close(1000);
     await raw.over();
+    await stage.until("stream", "end");
+    stream.end();
     await stage.until("stream", "close");
     const isText = chunks.every((chunk) => typeof chunk === "string");
     stage.log(
@@ -51,6 +53,8 @@ module.exports = [
       raw.write(frames({ payload: "text" }, { opcode: 2, payload: "bytes" }, { payload: "more" }));
       raw.close();
       await raw.over();
+      await stage.until("stream", "end");
+      stream.end();
       await stage.until("stream", "close");
     },
   },
@@ -63,6 +67,9 @@ module.exports = [
       stage.attempt("stream", "write", () => stream.write("text"));
       await raw.count(1);
       socket.terminate();
+      stream.resume();
+      await stage.until("stream", "end");
+      stream.destroy();
       await stage.until("stream", "close");
     },
   },
@@ -144,6 +151,8 @@ module.exports = [
       stream.resume();
       socket.terminate();
       await raw.ended();
+      await stage.until("stream", "end");
+      stream.destroy();
       await stage.until("stream", "close");
     },
   },
