@@ -40,7 +40,8 @@ const options: stock.ServerOptions = {
   noServer: true,
   maxPayload: 1000,
   perMessageDeflate: { threshold: 10, serverNoContextTakeover: true },
-  verifyClient: ({ origin, secure, req }, done) => done(secure && origin === req.url, 401, "no", { "X-A": "b" }),
+  verifyClient: ({ origin, secure, req }, done) =>
+    done(secure && origin === req.url, 401, "no", { "X-A": "b" }),
   handleProtocols: (protocols) => protocols.has("a") && "a",
 };
 
