@@ -415,12 +415,12 @@ module.exports = [
     },
   },
   {
-    name: "a hundred clients that come and go",
+    name: "fifty clients that come and go",
     async run(stage) {
       const wss = await stage.serve();
       let closed = 0;
       wss.on("connection", (socket) => socket.on("close", (code) => (closed += code === 1000)));
-      for (let i = 0; i < 10; i++) {
+      for (let i = 0; i < 5; i++) {
         await Promise.all(
           Array.from({ length: 10 }, async () => {
             const client = stage.client("none");
