@@ -2,7 +2,8 @@
 
 // ws without Socket.IO: what comes is sent back, or to everybody.
 
-const { WebSocketServer } = require("ws");
+// the module to take it from: ws, or what has its API
+const { WebSocketServer } = require(process.argv[2] ?? "ws");
 
 const { DEFLATE, MODE } = process.env;
 

@@ -110,8 +110,9 @@ fn keep(seen: &mut Vec<Message>, incoming: Incoming<'_>) -> Flow {
     let message = match incoming {
         Incoming::Text(text) => Message::Text(text.to_owned()),
         Incoming::Binary(data) => Message::Binary(data.into_owned()),
+        Incoming::Octets(_) => unreachable!("text that is not UTF-8 is refused"),
         Incoming::Ping(data) => Message::Ping(data.to_vec()),
-        Incoming::Pong => Message::Pong,
+        Incoming::Pong(_) => Message::Pong,
         Incoming::Close(data) => Message::Close(data.to_vec()),
     };
     if let Message::Text(text) = &message {

@@ -2,8 +2,6 @@
 
 const { EventEmitter } = require("events");
 const { createServer } = require("http");
-const os = require("os");
-const { inspect } = require("util");
 const createDebug = require("debug");
 const { switchingProtocols } = require("../native/binding");
 const { closedRoads } = require("../node/internals");
@@ -19,6 +17,7 @@ const { Polling } = require("./transports/polling");
 const { generateId: makeId } = require("./random-id");
 const { Gate, limitsOf } = require("./limits");
 const { isShown } = require("./shown");
+const { boundOf, deflateSettings, refuseOption, workersOf } = require("./options");
 const { ruleOf } = require("./slow-consumer");
 const { handleUpgrade, onWebSocket } = require("./upgrade");
 const { kEngine } = require("./observers");
@@ -71,30 +70,6 @@ function numberOf(opts, name) {
   return value;
 }
 
-/** The value of an option that bounds something, which nothing does unless it is given. */
-function boundOf(opts, name, allowed) {
-  const value = Number(opts[name] ?? Infinity);
-  if (!(value > 0)) refuseOption(opts, name, allowed);
-  return value;
-}
-
-/** Says which option is wrong, what it was given, and what it may be. */
-function refuseOption(opts, name, allowed) {
-  throw new TypeError(`the "${name}" option must be ${allowed}, not ${inspect(opts[name], { depth: 0 })}`);
-}
-
-/** What of the option `perMessageDeflate` holds for all connections. */
-function deflateSettings(options) {
-  if (!options) return undefined;
-  const level = options.zlibDeflateOptions?.level;
-  return { level: level >= 0 ? level : undefined, threshold: options.threshold };
-}
-
-/** One worker for each core that the JavaScript thread leaves, at least one, at most four. */
-function defaultWorkers() {
-  return Math.min(4, Math.max(1, os.availableParallelism() - 1));
-}
-
 /**
  * An Engine.IO server whose sessions live in native worker threads.
  *
@@ -130,10 +105,7 @@ class Server extends EventEmitter {
     for (const name of NUMBERS) this.opts[name] = numberOf(this.opts, name);
     const { pingInterval, pingTimeout, upgradeTimeout, maxHttpBufferSize } = this.opts;
     const limits = JSON.stringify({ pingInterval, pingTimeout, maxPayload: maxHttpBufferSize });
-    const workers = this.opts.workers ?? defaultWorkers();
-    if (!Number.isInteger(workers) || workers < 1 || workers > 31) {
-      refuseOption(this.opts, "workers", "an integer from 1 to 31");
-    }
+    const workers = workersOf(this.opts);
     const maxOutbound = boundOf(this.opts, "maxOutboundBuffer", "a positive number");
     const maxOutboundTotal = boundOf(this.opts, "maxOutboundTotal", "a positive number");
     const { slowConsumer } = this.opts;

@@ -7,7 +7,6 @@ const { detachSession, factsOf, isSecure, sessionOf } = require("../node/secure-
 const { memorize } = require("../node/request");
 const { TakenSocket, markTaken } = require("../node/taken-socket");
 const { warnOnce } = require("../node/warning");
-const { isUnseen } = require("./observers");
 
 const debug = createDebug("engine");
 
@@ -55,12 +54,12 @@ function takeOver(attempt, conn) {
   markTaken(socket, stream);
   // a session that has begun with polling keeps its first request
   const isFirst = conn._request === req;
-  const isDropped = fd !== -1 && isUnseen(server, req, socket, head);
+  const isDropped = fd !== -1 && attempt.isUnseen();
   if (fd === -1) {
     stream.start();
   } else {
     const facts = isSecure(socket) ? factsOf(socket) : undefined;
-    stream.remember(conn.remoteAddress, socket.remotePort, socket.localAddress, socket.localPort, facts);
+    stream.remember(socket.remoteAddress, socket.remotePort, socket.localAddress, socket.localPort, facts);
     stream.start(isDropped);
   }
   if (isFirst && isDropped) {

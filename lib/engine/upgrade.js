@@ -18,11 +18,12 @@ const {
   protocolOf,
   reportError,
 } = require("./handshake");
-const { areUpgradesSeen } = require("./observers");
+const { areUpgradesSeen, isUnseen } = require("./observers");
 const { answerBefore } = require("../node/internals");
 const { isTaken } = require("../node/taken-socket");
 const { warnOnce } = require("../node/warning");
 const { takeOver } = require("./takeover");
+const { abortHandshake, findFault } = require("./websocket-request");
 const { UpgradeResponse, completeResponse, followSocket, linesOf } = require("./upgrade-response");
 const { ForeignStream, acceptUpgrade } = require("./transports/ws-engine");
 
@@ -33,9 +34,6 @@ const CLOSE_FRAME = Buffer.from([0x88, 0x00]);
 
 /** Milliseconds that a client has to hang up after a Close frame. */
 const HANGUP_TIMEOUT = 30000;
-
-/** RFC 6455 section 4.1: 16 bytes in base64. */
-const KEY = /^[+/0-9A-Za-z]{22}==$/;
 
 /**
  * Handles an upgrade request of a client: a handshake, or a WebSocket for a session that polls.
@@ -254,6 +252,11 @@ class UpgradeAttempt {
     this.socket.on("error", noop);
   }
 
+  /** Whether nobody can have seen the request and its connection. */
+  isUnseen() {
+    return isUnseen(this.server, this.req, this.socket, this.head);
+  }
+
   /** There will be no session: says so to the client. */
   refuse(code) {
     if (this.response !== "") this.socket.write(this.response);
@@ -274,22 +277,10 @@ class UpgradeAttempt {
  */
 function switchProtocols(attempt) {
   const { server, req } = attempt;
-  const upgrade = headerOf(req, "Upgrade");
-  const version = Number(headerOf(req, "Sec-WebSocket-Version"));
+  const fault = findFault(req.method, (name) => headerOf(req, name));
+  if (fault !== undefined) return abort(attempt.socket, fault.status, fault.message, fault.headers);
   const key = headerOf(req, "Sec-WebSocket-Key");
   const protocols = headerOf(req, "Sec-WebSocket-Protocol");
-  if (req.method !== "GET")
-    return abortHandshake(attempt.socket, 405, "Method Not Allowed", "Invalid HTTP method");
-  if (upgrade === undefined || upgrade.toLowerCase() !== "websocket") {
-    return badRequest(attempt.socket, "Invalid Upgrade header");
-  }
-  if (key === undefined || !KEY.test(key)) {
-    return badRequest(attempt.socket, "Missing or invalid Sec-WebSocket-Key header");
-  }
-  if (version !== 13 && version !== 8) {
-    const supported = "Sec-WebSocket-Version: 13, 8\r\n";
-    return badRequest(attempt.socket, "Missing or invalid Sec-WebSocket-Version header", supported);
-  }
   let more = "";
   if (protocols !== undefined) {
     try {
@@ -297,7 +288,7 @@ function switchProtocols(attempt) {
       more += `\r\nSec-WebSocket-Protocol: ${first}`;
     } catch (error) {
       debug("the offer of subprotocols is refused: %s", error);
-      return badRequest(attempt.socket, "Invalid Sec-WebSocket-Protocol header");
+      return abort(attempt.socket, 400, "Invalid Sec-WebSocket-Protocol header");
     }
   }
   if (server.opts.perMessageDeflate) {
@@ -306,7 +297,7 @@ function switchProtocols(attempt) {
       agreement = negotiate(headerOf(req, "Sec-WebSocket-Extensions"), server.opts.perMessageDeflate);
     } catch (error) {
       debug("the offer of extensions is refused: %s", error);
-      return badRequest(attempt.socket, "Invalid or unacceptable Sec-WebSocket-Extensions header");
+      return abort(attempt.socket, 400, "Invalid or unacceptable Sec-WebSocket-Extensions header");
     }
     if (agreement !== undefined) {
       more += `\r\nSec-WebSocket-Extensions: ${agreement.response}`;
@@ -315,7 +306,7 @@ function switchProtocols(attempt) {
   }
   if (!attempt.isOpen()) return false;
   if (server.ws._isClosed) {
-    return abortHandshake(attempt.socket, 503, "Service Unavailable", "Service Unavailable");
+    return abort(attempt.socket, 503);
   }
   let response;
   try {
@@ -323,7 +314,7 @@ function switchProtocols(attempt) {
   } catch (error) {
     debug("the native engine cannot answer: %s", error);
     warnOnce("SOCKEYE_UPGRADES", "upgrade requests are answered with 500", error);
-    return abortHandshake(attempt.socket, 500, "Internal Server Error", "The native engine has failed");
+    return abort(attempt.socket, 500, "The native engine has failed");
   }
   attempt.response = addHeaders(attempt, response + more) + "\r\n\r\n";
   return true;
@@ -343,19 +334,10 @@ function addHeaders(attempt, response) {
   return lines.join("\r\n");
 }
 
-function badRequest(socket, message, headers) {
-  return abortHandshake(socket, 400, "Bad Request", message, headers);
-}
-
 /** Refuses a WebSocket handshake. */
-function abortHandshake(socket, status, statusText, message, headers = "") {
+function abort(socket, status, message, headers) {
   socket.on("error", noop);
-  socket.once("finish", socket.destroy);
-  socket.end(
-    `HTTP/1.1 ${status} ${statusText}\r\nConnection: close\r\nContent-Type: text/html\r\n` +
-      `Content-Length: ${Buffer.byteLength(message)}\r\n${headers}\r\n${message}`,
-  );
-  return false;
+  return abortHandshake(socket, status, message, headers);
 }
 
 /** Ends a connection with these bytes, and waits for the client to hang up too. */

@@ -40,6 +40,8 @@ const {
   EXPIRE,
   SLOW_CONSUMER,
   EXEMPT,
+  FRAME,
+  HALT,
 } = operations;
 
 const { VOLATILE, COMPRESS, NOTIFY, DISCARD, IF_IDLE } = flags;
@@ -80,6 +82,13 @@ class Commands {
     // the recipients of one array of packets, while it is being handed out
     this._runPackets = undefined;
     this._runCountAt = 0;
+    // what was last sent by `sendOften()`: as it was given, as it crosses, and which run of recipients it is
+    this._often = undefined;
+    this._oftenPackets = undefined;
+    this._oftenFlags = 0;
+    this._run = 0;
+    /** How often something has crossed. */
+    this._turn = 1;
   }
 
   /** A text message for one connection; see `wholeText`. */
@@ -150,6 +159,68 @@ class Commands {
     this._runPackets = packets;
     this._runCountAt = at + 2;
     if (texts !== 0) this._addText(wholeText(packets[0]));
+  }
+
+  /**
+   * A message for one of many connections who may all get the same, one after the other: a run of these is one operation.
+   * @param {{ _handle: number, _run: number, _turn: number, _turnBytes: number }} recipient
+   * @param {string|Buffer} data - as it is now: the bytes of a Buffer are copied
+   */
+  sendOften(recipient, data, flags) {
+    const { _handle: connection } = recipient;
+    if (recipient._turn !== this._turn) {
+      recipient._turn = this._turn;
+      recipient._turnBytes = 0;
+    }
+    recipient._turnBytes += data.length;
+    if (flags === this._oftenFlags && this._isAsBefore(data)) {
+      // nobody is twice in one run
+      if (recipient._run === this._run) this._beginRun(data, flags);
+      recipient._run = this._run;
+      this.sendShared(connection, this._oftenPackets, flags);
+      return;
+    }
+    this._beginRun(data, flags);
+    recipient._run = this._run;
+    const [packet] = this._oftenPackets;
+    if (typeof packet === "string") this.send(connection, packet, flags);
+    else this.sendBuffer(connection, packet, flags);
+    // who waits for it waits for this one only
+    if ((flags & NOTIFY) !== 0) this._often = undefined;
+  }
+
+  /** Bytes that one of them was sent, and that have not crossed yet. */
+  bytesFor(recipient) {
+    return recipient._turn === this._turn ? recipient._turnBytes : 0;
+  }
+
+  _isAsBefore(data) {
+    if (data !== this._often || data === undefined) return false;
+    // the application may have written to it meanwhile
+    return typeof data === "string" || data.equals(this._oftenPackets[0]);
+  }
+
+  _beginRun(data, flags) {
+    this._run++;
+    this._often = data;
+    this._oftenPackets = [typeof data === "string" ? wholeText(data) : Buffer.from(data)];
+    this._oftenFlags = flags;
+  }
+
+  /** A frame for a client that speaks no Engine.IO. `first`: its first byte (RFC 6455 section 5.2). */
+  frame(connection, first, payload) {
+    if (typeof payload === "string") payload = Buffer.from(payload);
+    this._addBuffer(payload);
+    const at = this._begin(4, connection);
+    this.words[at] = FRAME | (first << 8) | HAS_BUFFERS;
+    this.words[at + 1] = connection;
+    this.words[at + 2] = NO_TEXT;
+    this.words[at + 3] = 1;
+  }
+
+  /** Nothing is to be read of such a client, or again. */
+  halt(connection, isHalted) {
+    this._simple(HALT | ((isHalted ? 1 : 0) << 8), connection, connection);
   }
 
   /**
@@ -368,6 +439,8 @@ class Commands {
     this._places = undefined;
     this.mask = 0;
     this._runPackets = undefined;
+    this._often = this._oftenPackets = undefined;
+    this._turn++;
     this.native.submit(this.words, length, places, text, buffers, mask);
   }
 

@@ -36,6 +36,8 @@ const {
   OVERLAP,
   POST_OVERLAP,
   LIMIT,
+  FRAME,
+  VIOLATION,
 } = events;
 
 /** What ARRIVED says of how a request asks. */
@@ -205,6 +207,18 @@ function take(bridge, batch) {
       batch.at = at + 2;
       const data = batch.takeBuffer();
       bridge.conns.get(subject)?._onMessage(data);
+      break;
+    }
+    case FRAME: {
+      batch.at = at + 2;
+      const payload = batch.takeBuffer();
+      bridge.conns.get(subject)?._onFrame(first >>> 8, payload);
+      break;
+    }
+    case VIOLATION: {
+      batch.at = at + 3;
+      const description = detach(batch.takeText(words[at + 2]));
+      bridge.conns.get(subject)?._onViolation(first >>> 16, description);
       break;
     }
     case CLOSED: {

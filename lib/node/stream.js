@@ -23,6 +23,8 @@ class Stream {
     this.id = -1;
     /** Whether its client sends more than it may: nothing is read of it until its worker says so. */
     this.isHeldUp = false;
+    /** Who wants to hear of its end: has `_onReleased()`. */
+    this.owner = undefined;
   }
 
   /** Whether its bytes go through JavaScript. */
@@ -89,6 +91,7 @@ class Stream {
   /** The engine is done with the stream: `RELEASED`, the last that is said of it. */
   onReleased() {
     this.id = -1;
+    this.owner?._onReleased();
   }
 }
 

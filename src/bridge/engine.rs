@@ -74,6 +74,8 @@ pub struct EngineOptions {
     pub ping_timeout: f64,
     /// Milliseconds that a client has to complete an upgrade.
     pub upgrade_timeout: f64,
+    /// What holds for clients that speak no Engine.IO.
+    pub raw: Option<RawOptions>,
     /// Bytes that one message of a client may have.
     pub max_payload: f64,
     /// What the `open` packet tells of these, as members of a JSON object.
@@ -125,6 +127,21 @@ pub struct DeflateOptions {
     pub level: Option<u32>,
     /// Without context takeover, shorter messages are sent as they are. In bytes.
     pub threshold: f64,
+}
+
+/// What holds for clients that speak no Engine.IO.
+#[napi(object)]
+pub struct RawOptions {
+    /// Milliseconds that a client has to answer our Close frame, and to hang up then.
+    pub close_timeout: f64,
+    /// Whether clients are pinged.
+    pub pings: bool,
+    /// Whether pings of clients are answered.
+    pub answers_pings: bool,
+    /// Fragments that a message of a client may consist of.
+    pub max_fragments: u32,
+    /// Whether text that is not UTF-8 is let pass.
+    pub is_lax: bool,
 }
 
 /// What holds on the road past Node's HTTP server.
@@ -191,6 +208,14 @@ impl NativeEngine {
     pub fn new(options: EngineOptions, wake: Function<'_, (), ()>) -> Result<NativeEngine> {
         panic_point!("new");
         let wake = wake.build_threadsafe_function::<()>().weak::<true>().build()?;
+        let raw = options.raw.map_or_else(Options::default, |raw| Options {
+            close_timeout: milliseconds(raw.close_timeout),
+            pings_raw: raw.pings,
+            answers_pings: raw.answers_pings,
+            max_fragments: raw.max_fragments,
+            is_lax: raw.is_lax,
+            ..Options::default()
+        });
         let settings = Arc::new(Options {
             ping_interval: milliseconds(options.ping_interval),
             ping_timeout: milliseconds(options.ping_timeout),
@@ -216,7 +241,7 @@ impl NativeEngine {
             max_session_age: limit(options.max_session_age),
             idle_timeout: limit(options.idle_timeout),
             limits: options.limits,
-            ..Options::default()
+            ..raw
         });
         let inbox = Arc::new(Inbox::new(
             settings.max_backlog,
@@ -350,7 +375,10 @@ impl NativeEngine {
         let takeover = Takeover { layer: session.and_then(TlsSession::take), ..takeover };
         #[cfg(not(unix))]
         let _ = session;
-        let handshake = self.handshake(&sid, &[]);
+        let handshake = match protocol {
+            Protocol::Raw => String::new(),
+            _ => self.handshake(&sid, &[]),
+        };
         let initial = initial.map(message_of);
         self.push(
             connection,

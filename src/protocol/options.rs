@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::session::CLOSE_TIMEOUT;
 use super::websocket::frame::{Limits, MAX_FRAGMENTS};
 
 /// What becomes of what is sent to a client that does not read as fast as it is sent to.
@@ -91,10 +92,18 @@ pub struct Options {
     pub ping_timeout: Duration,
     /// Time a client has to complete an upgrade.
     pub upgrade_timeout: Duration,
+    /// Time a client has to answer our Close frame, and to hang up then.
+    pub close_timeout: Duration,
+    /// Whether clients that speak no Engine.IO are pinged, with frames of the WebSocket protocol.
+    pub pings_raw: bool,
+    /// Whether pings of clients that speak no Engine.IO are answered.
+    pub answers_pings: bool,
     /// Largest message that a client may send, in bytes.
     pub max_payload: usize,
     /// Fragments that it may consist of.
     pub max_fragments: u32,
+    /// Whether text that is not UTF-8 is let pass.
+    pub is_lax: bool,
     /// Whether Socket.IO packet headers are parsed here (the application uses the default parser).
     pub parse_packets: bool,
     /// Bytes of events that may wait for JavaScript before the workers stop reading.
@@ -119,7 +128,7 @@ pub struct Options {
 impl Options {
     /// What a message over a WebSocket may be.
     pub fn message_limits(&self) -> Limits {
-        Limits { payload: self.max_payload, fragments: self.max_fragments }
+        Limits { payload: self.max_payload, fragments: self.max_fragments, is_lax: self.is_lax }
     }
 }
 
@@ -129,8 +138,12 @@ impl Default for Options {
             ping_interval: Duration::from_millis(25_000),
             ping_timeout: Duration::from_millis(20_000),
             upgrade_timeout: Duration::from_millis(10_000),
+            close_timeout: CLOSE_TIMEOUT,
+            pings_raw: false,
+            answers_pings: true,
             max_payload: 1_000_000,
             max_fragments: MAX_FRAGMENTS,
+            is_lax: false,
             parse_packets: true,
             max_backlog: 8 << 20,
             max_outbound: usize::MAX,

@@ -8,6 +8,8 @@
 //! | operation | further words |
 //! |---|---|
 //! | `SEND`, `POST` | connection; text length; number of buffers, if it has any |
+//! | `FRAME` | connection; text length; number of buffers, if it has any. Its flags are the frame's first byte |
+//! | `HALT` | connection. Its flags: 1 to stop reading, 0 to go on |
 //! | `MULTICAST` | text length; count; number of buffers, if it has any; that many connections |
 //! | `BROADCAST` | text length; number of rooms; number of exceptions; number of buffers, if it has any; the targets of both |
 //! | `ROOM` | room; count; that many connections |
@@ -304,6 +306,18 @@ pub enum Op<'a> {
         parcel: Parcel<'a>,
         flags: Flags,
     },
+    /// A frame for a client that speaks no Engine.IO.
+    Frame {
+        connection: ConnectionId,
+        /// The first byte of the frame.
+        first: u8,
+        payload: &'a [u8],
+    },
+    /// The application stops reading such a client, or goes on.
+    Halt {
+        connection: ConnectionId,
+        flags: Flags,
+    },
     /// The body of a POST of the client.
     Post {
         connection: ConnectionId,
@@ -532,6 +546,8 @@ operations! {
     EXPIRE = 26,
     SLOW_CONSUMER = 27,
     EXEMPT = 28,
+    FRAME = 29,
+    HALT = 30,
 }
 
 /// The bit of an operation's first word that says that it has buffers.
@@ -543,7 +559,7 @@ fn layout(words: &[u32], at: usize) -> Option<(Option<usize>, usize)> {
     let first = words.get(at)?;
     let buffers = usize::from(first & HAS_BUFFERS != 0);
     let (length_at, size) = match first & 0xff {
-        SEND | POST | PASS | ANSWER => (Some(at + 2), 3 + buffers),
+        SEND | POST | PASS | ANSWER | FRAME => (Some(at + 2), 3 + buffers),
         MULTICAST => (Some(at + 1), 3 + buffers + count(2)?),
         BROADCAST => (Some(at + 1), 4 + buffers + count(2)? + count(3)?),
         ROOM => (None, 3 + count(2)?),
@@ -551,7 +567,9 @@ fn layout(words: &[u32], at: usize) -> Option<(Option<usize>, usize)> {
         SLOW_CONSUMER => (Some(at + 2), 5),
         ADMIT => (Some(at + 3), 6),
         ADMIT_POLLING => (Some(at + 3), 4),
-        DROP_ROOM | CLOSE | POLL | DROP | ALIVE | WATCH | HOLD | POSTED | TELL_SENT | EXEMPT => (None, 2),
+        DROP_ROOM | CLOSE | POLL | DROP | ALIVE | WATCH | HOLD | POSTED | TELL_SENT | EXEMPT | HALT => {
+            (None, 2)
+        }
         PIPE_WRITTEN | PIPE_END | DECLINE | HANG_UP | WATCH_SHOWN => (None, 2),
         _ => return None,
     };
@@ -613,6 +631,12 @@ impl<'a> Iterator for Ops<'a> {
         let room = || RoomId::from_word(words[1]);
         Some(match words[0] & 0xff {
             SEND => Op::Send { connection: connection(1), parcel, flags },
+            FRAME => {
+                let buffer = parcel.buffers.first().map(|buffer| &buffer[..]);
+                let payload = parcel.text.map(str::as_bytes).or(buffer).unwrap_or_default();
+                Op::Frame { connection: connection(1), first: (words[0] >> 8) as u8, payload }
+            }
+            HALT => Op::Halt { connection: connection(1), flags },
             MULTICAST => Op::Multicast { connections: Words::new(&words[lists..]), parcel, flags },
             BROADCAST => {
                 let (targets, except) = words[lists..].split_at(words[2] as usize);
@@ -677,6 +701,8 @@ impl<'a> Ops<'a> {
                 if matches!(
                     first & 0xff,
                     SEND | POST
+                        | FRAME
+                        | HALT
                         | CLOSE
                         | POLL
                         | DROP

@@ -9,6 +9,8 @@
 //! | `PACKET` | kind, type << 8, namespace length << 16; connection; acknowledgement id; text length; start of the JSON |
 //! | `TEXT` | kind; connection; text length |
 //! | `BINARY` | kind; connection (takes the next buffer) |
+//! | `FRAME` | kind, opcode << 8; connection (takes the next buffer): of a client that speaks no Engine.IO, a control frame, or a text that is not UTF-8 |
+//! | `VIOLATION` | kind, the status for a Close frame << 16; connection; text length: what is wrong with what such a client has sent |
 //! | `CLOSED` | kind, the status with which the client has closed its WebSocket, or 0, << 16; connection; length of the reason; length of the description |
 //! | `RELEASED` | kind, has an unanswered request that was announced << 8, how many of it were answered << 16, it has failed << 24, nobody can go on with it << 25, a TLS session is left << 26; stream |
 //! | `HUNG_UP` | kind, why a TLS handshake failed << 8: see `Refusal`; stream |
@@ -34,7 +36,7 @@ use super::limits::Limit;
 use super::metrics::Histogram;
 use super::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
 use crate::protocol::engine_io::packet::Type;
-use crate::protocol::error::Ending;
+use crate::protocol::error::{Ending, Violation};
 use crate::protocol::ids::{ConnectionId, Id, StreamId};
 use crate::protocol::socket_io;
 #[cfg(unix)]
@@ -89,6 +91,8 @@ kinds! {
     #[cfg(unix)]
     PostOverlap POST_OVERLAP = 22,
     Limit LIMIT = 23,
+    Frame FRAME = 24,
+    Violation VIOLATION = 25,
 }
 
 /// What was done on a stream until it was released.
@@ -491,6 +495,18 @@ impl EventSink {
     /// A binary message.
     pub fn binary(&mut self, connection: ConnectionId, data: Vec<u8>) {
         self.push_buffer(Kind::Binary as u32, connection, data);
+    }
+
+    /// A frame of a client that speaks no Engine.IO: a control frame, or a text that is not UTF-8.
+    pub fn frame(&mut self, connection: ConnectionId, opcode: u8, payload: Vec<u8>) {
+        self.push_buffer(Kind::Frame as u32 | u32::from(opcode) << 8, connection, payload);
+    }
+
+    /// Such a client has broken the WebSocket protocol: nothing more comes of it.
+    pub fn violation(&mut self, connection: ConnectionId, violation: Violation) {
+        let description = violation.to_string();
+        let first = Kind::Violation as u32 | u32::from(violation.close_code()) << 16;
+        self.push(&[first, connection.word(), utf16_length(&description)], &description);
     }
 
     /// The session is over; `close_code` as of [`super::connection::Connection`].

@@ -8,7 +8,7 @@ use super::connection::{watch, Connection, NO_STATUS};
 use super::event::Kind;
 #[cfg(unix)]
 use super::event::Mark;
-use super::websocket::{Last, Phase};
+use super::websocket::Phase;
 use super::Worker;
 use crate::panics::panic_point;
 use crate::protocol::engine_io::packet::{self, Type};
@@ -45,6 +45,9 @@ const PLACED_PER_READ: usize = 256 << 10;
 
 /// Bytes that are kept, besides a message, of a client that sends too much, until JavaScript does not read it any more.
 const KEPT: usize = 4 << 20;
+
+/// What our pings of clients that speak no Engine.IO have in them: pongs to others are the application's.
+pub(super) const HEARTBEAT: &[u8] = b"sockeye";
 
 /// What one WebSocket may add to the queue of events, in about bytes, before it has to wait until JavaScript has taken what it
 /// has added: what others send is not to stand behind all that one has sent. It is a batch, or one message if that is larger,
@@ -228,7 +231,8 @@ impl Worker {
 
     /// Whether nothing is to be read of the client of a WebSocket for now.
     fn is_held_up(&self, id: StreamId) -> bool {
-        self.owner_of(id).is_some_and(|owner| self.is_paused(owner))
+        let is_halted = self.websockets.get(id).is_some_and(|websocket| websocket.is_halted);
+        is_halted || self.owner_of(id).is_some_and(|owner| self.is_paused(owner))
     }
 
     /// Bytes of a WebSocket that nobody can be asked to keep for another turn.
@@ -253,7 +257,7 @@ impl Worker {
         panic_point!("bytes");
         let limits = self.options.message_limits();
         let Some(websocket) = self.websocket(id) else { return false };
-        if let Phase::Lingering { .. } | Phase::Concluding(_) = websocket.phase {
+        if let Phase::Lingering { .. } | Phase::Concluding = websocket.phase {
             websocket.reader.reset();
             return false;
         }
@@ -286,10 +290,11 @@ impl Worker {
     }
 
     fn on_violation(&mut self, id: StreamId, violation: Violation) {
-        if self.conclude(id, Last::Violation(violation)) {
-            return;
+        let owner = self.owner_of(id);
+        if let Some(owner) = owner.filter(|_| self.is_raw(id)) {
+            self.events.violation(owner, violation);
+            return self.conclude(id, owner);
         }
-        let owner = self.websocket(id).and_then(|websocket| websocket.owner);
         self.detach(id, Some((violation.close_code(), "")));
         if let Some(owner) = owner {
             self.on_websocket_lost(id, owner, Ending::WebSocketViolation(violation));
@@ -299,23 +304,38 @@ impl Worker {
     fn on_incoming(&mut self, id: StreamId, incoming: Incoming<'_>) -> Flow {
         panic_point!("message");
         self.work.receive(incoming.len());
+        let answers_pings = self.options.answers_pings;
         let Some((websocket, pool)) = self.websocket_and_pool(id) else { return Flow::Stop };
-        let owner = websocket.owner.filter(|_| websocket.phase == Phase::Open);
+        let owner = websocket.owner.filter(|_| websocket.hears_messages());
         match (incoming, owner) {
             (Incoming::Text(text), Some(owner)) if websocket.protocol == Protocol::Raw => {
                 self.on_raw_text(owner, text)
             }
             (Incoming::Text(text), Some(owner)) => self.on_text_frame(id, owner, text),
             (Incoming::Binary(data), Some(owner)) => self.on_binary_frame(id, owner, data),
-            (Incoming::Ping(data), Some(_)) => {
-                websocket.pong(data, pool);
-                self.mark_dirty(id);
+            (Incoming::Octets(data), Some(owner)) => {
+                self.events.frame(owner, frame::TEXT, data.into_owned());
+                Flow::Continue
+            }
+            (Incoming::Ping(data), Some(owner)) => {
+                let is_raw = websocket.protocol == Protocol::Raw;
+                if websocket.phase == Phase::Open && (!is_raw || answers_pings) {
+                    websocket.pong(data, pool);
+                    self.mark_dirty(id);
+                }
+                if is_raw {
+                    self.events.frame(owner, frame::PING, data.to_vec());
+                }
+                Flow::Continue
+            }
+            (Incoming::Pong(data), Some(owner)) if websocket.protocol == Protocol::Raw => {
+                self.on_raw_pong(owner, data);
                 Flow::Continue
             }
             (Incoming::Close(payload), Some(owner)) if websocket.protocol == Protocol::Raw => {
-                let status = status_in(payload);
-                self.note_close(id, owner, status);
-                self.conclude(id, Last::Close(status));
+                self.note_close(id, owner, status_in(payload));
+                self.events.frame(owner, frame::CLOSE, payload.to_vec());
+                self.conclude(id, owner);
                 Flow::Stop
             }
             (Incoming::Close(payload), _) => {
@@ -327,7 +347,7 @@ impl Worker {
                 }
                 Flow::Stop
             }
-            (Incoming::Pong, _) | (_, None) => Flow::Continue,
+            (Incoming::Pong(_), _) | (_, None) => Flow::Continue,
         }
     }
 
@@ -348,45 +368,45 @@ impl Worker {
         self.on_packet(owner, text)
     }
 
-    /// A client that speaks no Engine.IO has come to its end, which it is told of when the application has handled what came
-    /// before, see `on_alive`. Returns whether that is so.
-    fn conclude(&mut self, id: StreamId, last: Last) -> bool {
-        let Some(websocket) = self.websocket(id) else { return false };
-        if websocket.protocol != Protocol::Raw || websocket.phase != Phase::Open {
-            return false;
-        }
-        let Some(owner) = websocket.owner else { return false };
-        websocket.phase = Phase::Concluding(last);
-        websocket.reader.reset();
-        self.events.check_alive(owner, true);
-        true
+    /// Whether a WebSocket's client speaks no Engine.IO.
+    pub(super) fn is_raw(&self, id: StreamId) -> bool {
+        self.websockets.get(id).is_some_and(|websocket| websocket.protocol == Protocol::Raw)
     }
 
-    /// The application has handled what came before a client's end. Returns whether there was one.
-    pub(super) fn finish_concluding(&mut self, id: ConnectionId) -> bool {
-        let Some(State::WebSocket { stream }) = self.connection(id).map(|it| it.session.state()) else {
-            return false;
+    /// A client that speaks no Engine.IO has come to its end, of which the application has been told. If it has not closed the
+    /// WebSocket before, it does so when it has handled what came before, see `send_frame`.
+    fn conclude(&mut self, id: StreamId, owner: ConnectionId) {
+        let Some(websocket) = self.websocket(id) else { return };
+        if websocket.phase == Phase::Open {
+            websocket.phase = Phase::Concluding;
+            websocket.reader.reset();
+        } else {
+            websocket.linger();
+            self.orphan(id);
+            self.drop_connection(owner, Ending::TransportClose);
+        }
+    }
+
+    /// A pong of a client that speaks no Engine.IO. Those to our own pings are nobody else's.
+    fn on_raw_pong(&mut self, id: ConnectionId, data: &[u8]) {
+        let judge = |connection: &mut Connection, turn: Turn<'_>| {
+            let trip = connection.session.round_trip(turn);
+            connection.session.on_packet(Type::Pong, turn);
+            trip
         };
-        let Some((websocket, pool)) = self.websocket_and_pool(stream) else { return false };
-        let Phase::Concluding(last) = websocket.phase else { return false };
-        let ending = match last {
-            Last::Close(status) => {
-                let payload = status.map(u16::to_be_bytes);
-                websocket.answer_close(payload.as_ref().map_or(&[], <[u8; 2]>::as_slice), pool);
-                self.detach(stream, None);
-                Ending::TransportClose
+        if let Some(trip) = self.with_session(id, judge) {
+            if self.options.pings_raw {
+                self.on_heartbeat(id, trip);
             }
-            Last::Violation(violation) => {
-                self.detach(stream, Some((violation.close_code(), "")));
-                Ending::WebSocketViolation(violation)
-            }
-        };
-        self.on_websocket_lost(stream, id, ending);
-        true
+        }
+        if !self.options.pings_raw || data != HEARTBEAT {
+            self.events.frame(id, frame::PONG, data.to_vec());
+        }
     }
 
     /// A text message of a client that speaks no Engine.IO.
     fn on_raw_text(&mut self, id: ConnectionId, text: &str) -> Flow {
+        self.metrics.packets_received.add(1);
         let onwards = match self.charge(id, Type::Message, text.len(), None).flow() {
             Ok(flow) => flow,
             Err(flow) => return flow,
@@ -395,6 +415,7 @@ impl Worker {
             self.with_session(id, |connection, turn| connection.session.on_packet(Type::Message, turn));
         let Some(verdict) = verdict else { return Flow::Stop };
         if verdict == Verdict::Message {
+            self.note_message(id);
             self.events.text(id, text, false);
         }
         onwards

@@ -6,6 +6,7 @@ use super::command::{Open, Takeover};
 use super::connection::{watch, Connection, CUT};
 use super::deadlines::Holder;
 use super::event::Kind;
+use super::input::HEARTBEAT;
 use super::limits::Limits;
 use super::recovery::Subject;
 use super::stream::{Pipe, Stream};
@@ -13,13 +14,13 @@ use super::websocket::{Phase, WebSocket};
 use super::Worker;
 use crate::panics::panic_point;
 use crate::protocol::engine_io::packet::Type;
-#[cfg(unix)]
 use crate::protocol::engine_io::Protocol;
 use crate::protocol::error::Ending;
 use crate::protocol::ids::{ConnectionId, StreamId};
 use crate::protocol::polling::{self, Payload, Polling, Waiter};
-use crate::protocol::session::{CloseStep, Due, Session, State, Turn, CLOSE_TIMEOUT};
+use crate::protocol::session::{CloseStep, Due, Session, State, Turn};
 use crate::protocol::websocket::deflate::Deflate;
+use crate::protocol::websocket::frame;
 
 #[cfg(unix)]
 use {
@@ -238,6 +239,12 @@ impl Worker {
             self.detach(stream, None);
         }
         match step {
+            CloseStep::CloseWebSocket(stream) if discard && self.is_raw(stream) => {
+                // what the kernel takes has been sent, as far as the application can tell
+                self.flush(stream);
+                self.drop_stream(stream);
+                self.drop_connection(id, Ending::ForcedClose);
+            }
             CloseStep::CloseWebSocket(stream) => {
                 if let Some((websocket, pool)) = self.websocket_and_pool(stream) {
                     websocket.close(pool);
@@ -253,6 +260,47 @@ impl Worker {
                 self.drop_connection(id, Ending::ForcedClose);
             }
             CloseStep::Wait | CloseStep::Nothing => {}
+        }
+    }
+
+    /// A frame of the application's, for a client that speaks no Engine.IO. `first`: its first byte. A Close frame begins the
+    /// closing handshake, or ends the one that the client has begun.
+    pub(super) fn send_frame(&mut self, id: ConnectionId, first: u8, payload: &[u8]) {
+        let Some(State::WebSocket { stream }) = self.connection(id).map(|it| it.session.state()) else {
+            return;
+        };
+        let at = self.now + self.options.close_timeout;
+        let Some((websocket, pool)) = self.websocket_and_pool(stream) else { return };
+        if websocket.protocol != Protocol::Raw || !websocket.takes_messages() {
+            return;
+        }
+        if first & 0x0f != frame::CLOSE {
+            websocket.note_packets(1);
+            websocket.outbox.append(pool, |out| frame::write_any(first, payload, out));
+            self.work.queue(payload.len());
+            return self.mark_dirty(stream);
+        }
+        let is_answer = websocket.phase == Phase::Concluding;
+        websocket.send_close(payload, pool);
+        self.deadlines.arm(Holder::Stream(stream), at);
+        self.mark_dirty(stream);
+        if is_answer {
+            if let Some(websocket) = self.websocket(stream) {
+                websocket.linger();
+            }
+            self.orphan(stream);
+            self.drop_connection(id, Ending::TransportClose);
+        }
+    }
+
+    /// The application stops reading a client that speaks no Engine.IO, or goes on.
+    pub(super) fn halt(&mut self, id: ConnectionId, is_halted: bool) {
+        let Some(stream) = self.connection(id).and_then(|connection| connection.session.stream()) else {
+            return;
+        };
+        if let Some(websocket) = self.websocket(stream) {
+            websocket.is_halted = is_halted;
+            self.signals.resume.notify_waiters();
         }
     }
 
@@ -394,8 +442,8 @@ impl Worker {
     }
 
     /// The WebSocket goes on without its session until the client hangs up.
-    fn orphan(&mut self, stream: StreamId) {
-        let at = self.now + CLOSE_TIMEOUT;
+    pub(super) fn orphan(&mut self, stream: StreamId) {
+        let at = self.now + self.options.close_timeout;
         if let Some(websocket) = self.websockets.get_mut(stream) {
             websocket.report(self.events.figures());
             websocket.owner = None;
@@ -483,7 +531,11 @@ impl Worker {
         match due {
             Due::Ping => {
                 let is_followed = self.is_written_by_javascript(id);
-                self.send_packet(id, Type::Ping, &[]);
+                if self.protocol(id) == Protocol::Raw {
+                    self.send_frame(id, frame::FINAL | frame::PING, HEARTBEAT);
+                } else {
+                    self.send_packet(id, Type::Ping, &[]);
+                }
                 self.metrics.pings.add(1);
                 self.note_control(id, Type::Ping, "", watch::SENT);
                 if is_followed {
@@ -504,7 +556,11 @@ impl Worker {
             return self.on_arrival_due(id);
         }
         panic_point!("timer Linger");
-        let is_over = |websocket: &mut WebSocket| websocket.owner.is_none() && websocket.phase != Phase::Open;
+        let is_over = |websocket: &mut WebSocket| match websocket.phase {
+            Phase::Closing => true,
+            Phase::Open | Phase::Concluding => false,
+            Phase::Lingering { .. } => websocket.owner.is_none(),
+        };
         if self.websocket(id).is_some_and(is_over) {
             self.on_end_of_stream(id);
         }
@@ -523,7 +579,7 @@ impl Worker {
         if self.events.is_full() || is_behind {
             self.with_session(id, |connection, turn| connection.session.postpone_heartbeat(turn));
             // a client that is not read counts on being asked all the same
-            if is_behind && !self.protocol(id).is_legacy() {
+            if is_behind && matches!(self.protocol(id), Protocol::V4 { .. }) {
                 self.send_packet(id, Type::Ping, &[]);
             }
             return;
@@ -597,12 +653,8 @@ impl Worker {
         });
     }
 
-    /// JavaScript has written what it was given for a client; or, when a pong was overdue, handed over all that had come; or has
-    /// come to a client's end.
+    /// JavaScript has written what it was given for a client; or, when a pong was overdue, handed over all that had come.
     pub(super) fn on_alive(&mut self, id: ConnectionId) {
-        if self.finish_concluding(id) {
-            return;
-        }
         if self.with_session(id, |connection, turn| connection.session.on_ping_left(turn)) != Some(true) {
             self.end_if_overdue(id);
         }
@@ -610,8 +662,14 @@ impl Worker {
 
     /// Everything that had come of a client whose pong was overdue has been handed over.
     fn end_if_overdue(&mut self, id: ConnectionId) {
-        if self.connection(id).is_some_and(|connection| connection.session.is_heartbeat_overdue()) {
-            self.end_session(id, Ending::PingTimeout);
+        let Some(connection) = self.connection(id) else { return };
+        if !connection.session.is_heartbeat_overdue() {
+            return;
+        }
+        match connection.session.state() {
+            // there is nobody to close a WebSocket with
+            State::WebSocket { stream } if self.is_raw(stream) => self.sever(stream, Ending::PingTimeout),
+            _ => self.end_session(id, Ending::PingTimeout),
         }
     }
 

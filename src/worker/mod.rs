@@ -564,6 +564,8 @@ impl Worker {
         panic_point!("op {op:?}");
         match op {
             Op::Send { connection, parcel, flags } => self.send(connection, parcel, flags),
+            Op::Frame { connection, first, payload } => self.send_frame(connection, first, payload),
+            Op::Halt { connection, flags } => self.halt(connection, flags.mask() != 0),
             Op::Post { connection, body } => self.on_post(connection, body),
             Op::Hold { connection } => {
                 let post = self.polling(connection).map(|it| *it.post.get_or_insert(Waiter::JavaScript));

@@ -316,6 +316,9 @@ impl Worker {
             #[cfg(unix)]
             let is_alone = self.is_last && !self.outgoing.is_gathering();
             let Some(websocket) = self.websockets.get_mut(stream) else { return };
+            if !websocket.takes_messages() {
+                return;
+            }
             let (pool, work) = (&mut self.outgoing.pool, &mut self.work);
             websocket.note_packets(parcel.packets());
             let before = websocket.outbox.len();

@@ -114,6 +114,13 @@ impl Simulation {
         self.turn(|worker| worker.send(ConnectionId::from_word(id), parcel, Flags::default()));
     }
 
+    /// Sends a Close frame to a client that speaks no Engine.IO.
+    pub fn close_raw(&self, id: u32, payload: &[u8]) {
+        self.turn(|worker| {
+            worker.send_frame(ConnectionId::from_word(id), frame::FINAL | frame::CLOSE, payload)
+        });
+    }
+
     /// Pushes a batch of operations that have no buffers.
     pub fn push(&self, words: &[u32], text: &str) {
         let batch = OpBatch::new(words, text.into(), &[], &[]);
@@ -149,7 +156,12 @@ impl Simulation {
                 at += match kind {
                     kind if kind == Kind::Packet as u32 => 5,
                     kind if kind == Kind::Closed as u32 => 4,
-                    kind if kind == Kind::Text as u32 || kind == Kind::PollAnswer as u32 => 3,
+                    kind if [Kind::Text, Kind::PollAnswer, Kind::Violation]
+                        .map(|it| it as u32)
+                        .contains(&kind) =>
+                    {
+                        3
+                    }
                     _ => 2,
                 };
             }
@@ -314,7 +326,8 @@ fn without_engine_io_messages_are_as_they_are_and_nobody_is_pinged() {
         late_timer_turn(&simulation);
         assert_eq!(client.received(), b"\x8a\0");
         let (kinds, texts) = simulation.events();
-        assert_eq!((kinds, texts.as_str()), (vec![Kind::Text as u32, Kind::Binary as u32], "2"));
+        let expected = [Kind::Text, Kind::Binary, Kind::Frame].map(|it| it as u32);
+        assert_eq!((&kinds[..], texts.as_str()), (&expected[..], "2"));
         simulation.send(0, "2");
         assert_eq!(client.received(), b"\x81\x012");
     });
@@ -323,33 +336,101 @@ fn without_engine_io_messages_are_as_they_are_and_nobody_is_pinged() {
 #[test]
 fn without_engine_io_what_came_before_a_clients_end_is_answered_first() {
     let message = b"\x81\x81\0\0\0\x00a";
-    for (last, answer, description) in [
-        (&b"\x88\x85\0\0\0\0\x03\xe8bye"[..], &b"\x88\x02\x03\xe8"[..], ""),
-        (b"\x88\x80\0\0\0\0", b"\x88\0", ""),
-        (b"\x83\x80\0\0\0\0", b"\x88\x02\x03\xea", "RangeError: Invalid WebSocket frame: invalid opcode 3"),
+    for (last, kind, text, status) in [
+        (&b"\x88\x85\0\0\0\0\x03\xe8bye"[..], Kind::Frame, "a", &b"\x03\xe8"[..]),
+        (b"\x88\x80\0\0\0\0", Kind::Frame, "a", b""),
+        (
+            b"\x83\x80\0\0\0\0",
+            Kind::Violation,
+            "aRangeError: Invalid WebSocket frame: invalid opcode 3",
+            b"\x03\xea",
+        ),
     ] {
         Simulation::run(Options::default(), |simulation| async move {
             let mut client = simulation.connect_raw(0);
             client.end.write_all(&[message, last, message].concat()).unwrap();
             simulation.turn(|worker| worker.read_turn(StreamId::from_word(0)));
             assert_eq!(client.received(), b"");
-            assert_eq!(
-                simulation.events(),
-                ([Kind::Text, Kind::CheckAlive].map(|it| it as u32).into(), "a".into())
-            );
+            assert_eq!(simulation.events(), ([Kind::Text, kind].map(|it| it as u32).into(), text.into()));
             simulation.send(0, "b");
             // what comes meanwhile is nobody's
             client.send("c");
             simulation.turn(|worker| worker.read_turn(StreamId::from_word(0)));
-            simulation.turn(|worker| worker.on_alive(ConnectionId::from_word(0)));
-            assert_eq!(client.received(), [b"\x81\x01b", answer].concat());
-            let (kinds, texts) = simulation.events();
-            assert_eq!(kinds, [Kind::Closed as u32]);
-            assert!(texts.ends_with(description) && texts.starts_with("transport"), "{texts}");
+            simulation.close_raw(0, status);
+            let answer = [&b"\x88"[..], &[status.len() as u8], status].concat();
+            assert_eq!(client.received(), [&b"\x81\x01b"[..], &answer].concat());
+            assert_eq!(simulation.events(), (vec![Kind::Closed as u32], "transport close".into()));
             simulation.send(0, "d");
             assert_eq!(client.received(), b"");
         });
     }
+}
+
+#[test]
+fn without_engine_io_messages_come_until_the_client_has_closed_as_well() {
+    Simulation::run(Options::default(), |simulation| async move {
+        let mut client = simulation.connect_raw(0);
+        simulation.close_raw(0, b"\x03\xe9why");
+        simulation.send(0, "late");
+        assert_eq!(client.received(), b"\x88\x05\x03\xe9why");
+        client.end.write_all(b"\x81\x81\0\0\0\x00a\x89\x80\0\0\0\0\x88\x82\0\0\0\0\x03\xe9").unwrap();
+        simulation.turn(|worker| worker.read_turn(StreamId::from_word(0)));
+        // no pong, and no second Close frame
+        assert_eq!(client.received(), b"");
+        let (kinds, texts) = simulation.events();
+        let expected = [Kind::Text, Kind::Frame, Kind::Frame, Kind::Closed].map(|it| it as u32);
+        assert_eq!((&kinds[..], texts.as_str()), (&expected[..], "atransport close"));
+    });
+}
+
+#[test]
+fn without_engine_io_a_client_that_does_not_close_is_given_up() {
+    let options = Options { close_timeout: Duration::from_millis(1), ..Options::default() };
+    Simulation::run(options, |simulation| async move {
+        let mut client = simulation.connect_raw(0);
+        simulation.close_raw(0, b"");
+        assert_eq!(client.received(), b"\x88\0");
+        late_timer_turn(&simulation);
+        assert_eq!(simulation.events().0, [Kind::Released, Kind::Closed].map(|it| it as u32));
+        // the tasks that have the descriptor end
+        moments(10).await;
+        assert_eq!(client.end.read(&mut [0]).unwrap(), 0);
+    });
+}
+
+#[test]
+fn without_engine_io_clients_are_pinged_if_that_is_wanted() {
+    let options = Options { pings_raw: true, ..impatient() };
+    Simulation::run(options, |simulation| async move {
+        let mut client = simulation.connect_raw(0);
+        late_timer_turn(&simulation);
+        assert_eq!(client.received(), b"\x89\x07sockeye");
+        client.end.write_all(b"\x8a\x87\0\0\0\0sockeye\x8a\x81\0\0\0\x00x").unwrap();
+        simulation.turn(|worker| worker.read_turn(StreamId::from_word(0)));
+        // one that answers no ping of ours is the application's
+        assert_eq!(simulation.events().0, [Kind::Frame as u32]);
+        late_timer_turn(&simulation);
+        late_timer_turn(&simulation);
+        let (kinds, texts) = simulation.events();
+        assert_eq!(
+            (kinds, texts.as_str()),
+            ([Kind::Released, Kind::Closed].map(|it| it as u32).into(), "ping timeout")
+        );
+    });
+}
+
+#[test]
+fn without_engine_io_a_client_is_not_read_while_the_application_wants_nothing() {
+    Simulation::run(Options::default(), |simulation| async move {
+        let mut client = simulation.connect_raw(0);
+        simulation.turn(|worker| worker.halt(ConnectionId::from_word(0), true));
+        client.end.write_all(b"\x81\x81\0\0\0\x00a").unwrap();
+        moments(10).await;
+        assert!(simulation.events().0.is_empty());
+        simulation.turn(|worker| worker.halt(ConnectionId::from_word(0), false));
+        moments(10).await;
+        assert_eq!(simulation.events(), (vec![Kind::Text as u32], "a".into()));
+    });
 }
 
 /// What JavaScript may say about 8 clients and 3 rooms.

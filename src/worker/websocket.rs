@@ -6,7 +6,6 @@ use super::figures::{Figure, Figures};
 use super::outbox::{Outbox, Pool};
 use super::stream::Stream;
 use crate::protocol::engine_io::Protocol;
-use crate::protocol::error::Violation;
 use crate::protocol::ids::ConnectionId;
 use crate::protocol::websocket::frame::{self, FrameReader};
 
@@ -18,28 +17,19 @@ const PONG_LIMIT: usize = 64 << 10;
 ///
 /// ```text
 ///   Open ── our Close frame ──▶ Closing ── the client's ──▶ Lingering ── its FIN, timeout ──▶ (dropped)
-///     ├── the client's Close frame, or its violation ──────────▲
-///     └── the same without Engine.IO ──▶ Concluding ── ALIVE ──┘
+///     ├── the client's Close frame, or its violation ──────────────────▲
+///     └── the same without Engine.IO ──▶ Concluding ── our Close frame ┘
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// Messages flow.
     Open,
     /// The client has come to its end, but not the application: what it answers to earlier messages goes first, as with ws.
-    Concluding(Last),
-    /// Our Close frame is on its way, the client's is waited for; messages are ignored.
+    Concluding,
+    /// Our Close frame is on its way, the client's is waited for; messages of Engine.IO are ignored.
     Closing,
     /// Both Close frames are done with: what waits is written, then a FIN, and what comes is thrown away.
     Lingering { finished: bool },
-}
-
-/// How a client has come to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Last {
-    /// With a Close frame of this status.
-    Close(Option<u16>),
-    /// With a violation.
-    Violation(Violation),
 }
 
 /// Whether a WebSocket stands in a list of its worker's, to be written.
@@ -73,6 +63,8 @@ pub struct WebSocket {
     pub reader: FrameReader,
     /// Where it waits to be written.
     pub queued: Queued,
+    /// Whether the application wants nothing to be read of it for now.
+    pub is_halted: bool,
     /// Whether JavaScript can see that something waits for its session.
     pub is_told: bool,
     /// Packets that were queued behind others since nothing waited. Those that went first are on their way.
@@ -96,6 +88,7 @@ impl WebSocket {
             outbox: Outbox::default(),
             reader: FrameReader::default(),
             queued: Queued::No,
+            is_halted: false,
             is_told: false,
             behind: 0,
             unreported: 0,
@@ -123,9 +116,18 @@ impl WebSocket {
         self.outbox.len() + self.stream.unsent()
     }
 
+    /// Whether messages of the client are the application's.
+    pub fn hears_messages(&self) -> bool {
+        match self.phase {
+            Phase::Open => true,
+            Phase::Closing => self.protocol == Protocol::Raw,
+            Phase::Concluding | Phase::Lingering { .. } => false,
+        }
+    }
+
     /// Whether messages of the application may still be sent.
     pub fn takes_messages(&self) -> bool {
-        matches!(self.phase, Phase::Open | Phase::Concluding(_))
+        matches!(self.phase, Phase::Open | Phase::Concluding)
     }
 
     /// Whether nothing waits, in whatever way: what is next can as well be written past the outbox.
@@ -154,14 +156,16 @@ impl WebSocket {
         self.linger();
     }
 
-    fn send_close(&mut self, payload: &[u8], pool: &mut Pool) {
+    /// Queues our Close frame; the payload is empty, or a status and a reason. Does nothing if that has happened before.
+    pub fn send_close(&mut self, payload: &[u8], pool: &mut Pool) {
         if self.takes_messages() {
             self.outbox.append(pool, |out| frame::write_close(payload, out));
             self.phase = Phase::Closing;
         }
     }
 
-    fn linger(&mut self) {
+    /// Both Close frames are done with.
+    pub fn linger(&mut self) {
         if self.phase == Phase::Closing {
             self.phase = Phase::Lingering { finished: false };
             self.reader = FrameReader::default();

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sockeye::internals::command::{
-    Command, OpBatch, Open, Takeover, ALIVE, COMPRESS, HAS_BUFFERS, NO_TEXT, SEND,
+    Command, OpBatch, Open, Takeover, COMPRESS, FRAME, HAS_BUFFERS, NO_TEXT, SEND,
 };
 use sockeye::internals::engine_io::Protocol;
 use sockeye::internals::event::{EventBatch, Inbox, Kind};
@@ -22,6 +22,7 @@ use sockeye::internals::ids::{ConnectionId, StreamId};
 use sockeye::internals::options::Options;
 use sockeye::internals::road::Road;
 use sockeye::internals::websocket::deflate::Parameters;
+use sockeye::internals::websocket::frame::{CLOSE, FINAL};
 use sockeye::internals::websocket::switching_protocols;
 use sockeye::internals::{WorkerHandle, LONGEST_WAIT};
 
@@ -250,7 +251,17 @@ impl Echo {
                     text = &text[bytes_of_units(text, lengths[0] + lengths[1])..];
                     self.is_compressed.remove(&subject);
                 }
-                kind if kind == Kind::CheckAlive as u32 => operations.words.extend([ALIVE, subject]),
+                kind if kind == Kind::Frame as u32 => {
+                    let payload = buffers.next().unwrap_or_default();
+                    // as ws answers: with the status, if there is one, and the reason
+                    if (first >> 8) as u8 == CLOSE {
+                        operations.close(subject, payload);
+                    }
+                }
+                kind if kind == Kind::Violation as u32 => {
+                    cut();
+                    operations.close(subject, ((first >> 16) as u16).to_be_bytes().to_vec());
+                }
                 kind if kind == Kind::Released as u32 => {}
                 kind => return Err(format!("an event of kind {kind}").into()),
             }
@@ -279,8 +290,17 @@ impl Operations {
         self.text.push_str(text);
     }
 
+    fn close(&mut self, client: u32, payload: Vec<u8>) {
+        let first = FRAME | u32::from(FINAL | CLOSE) << 8;
+        self.add_buffer(first, client, payload);
+    }
+
     fn send_binary(&mut self, client: u32, flags: u32, data: Vec<u8>) {
-        self.words.extend([SEND | flags | HAS_BUFFERS, client, NO_TEXT, 1]);
+        self.add_buffer(SEND | flags, client, data);
+    }
+
+    fn add_buffer(&mut self, first: u32, client: u32, data: Vec<u8>) {
+        self.words.extend([first | HAS_BUFFERS, client, NO_TEXT, 1]);
         self.places.push(self.buffers.len() as u32);
         self.buffers.push(Bytes::from(data));
     }

@@ -14,15 +14,15 @@ pub enum Protocol {
         base64: bool,
     },
     /// None: what comes over a WebSocket is the application's as it is, without packets, handshake and heartbeats.
-    #[cfg_attr(not(feature = "internals"), allow(dead_code, reason = "JavaScript has no use for it yet"))]
     Raw,
 }
 
 impl Protocol {
-    /// The protocol that a number of JavaScript's stands for: the revision, and 8 if the client wants base64.
+    /// The protocol that a number of JavaScript's stands for: the revision, and 8 if the client wants base64; 0 if there is none.
     pub fn from_word(word: u32) -> Protocol {
         let base64 = word & 8 != 0;
         match word & 7 {
+            0 => Protocol::Raw,
             3 => Protocol::V3 { base64 },
             _ => Protocol::V4 { base64 },
         }

@@ -79,6 +79,9 @@ impl Heartbeat {
         match protocol {
             Protocol::V4 { .. } => Heartbeat::PingDue(turn.now + turn.options.ping_interval),
             Protocol::V3 { .. } => Heartbeat::await_ping(turn),
+            Protocol::Raw if turn.options.pings_raw => {
+                Heartbeat::PingDue(turn.now + turn.options.ping_interval)
+            }
             Protocol::Raw => Heartbeat::Absent,
         }
     }

@@ -15,6 +15,15 @@ use crate::protocol::error::Violation;
 /// The most fragments that one message may consist of, as in ws.
 pub const MAX_FRAGMENTS: u32 = 16_384;
 
+/// The bit of a frame's first byte that says that it is the last of its message.
+pub const FINAL: u8 = 0x80;
+
+/// The opcodes of text messages and control frames (RFC 6455 section 5.2).
+pub const TEXT: u8 = 1;
+pub const CLOSE: u8 = 8;
+pub const PING: u8 = 9;
+pub const PONG: u8 = 10;
+
 /// The longest frame header without its mask.
 const MAX_HEADER: usize = 10;
 
@@ -36,12 +45,14 @@ const LEFTOVER_SLACK: usize = 4096;
 pub enum Incoming<'a> {
     /// A text message, valid UTF-8.
     Text(&'a str),
+    /// A text message that is not, where such ones are let pass.
+    Octets(Cow<'a, [u8]>),
     /// A binary message; owned if it had to be assembled.
     Binary(Cow<'a, [u8]>),
     /// A ping, to be answered with the same data.
     Ping(&'a [u8]),
-    /// A pong that nobody asked for.
-    Pong,
+    /// A pong: the answer to a ping of ours, or one that nobody asked for.
+    Pong(&'a [u8]),
     /// The payload of the client's Close frame: empty, or a valid status and reason.
     Close(&'a [u8]),
 }
@@ -51,9 +62,8 @@ impl Incoming<'_> {
     pub fn len(&self) -> usize {
         match self {
             Incoming::Text(text) => text.len(),
-            Incoming::Binary(data) => data.len(),
-            Incoming::Ping(data) | Incoming::Close(data) => data.len(),
-            Incoming::Pong => 0,
+            Incoming::Binary(data) | Incoming::Octets(data) => data.len(),
+            Incoming::Ping(data) | Incoming::Pong(data) | Incoming::Close(data) => data.len(),
         }
     }
 }
@@ -65,12 +75,14 @@ pub struct Limits {
     pub payload: usize,
     /// Fragments that it may consist of.
     pub fragments: u32,
+    /// Whether text that is not UTF-8 is let pass.
+    pub is_lax: bool,
 }
 
 impl From<usize> for Limits {
     /// So many bytes, and as many fragments as usual.
     fn from(payload: usize) -> Limits {
-        Limits { payload, fragments: MAX_FRAGMENTS }
+        Limits { payload, fragments: MAX_FRAGMENTS, is_lax: false }
     }
 }
 
@@ -183,8 +195,11 @@ impl Assembly {
 
     /// Refuses a text as soon as it cannot become one any more. A large frame is looked at when it is complete: the message is
     /// looked at as a whole in the end, and to do that twice with much of it would cost more than the client's error is worth.
-    fn check(&mut self) -> Result<(), Violation> {
-        if !self.is_plain_text() || self.arriving.as_ref().is_some_and(|frame| frame.is_large) {
+    fn check(&mut self, limits: Limits) -> Result<(), Violation> {
+        if limits.is_lax
+            || !self.is_plain_text()
+            || self.arriving.as_ref().is_some_and(|frame| frame.is_large)
+        {
             return Ok(());
         }
         match std::str::from_utf8(&self.payload[self.checked..]) {
@@ -223,11 +238,12 @@ impl FrameReader {
         limits: impl Into<Limits>,
         mut deliver: impl FnMut(Incoming<'_>) -> Flow,
     ) -> Result<(), Violation> {
+        let limits = limits.into();
         let Some(assembly) = self.assembly.as_mut() else { return Ok(()) };
         if !assembly.arrived(length) {
-            return assembly.check();
+            return assembly.check(limits);
         }
-        self.finish(limits.into(), &mut deliver).map(|_| ())
+        self.finish(limits, &mut deliver).map(|_| ())
     }
 }
 
@@ -254,7 +270,7 @@ impl FrameReader {
             let (rest, is_final) = assembly.arrive(input);
             input = rest;
             if !is_final {
-                assembly.check()?;
+                assembly.check(limits)?;
             } else {
                 match self.finish(limits, &mut deliver)? {
                     Flow::Stop => return Ok(()),
@@ -305,7 +321,7 @@ impl FrameReader {
                             missing: length,
                         });
                         assembly.arrive(&mut bytes[payload_at..]);
-                        assembly.check()?;
+                        assembly.check(limits)?;
                         return Ok(bytes.len());
                     }
                     _ => break,
@@ -405,13 +421,13 @@ impl FrameReader {
                 if header.is_final {
                     self.finish(limits, deliver)
                 } else {
-                    assembly.check().map(|()| Flow::Continue)
+                    assembly.check(limits).map(|()| Flow::Continue)
                 }
             }
             OpCode::Control(Control::Ping) => Ok(deliver(Incoming::Ping(payload))),
-            OpCode::Control(Control::Pong) => Ok(deliver(Incoming::Pong)),
+            OpCode::Control(Control::Pong) => Ok(deliver(Incoming::Pong(payload))),
             OpCode::Control(_) => {
-                check_close(payload)?;
+                check_close(payload, limits)?;
                 Ok(deliver(Incoming::Close(payload)))
             }
         }
@@ -455,7 +471,7 @@ impl FrameReader {
         match deflate.resume(limits.payload)? {
             Some((is_text, payload)) => {
                 let opcode = if is_text { Data::Text } else { Data::Binary };
-                deliver_message(opcode, Cow::Owned(payload), deliver)
+                deliver_message(opcode, Cow::Owned(payload), limits, deliver)
             }
             None => Ok(Flow::Continue),
         }
@@ -524,11 +540,11 @@ impl FrameReader {
         match self.deflate.as_mut() {
             Some(deflate) if compressed => {
                 match deflate.decompress(payload, opcode == Data::Text, limits.payload)? {
-                    Some(payload) => deliver_message(opcode, Cow::Owned(payload), deliver),
+                    Some(payload) => deliver_message(opcode, Cow::Owned(payload), limits, deliver),
                     None => Ok(Flow::Continue),
                 }
             }
-            _ => deliver_message(opcode, payload, deliver),
+            _ => deliver_message(opcode, payload, limits, deliver),
         }
     }
 }
@@ -536,22 +552,28 @@ impl FrameReader {
 fn deliver_message(
     opcode: Data,
     payload: Cow<'_, [u8]>,
+    limits: Limits,
     deliver: &mut impl FnMut(Incoming<'_>) -> Flow,
 ) -> Result<Flow, Violation> {
-    if opcode == Data::Text {
-        let text = std::str::from_utf8(&payload).map_err(|_| Violation::Utf8)?;
-        Ok(deliver(Incoming::Text(text)))
-    } else {
-        Ok(deliver(Incoming::Binary(payload)))
+    if opcode != Data::Text {
+        return Ok(deliver(Incoming::Binary(payload)));
+    }
+    match std::str::from_utf8(&payload) {
+        Ok(text) => Ok(deliver(Incoming::Text(text))),
+        Err(_) if limits.is_lax => Ok(deliver(Incoming::Octets(payload))),
+        Err(_) => Err(Violation::Utf8),
     }
 }
 
 /// Checks the payload of a Close frame (RFC 6455 sections 5.5.1 and 7.4).
-fn check_close(payload: &[u8]) -> Result<(), Violation> {
+fn check_close(payload: &[u8], limits: Limits) -> Result<(), Violation> {
     let [high, low, reason @ ..] = payload else { return Ok(()) };
     let code = u16::from_be_bytes([*high, *low]);
     if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
         return Err(Violation::CloseCode(code));
+    }
+    if limits.is_lax {
+        return Ok(());
     }
     std::str::from_utf8(reason).map(|_| ()).map_err(|_| Violation::Utf8)
 }
@@ -589,6 +611,19 @@ pub fn write_binary_head(prefix: &[u8], length: usize, out: &mut Vec<u8>) {
 pub fn write_compressed(is_text: bool, payload: &[u8], out: &mut Vec<u8>) {
     let opcode = OpCode::Data(if is_text { Data::Text } else { Data::Binary });
     let header = FrameHeader { opcode, rsv1: true, ..FrameHeader::default() };
+    out.reserve(payload.len() + MAX_HEADER);
+    // writing to a Vec does not fail
+    let _ = header.format(payload.len() as u64, out);
+    out.extend_from_slice(payload);
+}
+
+/// Appends a frame as the application wants it. `first`: its first byte (RFC 6455 section 5.2), without reserved bits.
+pub fn write_any(first: u8, payload: &[u8], out: &mut Vec<u8>) {
+    let header = FrameHeader {
+        opcode: OpCode::from(first & 0x0f),
+        is_final: first & FINAL != 0,
+        ..Default::default()
+    };
     out.reserve(payload.len() + MAX_HEADER);
     // writing to a Vec does not fail
     let _ = header.format(payload.len() as u64, out);

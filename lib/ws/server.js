@@ -1,0 +1,346 @@
+"use strict";
+
+const { EventEmitter } = require("node:events");
+const { STATUS_CODES, createServer } = require("node:http");
+const { subprotocol } = require("ws");
+const { switchingProtocols } = require("../native/binding");
+const { takeOver } = require("../engine/takeover");
+const { negotiate } = require("../engine/transports/deflate");
+const { abortHandshake, findFault } = require("../engine/websocket-request");
+const { isTaken } = require("../node/taken-socket");
+const { bridgeOf } = require("./bridge");
+const { payloadOf } = require("./payload");
+const { Topics } = require("./topics");
+const { WebSocket } = require("./websocket");
+
+/** What there is to say of a server without further options; see ws. */
+const DEFAULTS = {
+  allowSynchronousEvents: true,
+  autoPong: true,
+  maxBufferedChunks: 256 * 1024,
+  maxFragments: 16 * 1024,
+  maxPayload: 100 * 1024 * 1024,
+  maxPendingAutoPongs: 60,
+  skipUTF8Validation: false,
+  perMessageDeflate: false,
+  handleProtocols: null,
+  clientTracking: true,
+  closeTimeout: 30_000,
+  verifyClient: null,
+  noServer: false,
+  backlog: null,
+  server: null,
+  host: null,
+  path: null,
+  port: null,
+  WebSocket,
+};
+
+const RUNNING = 0;
+const CLOSING = 1;
+const CLOSED = 2;
+
+const DEFLATE = "permessage-deflate";
+
+/** The number that stands for "no Engine.IO": see `Protocol::from_word`. */
+const RAW = 0;
+
+/**
+ * A server of WebSockets, with ws's API, whose connections live in native worker threads.
+ *
+ * Emits `connection` (WebSocket, request), `headers` (lines, request), `wsClientError` (error, socket, request), `listening`,
+ * `error`, `close`; `slow_consumer` (WebSocket, bytes, "close" or "drop"), `limit` (WebSocket, name of the limit).
+ */
+class WebSocketServer extends EventEmitter {
+  /**
+   * @param {object} options - ws's, and `workers`, `heartbeat`, `limits`, `slowConsumer`, `maxOutboundBuffer`,
+   *   `maxOutboundTotal`
+   * @param {function()} [callback] - called when it listens
+   * @throws {TypeError} when not one of `port`, `server`, `noServer` is given, or when an option makes no sense
+   */
+  constructor(options, callback) {
+    super();
+    options = { ...DEFAULTS, ...options };
+    const ways = [options.port != null, Boolean(options.server), Boolean(options.noServer)];
+    if (ways.filter(Boolean).length !== 1) {
+      throw new TypeError(
+        'One and only one of the "port", "server", or "noServer" options must be specified',
+      );
+    }
+    if (options.perMessageDeflate === true) options.perMessageDeflate = {};
+    this.options = options;
+    this._state = RUNNING;
+    this._server = undefined;
+    this._bridge = bridgeOf(this, options);
+    this._pumped = {};
+    this._topics = new Topics(this._bridge);
+    if (options.clientTracking) {
+      this.clients = new Set();
+      this._shouldEmitClose = false;
+    }
+    if (options.port != null) {
+      this._server = createServer(answerWithUpgradeRequired);
+      this._server.listen(options.port, options.host, options.backlog, callback);
+    } else if (options.server) {
+      this._server = options.server;
+    }
+    if (this._server !== undefined) this._listenTo(this._server);
+  }
+
+  /** @private */
+  _listenTo(server) {
+    const onConnection = this.emit.bind(this, "connection");
+    const listeners = {
+      listening: this.emit.bind(this, "listening"),
+      error: this.emit.bind(this, "error"),
+      upgrade: (req, socket, head) => this.handleUpgrade(req, socket, head, onConnection),
+    };
+    for (const name in listeners) server.on(name, listeners[name]);
+    this._removeListeners = () => {
+      for (const name in listeners) server.removeListener(name, listeners[name]);
+    };
+  }
+
+  /**
+   * The address that it listens on, as `net.Server` tells it.
+   * @throws {Error} if it has no server
+   */
+  address() {
+    if (this.options.noServer) throw new Error('The server is operating in "noServer" mode');
+    return this._server ? this._server.address() : null;
+  }
+
+  /**
+   * Accepts no more connections. Those that there are stay; `close` is emitted when they are over.
+   * @param {function(Error=)} [callback] - called then
+   */
+  close(callback) {
+    if (this._state === CLOSED) {
+      if (callback) this.once("close", () => callback(new Error("The server is not running")));
+      process.nextTick(emitClose, this);
+      return;
+    }
+    if (callback) this.once("close", callback);
+    if (this._state === CLOSING) return;
+    this._state = CLOSING;
+    const server = this._server;
+    if (server) {
+      this._removeListeners();
+      this._removeListeners = this._server = null;
+    }
+    this._onRest();
+    if (this.options.port != null) server.close(() => emitClose(this));
+    else if (this.clients?.size > 0) this._shouldEmitClose = true;
+    else process.nextTick(emitClose, this);
+  }
+
+  /**
+   * Whether a request is for this server; may be replaced.
+   * @param {IncomingMessage} req
+   * @returns {boolean}
+   */
+  shouldHandle(req) {
+    const { path } = this.options;
+    return !path || req.url.split("?", 1)[0] === path;
+  }
+
+  /**
+   * Answers an upgrade request.
+   * @param {IncomingMessage} req
+   * @param {Duplex} socket
+   * @param {Buffer} head - what came behind the request
+   * @param {function(WebSocket, IncomingMessage)} callback - called when the WebSocket is open
+   */
+  handleUpgrade(req, socket, head, callback) {
+    socket.on("error", destroyOnError);
+    const { headers } = req;
+    const fault = findFault(req.method, (name) => headers[name.toLowerCase()]);
+    if (fault !== undefined) return this._refuse(req, socket, fault);
+    if (!this.shouldHandle(req)) {
+      abortHandshake(socket, 400);
+      return;
+    }
+    let protocols = new Set();
+    let agreement;
+    try {
+      const header = headers["sec-websocket-protocol"];
+      if (header !== undefined) protocols = subprotocol.parse(header);
+    } catch {
+      return this._refuse(req, socket, badHeader("Invalid Sec-WebSocket-Protocol header"));
+    }
+    try {
+      const { perMessageDeflate } = this.options;
+      if (perMessageDeflate) agreement = negotiate(headers["sec-websocket-extensions"], perMessageDeflate);
+    } catch {
+      return this._refuse(req, socket, badHeader("Invalid or unacceptable Sec-WebSocket-Extensions header"));
+    }
+    const proceed = () => {
+      this.completeUpgrade(agreement, headers["sec-websocket-key"], protocols, req, socket, head, callback);
+    };
+    this._verify(req, socket, proceed);
+  }
+
+  /** Has the application make up its mind about a request. @private */
+  _verify(req, socket, proceed) {
+    const { options } = this;
+    if (!options.verifyClient) return proceed();
+    const { headers } = req;
+    const info = {
+      origin: headers[Number(headers["sec-websocket-version"]) === 8 ? "sec-websocket-origin" : "origin"],
+      secure: Boolean(req.socket.authorized || req.socket.encrypted),
+      req,
+    };
+    if (options.verifyClient.length === 2) {
+      options.verifyClient(info, (isVerified, status, message, more) => {
+        if (isVerified) proceed();
+        else abortHandshake(socket, status || 401, message || undefined, more);
+      });
+    } else if (options.verifyClient(info)) {
+      proceed();
+    } else {
+      abortHandshake(socket, 401);
+    }
+  }
+
+  /** Refuses a request that is none for a WebSocket, or has the application do so. @private */
+  _refuse(req, socket, { status, message, headers }) {
+    if (this.listenerCount("wsClientError") === 0) {
+      abortHandshake(socket, status, message, headers);
+      return;
+    }
+    const error = new Error(message);
+    Error.captureStackTrace(error, this._refuse);
+    this.emit("wsClientError", error, socket, req);
+  }
+
+  /**
+   * Makes a WebSocket of a connection whose request is in order.
+   * @private
+   * @throws {Error} if that has happened before
+   */
+  completeUpgrade(agreement, key, protocols, req, socket, head, callback) {
+    // the client has hung up already
+    if (!socket.readable || !socket.writable) {
+      socket.destroy();
+      return;
+    }
+    if (isTaken(socket)) {
+      throw new Error(
+        "server.handleUpgrade() was called more than once with the same socket, possibly due to a misconfiguration",
+      );
+    }
+    if (this._state > RUNNING) {
+      abortHandshake(socket, 503);
+      return;
+    }
+    const lines = switchingProtocols(key).split("\r\n");
+    const ws = new this.options.WebSocket(null, undefined, this.options);
+    if (protocols.size !== 0) {
+      const { options } = this;
+      const [first] = protocols;
+      const protocol = options.handleProtocols ? options.handleProtocols(protocols, req) : first;
+      if (protocol) {
+        lines.push(`Sec-WebSocket-Protocol: ${protocol}`);
+        ws._protocol = protocol;
+      }
+    }
+    if (agreement !== undefined) {
+      lines.push(`Sec-WebSocket-Extensions: ${agreement.response}`);
+      ws._extensions = { [DEFLATE]: agreement };
+    }
+    this.emit("headers", lines, req);
+    socket.removeListener("error", destroyOnError);
+    ws._begin(this);
+    if (!takeOver(new Upgrade(this, req, socket, head, `${lines.join("\r\n")}\r\n\r\n`, agreement), ws))
+      return;
+    ws._stream.owner = ws;
+    ws._open();
+    this.clients?.add(ws);
+    this._topics.enter(ws);
+    callback(ws, req);
+  }
+
+  /** A WebSocket is over. @private */
+  _forget(ws) {
+    this._topics.leave(ws);
+    if (!this.clients?.delete(ws)) return;
+    if (this._shouldEmitClose && this.clients.size === 0) process.nextTick(emitClose, this);
+  }
+
+  /**
+   * Sends a message to all clients, encoded and compressed once.
+   * @param {string|Buffer|ArrayBuffer|ArrayBufferView} data
+   * @param {object} [options] - `binary`, `compress` (true), `except`: a WebSocket, or some
+   */
+  broadcast(data, options) {
+    this._topics.broadcast(payloadOf(data), options);
+  }
+
+  /**
+   * The same to those that have subscribed to a topic: see `WebSocket.subscribe()`.
+   * @param {string} topic
+   * @param {string|Buffer|ArrayBuffer|ArrayBufferView} data
+   * @param {object} [options] - as for `broadcast()`
+   * @returns {number} how many have subscribed
+   */
+  publish(topic, data, options) {
+    return this._topics.publish(topic, payloadOf(data), options);
+  }
+
+  /**
+   * How many clients have subscribed to a topic.
+   * @param {string} topic
+   * @returns {number}
+   */
+  subscribers(topic) {
+    return this._topics.sizeOf(topic);
+  }
+
+  /** A client does not read: it is given up, or messages for it are dropped. @private */
+  _onSlowConsumer(ws, bytes, isKept) {
+    this.emit("slow_consumer", ws, bytes, isKept ? "drop" : "close");
+  }
+
+  /** Ends the threads of a closed server when the last client has hung up. @private */
+  _onRest() {
+    if (this._state !== RUNNING && this._bridge.isIdle) this._bridge.native.stop();
+  }
+}
+
+/** An accepted upgrade request on its way to a worker: see `takeOver()`. */
+class Upgrade {
+  constructor(server, req, socket, head, response, agreement) {
+    Object.assign(this, { server, req, socket, head, response, deflate: agreement?.agreed ?? 0 });
+  }
+
+  give(ws, stream, fd, rest, session) {
+    const { native } = this.server._bridge;
+    const { response, deflate } = this;
+    native.openWebsocket(ws._handle, RAW, stream, fd, response, rest, deflate, "", undefined, session);
+  }
+
+  isUnseen() {
+    return false;
+  }
+}
+
+function answerWithUpgradeRequired(_req, res) {
+  const body = STATUS_CODES[426];
+  res.writeHead(426, { "Content-Length": body.length, "Content-Type": "text/plain" });
+  res.end(body);
+}
+
+function badHeader(message) {
+  return { status: 400, message };
+}
+
+function emitClose(server) {
+  server._state = CLOSED;
+  server.emit("close");
+}
+
+function destroyOnError() {
+  this.destroy();
+}
+
+module.exports = { WebSocketServer };

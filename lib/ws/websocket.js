@@ -1,0 +1,522 @@
+"use strict";
+
+const { isUtf8 } = require("node:buffer");
+const { WebSocket: ClientWebSocket } = require("ws");
+const { WAITING } = require("../native/figures");
+const { COMPRESS, NOTIFY } = require("../native/commands");
+const { errorOf } = require("./errors");
+const { closePayload, payloadOf, sizeOf } = require("./payload");
+
+const { CONNECTING, OPEN, CLOSING, CLOSED } = ClientWebSocket;
+const STATES = ["CONNECTING", "OPEN", "CLOSING", "CLOSED"];
+
+/** RFC 6455 section 5.2: the bit of a frame that is the last of its message, and opcodes. */
+const FINAL = 0x80;
+const CONTINUATION = 0;
+const TEXT = 1;
+const BINARY = 2;
+const CLOSE = 8;
+const PING = 9;
+const PONG = 10;
+
+/** RFC 6455 section 7.1.5: the status of a Close frame that has none. */
+const NO_STATUS = 1005;
+
+/** RFC 6455 section 5.5: what a control frame may have in it, in bytes. */
+const LONGEST_CONTROL = 125;
+
+/** What ws is told of a WebSocket of a server: the rest is ours. */
+const OF_SERVER = { autoPong: false };
+
+const EMPTY = Buffer.alloc(0);
+
+/**
+ * A WebSocket. Those that are made with an address are clients, and all that they do is ws's own; those of a
+ * `WebSocketServer` live in a worker, and have ws's API.
+ *
+ * Emits `open`, `message` (data, isBinary), `ping` and `pong` (data), `error` (error), `close` (code, reason).
+ */
+class WebSocket extends ClientWebSocket {
+  /**
+   * @param {string|URL|null} address - of the server; null: it is a server's
+   * @param {string|string[]} [protocols] - subprotocols
+   * @param {object} [options] - see ws
+   */
+  constructor(address, protocols, options) {
+    super(address, protocols, address === null ? OF_SERVER : options);
+    /** The server, once the connection is a worker's. */
+    this._server = undefined;
+    /** The number by which the worker knows the connection. */
+    this._handle = -1;
+    this._stream = undefined;
+  }
+
+  /**
+   * The connection is a worker's from here on.
+   * @param {WebSocketServer} server
+   * @private
+   */
+  _begin(server) {
+    this._server = server;
+    this._handle = server._bridge.conns.add(this);
+  }
+
+  /** The handshake is done. @private */
+  _open() {
+    this._readyState = OPEN;
+    this.emit("open");
+  }
+
+  /** The connection could not be taken over. @private */
+  _abandon() {
+    this._server._bridge.conns.remove(this._handle);
+    this._isEnded = this._isReleased = true;
+    this._readyState = CLOSED;
+  }
+
+  /** The socket of the connection, as Node would have it. */
+  get _socket() {
+    return this._stream === undefined ? this._clientSocket : this._stream.socket;
+  }
+
+  set _socket(socket) {
+    this._clientSocket = socket;
+  }
+
+  /**
+   * Bytes that wait because the client has not read what was sent before, as of the last write, and those that are sent in this
+   * turn of the event loop.
+   */
+  get bufferedAmount() {
+    if (this._server === undefined) return super.bufferedAmount;
+    const { commands, conns, figures } = this._server._bridge;
+    if (conns.get(this._handle) !== this) return this._unsent;
+    return figures.read(this._handle, WAITING) + commands.bytesFor(this) + this._unsent;
+  }
+
+  /**
+   * Sends a message.
+   * @param {string|Buffer|ArrayBuffer|ArrayBufferView|Blob|number|null} data
+   * @param {object} [options] - `binary`, `compress` (true), `fin` (true)
+   * @param {function(Error=)} [callback] - called when it has been written
+   * @throws {Error} while it is connecting; {TypeError} if the data are of another type
+   */
+  send(data, options, callback) {
+    if (this._server === undefined) return super.send(data, options, callback);
+    if (typeof options === "function") {
+      callback = options;
+      options = undefined;
+    }
+    if (typeof data === "number") data = data.toString();
+    if (this._readyState !== OPEN) return this._refuse(data, callback);
+    if (
+      options === undefined &&
+      typeof data === "string" &&
+      !this._isFragmented &&
+      this._blobs === undefined
+    ) {
+      this._sendText(data, COMPRESS, callback);
+      return;
+    }
+    const how = { binary: typeof data !== "string", compress: true, fin: true, ...options };
+    const payload = payloadOf(data);
+    if (payload instanceof Promise || this._blobs !== undefined) {
+      this._sendLater(payload, (bytes) => this._sendPayload(bytes, how, callback), callback);
+      return;
+    }
+    this._sendPayload(payload, how, callback);
+  }
+
+  /** @private */
+  _sendPayload(payload, { binary, compress, fin }, callback) {
+    if (!fin || this._isFragmented) {
+      this._sendFragment(payload, binary, fin, callback);
+      return;
+    }
+    const flags = compress ? COMPRESS : 0;
+    if (binary) {
+      if (typeof payload === "string") payload = Buffer.from(payload);
+      this._server._bridge.commands.sendOften(this, payload, flags | this._note(callback));
+    } else if (typeof payload === "string") {
+      this._sendText(payload, flags, callback);
+    } else if (isUtf8(payload)) {
+      this._sendText(payload.toString(), flags, callback);
+    } else {
+      this._sendFrame(FINAL | TEXT, payload, callback);
+    }
+  }
+
+  /** @private */
+  _sendText(text, flags, callback) {
+    this._server._bridge.commands.sendOften(this, text, flags | this._note(callback));
+  }
+
+  /** Sends one frame of a message in several. @private */
+  _sendFragment(payload, isBinary, isLast, callback) {
+    const opcode = this._isFragmented ? CONTINUATION : isBinary ? BINARY : TEXT;
+    this._isFragmented = !isLast;
+    this._sendFrame((isLast ? FINAL : 0) | opcode, payload, callback);
+  }
+
+  /** A Blob has to be read first; what is sent meanwhile comes behind it. @private */
+  _sendLater(payload, proceed, callback) {
+    const send = (bytes) => {
+      if (this._readyState === OPEN || this._isClosingLate) proceed(bytes);
+      else callback?.(new Error("The socket was closed while the blob was being read"));
+    };
+    const turn = Promise.all([payload, this._blobs]).then(([bytes]) => send(bytes));
+    this._blobs = turn;
+    const settle = () => {
+      if (this._blobs === turn) this._blobs = undefined;
+    };
+    turn.then(settle, (error) => {
+      settle();
+      if (callback) callback(error);
+      this._fail(error);
+    });
+  }
+
+  /** @private */
+  _sendFrame(first, payload, callback) {
+    const { commands } = this._server._bridge;
+    commands.frame(this._handle, first, payload);
+    if (callback) {
+      (this._callbacks ??= []).push(callback);
+      commands.tellSent(this._handle);
+    }
+  }
+
+  /** Keeps a callback until what is sent now has been written. @returns {number} flags @private */
+  _note(callback) {
+    if (!callback) return 0;
+    (this._callbacks ??= []).push(callback);
+    return NOTIFY;
+  }
+
+  /** What is sent when it is too late. @private */
+  _refuse(data, callback) {
+    if (data) this._unsent += sizeOf(data);
+    if (callback) process.nextTick(callback, this._notOpen());
+  }
+
+  /** @private */
+  _notOpen() {
+    const { _readyState: state } = this;
+    return new Error(`WebSocket is not open: readyState ${state} (${STATES[state]})`);
+  }
+
+  /**
+   * Sends a ping.
+   * @param {*} [data] - of up to 125 bytes
+   * @param {boolean} [mask] - only clients mask what they send
+   * @param {function(Error=)} [callback] - called when it has been written
+   * @throws {RangeError} if the data are longer
+   */
+  ping(data, mask, callback) {
+    if (this._server === undefined) super.ping(data, mask, callback);
+    else this._control(PING, data, mask, callback);
+  }
+
+  /**
+   * Sends a pong: see `ping()`.
+   */
+  pong(data, mask, callback) {
+    if (this._server === undefined) super.pong(data, mask, callback);
+    else this._control(PONG, data, mask, callback);
+  }
+
+  /** @private */
+  _control(opcode, data, mask, callback) {
+    if (typeof data === "function") {
+      callback = data;
+      data = undefined;
+    } else if (typeof mask === "function") {
+      callback = mask;
+    }
+    if (typeof data === "number") data = data.toString();
+    if (this._readyState !== OPEN) return this._refuse(data, callback);
+    const payload = payloadOf(data);
+    const size = payload instanceof Promise ? data.size : sizeOf(payload);
+    if (size > LONGEST_CONTROL) {
+      throw new RangeError(`The data size must not be greater than ${LONGEST_CONTROL} bytes`);
+    }
+    const proceed = (bytes) => this._sendFrame(FINAL | opcode, bytes, callback);
+    if (payload instanceof Promise || this._blobs !== undefined) this._sendLater(payload, proceed, callback);
+    else proceed(payload);
+  }
+
+  /**
+   * Closes the WebSocket.
+   * @param {number} [code] - the status (RFC 6455 section 7.4)
+   * @param {string|Buffer} [reason] - of up to 123 bytes
+   * @throws {TypeError|RangeError} if one may not send that
+   */
+  close(code, reason) {
+    if (this._server === undefined) return super.close(code, reason);
+    if (this._readyState !== OPEN) return;
+    const payload = closePayload(code, reason);
+    const { commands } = this._server._bridge;
+    this._readyState = CLOSING;
+    if (this._blobs !== undefined) {
+      // what was sent before goes first
+      this._isClosingLate = true;
+      const close = () => {
+        this._isClosingLate = false;
+        commands.frame(this._handle, FINAL | CLOSE, payload);
+      };
+      this._blobs.then(close, close);
+      return;
+    }
+    this._closeFrameSent = true;
+    commands.frame(this._handle, FINAL | CLOSE, payload);
+  }
+
+  /** Ends the connection at once. */
+  terminate() {
+    if (this._server === undefined) return super.terminate();
+    if (this._readyState === CLOSED) return;
+    this._readyState = CLOSING;
+    // a paused one hears of its end all the same
+    this._isTerminated = true;
+    if (this._paused && this._held !== undefined) process.nextTick(deliverHeld, this);
+    if (!this._isEnded) this._server._bridge.commands.close(this._handle, true);
+    else if (!this._isReleased) this._stream.confirmEnd();
+  }
+
+  /** Stops reading. */
+  pause() {
+    if (this._server === undefined) return super.pause();
+    if (this._paused || this._readyState === CLOSED) return;
+    this._paused = true;
+    this._halt(true);
+  }
+
+  /** Goes on reading. */
+  resume() {
+    if (this._server === undefined) return super.resume();
+    if (!this._paused || this._readyState === CLOSED) return;
+    this._paused = false;
+    this._halt(false);
+    if (this._held !== undefined) process.nextTick(deliverHeld, this);
+  }
+
+  /** @private */
+  _halt(isHalted) {
+    if (!this._isEnded) this._server._bridge.commands.halt(this._handle, isHalted);
+    if (!this._stream?.isPumped) return;
+    if (isHalted) this._stream.holdUp();
+    else this._stream.letGo();
+  }
+
+  /** Whether what has come has to wait for its turn. @private */
+  get _waits() {
+    return (this._paused && !this._isTerminated) || this._held !== undefined;
+  }
+
+  /** Keeps what has come until its turn. @private */
+  _hold(method, ...args) {
+    if (this._held === undefined) {
+      this._held = [];
+      if (!this._paused) setImmediate(deliverHeld, this);
+    }
+    this._held.push([method, args]);
+  }
+
+  /** A message has come: a text, or a Buffer. @private */
+  _onMessage(data) {
+    const isBinary = typeof data !== "string";
+    this._deliver(this._emitMessage, isBinary ? data : Buffer.from(data), isBinary);
+  }
+
+  /** Delivers what has come, each in a turn of its own if the server is to. @private */
+  _deliver(method, ...args) {
+    if (this._waits || (!this._server.options.allowSynchronousEvents && this._wasJustCalled())) {
+      this._hold(method, ...args);
+    } else {
+      method.apply(this, args);
+    }
+  }
+
+  /** Whether something has been delivered in this turn of the event loop, of which there may be one. @private */
+  _wasJustCalled() {
+    if (this._isCalled) return true;
+    this._isCalled = true;
+    setImmediate(forgetCall, this);
+    return false;
+  }
+
+  /** @private */
+  _emitMessage(data, isBinary) {
+    if (isBinary && this._binaryType !== "nodebuffer") data = inType(data, this._binaryType);
+    this.emit("message", data, isBinary);
+  }
+
+  /** A frame has come: a control frame, or a text that is not UTF-8. @private */
+  _onFrame(opcode, payload) {
+    if (opcode === TEXT) this._deliver(this._emitMessage, payload, false);
+    else if (opcode === PING) this._deliver(this.emit, "ping", payload);
+    else if (opcode === PONG) this._deliver(this.emit, "pong", payload);
+    else this._deliver(this._onCloseFrame, payload);
+  }
+
+  /** The client has closed the WebSocket. @private */
+  _onCloseFrame(payload) {
+    this._closeFrameReceived = true;
+    this._closeCode = payload.length === 0 ? NO_STATUS : payload.readUInt16BE();
+    this._closeMessage = payload.length > 2 ? payload.subarray(2) : EMPTY;
+    if (this._closeCode === NO_STATUS) this.close();
+    else this.close(this._closeCode, this._closeMessage);
+  }
+
+  /** The client has broken the protocol. @private */
+  _onViolation(status, description) {
+    this._deliver(this._onError, errorOf(description), status);
+  }
+
+  /** @private */
+  _onError(error, status) {
+    this.close(status);
+    if (this._errorEmitted) return;
+    this._errorEmitted = true;
+    this.emit("error", error);
+  }
+
+  /** Something of ours has gone wrong. @private */
+  _fail(error) {
+    if (this._readyState === CLOSED) return;
+    this.terminate();
+    if (this._errorEmitted) return;
+    this._errorEmitted = true;
+    this.emit("error", error);
+  }
+
+  /** The worker has no connection any more. @private */
+  _onNativeClose() {
+    this._isEnded = true;
+    this._stream?.letGo();
+    if (this._isReleased) this._deliverEnd();
+  }
+
+  /** The stream is over. @private */
+  _onReleased() {
+    this._isReleased = true;
+    if (this._isEnded) this._deliverEnd();
+  }
+
+  /** @private */
+  _deliverEnd() {
+    if (this._waits) this._hold(this._finish);
+    else this._finish();
+  }
+
+  /** @private */
+  _finish() {
+    const callbacks = this._callbacks;
+    this._callbacks = undefined;
+    this._readyState = CLOSING;
+    callbacks?.forEach((callback) =>
+      callback(new Error("The socket was closed before the data was written")),
+    );
+    this.emitClose();
+  }
+
+  /** Emits `close`. */
+  emitClose() {
+    if (this._server === undefined) return super.emitClose();
+    this._readyState = CLOSED;
+    this._server._forget(this);
+    this.emit("close", this._closeCode, this._closeMessage);
+  }
+
+  /** Something that somebody waits for has been written. @private */
+  _onSent() {
+    this._callbacks?.shift()?.();
+  }
+
+  /** The connection has come to a limit of the server's. @private */
+  _onLimit(limit, pause, isTold) {
+    this._server._onLimit(this, limit, pause, isTold);
+  }
+
+  /**
+   * Subscribes to a topic: what is published there is sent to this client as well.
+   * @param {string} topic
+   */
+  subscribe(topic) {
+    this._server?._topics.subscribe(this, topic);
+  }
+
+  /**
+   * @param {string} topic
+   */
+  unsubscribe(topic) {
+    this._server?._topics.unsubscribe(this, topic);
+  }
+
+  /**
+   * Publishes a message to all that have subscribed to a topic, but for this client.
+   * @param {string} topic
+   * @param {string|Buffer|ArrayBuffer|ArrayBufferView} data
+   * @param {object} [options] - `binary`, `compress` (true)
+   */
+  publish(topic, data, options) {
+    this._server?.publish(topic, data, { ...options, except: this });
+  }
+}
+
+/** Defaults of what most WebSockets never need. */
+const REST = {
+  _clientSocket: null,
+  _unsent: 0,
+  /** The last run of equal messages that it had one of: see `Commands.sendOften()`. */
+  _run: 0,
+  /** Bytes that were sent in a turn of the event loop, and which turn that was. */
+  _turnBytes: 0,
+  _turn: 0,
+  _callbacks: undefined,
+  _held: undefined,
+  _blobs: undefined,
+  _isClosingLate: false,
+  _isFragmented: false,
+  _isEnded: false,
+  _isReleased: false,
+  _isCalled: false,
+  _isTerminated: false,
+  /** The topics that it has subscribed to. */
+  _subscriptions: undefined,
+};
+
+for (const name in REST)
+  Object.defineProperty(WebSocket.prototype, name, { value: REST[name], writable: true });
+for (const [name, value] of Object.entries({ CONNECTING, OPEN, CLOSING, CLOSED })) {
+  for (const target of [WebSocket, WebSocket.prototype]) {
+    Object.defineProperty(target, name, { enumerable: true, value });
+  }
+}
+Object.defineProperty(WebSocket.prototype, "bufferedAmount", { enumerable: true });
+
+/** Delivers what was kept, until somebody pauses again; in turns of their own if the server is to. */
+function deliverHeld(ws) {
+  const held = ws._held;
+  while (held !== undefined && held.length !== 0 && (!ws._paused || ws._isTerminated)) {
+    const [method, args] = held.shift();
+    if (held.length === 0) ws._held = undefined;
+    else if (!ws._server.options.allowSynchronousEvents) setImmediate(deliverHeld, ws);
+    method.apply(ws, args);
+    if (!ws._server.options.allowSynchronousEvents) return;
+  }
+}
+
+function forgetCall(ws) {
+  ws._isCalled = false;
+}
+
+/** A binary message as the application wants it. */
+function inType(data, type) {
+  if (type === "fragments") return data.length === 0 ? [] : [data];
+  if (type === "blob") return new Blob([data]);
+  const { buffer, byteOffset, byteLength } = data;
+  return byteLength === buffer.byteLength ? buffer : buffer.slice(byteOffset, byteOffset + byteLength);
+}
+
+module.exports = { WebSocket, CONNECTING };
