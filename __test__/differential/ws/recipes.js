@@ -127,7 +127,7 @@ module.exports = [
       stage.log("sizes", servers["/foo"].clients.size, servers["/bar"].clients.size);
       foo.close();
       bar.close();
-      await stage.over("foo", "bar");
+      await stage.over("foo", "bar", "/foo", "/bar");
     },
   },
   {

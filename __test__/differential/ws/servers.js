@@ -333,7 +333,7 @@ module.exports = [
     await stage.until("server", "message");
     client.close(1001, "bye");
     await stage.until(stage.ending, "callback");
-    await stage.over("client");
+    await stage.over();
     stage.log("server", "clients", wss.clients.size);
   }),
   ...each("close() with two clients, closed by the application", async (stage, make) => {

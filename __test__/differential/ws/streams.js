@@ -179,6 +179,7 @@ module.exports = [
       await stage.until("client", "message", 2);
       client.close(1000);
       await stage.over();
+      await stage.until("stream", "close");
     },
   },
   {
