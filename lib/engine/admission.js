@@ -84,12 +84,12 @@ class Announcement {
  * Makes a connection the WebSocket of a session.
  * @param {Announcement} announcement - of its upgrade request
  * @param {Conn} conn
- * @param {string} sid - the id of a new session; empty for one that polls
- * @param {object} req - whose `_query` says how the client wants messages
+ * @param {number} revision - how the client wants messages: see `Protocol::from_word` in src/protocol/engine_io
+ * @param {string} sid - the id of a new session; empty for one that polls, and without Engine.IO
  * @param {string} headers - what the answer has beyond the usual, with a line break in front of each
  * @returns {TakenSocket}
  */
-function admit(announcement, conn, sid, req, headers) {
+function admit(announcement, conn, revision, sid, headers) {
   const { arrival, remoteAddress, remotePort, localAddress, localPort, facts } = announcement;
   const { server, httpServer } = arrival.arrivals;
   const taken = new TakenSocket(server._bridge, httpServer, undefined);
@@ -97,7 +97,7 @@ function admit(announcement, conn, sid, req, headers) {
   taken.remember(remoteAddress, remotePort, localAddress, localPort, facts);
   conn._stream = taken;
   server._bridge.streams.replace(arrival.id, taken);
-  server._bridge.commands.admit(conn._handle, arrival.id, revisionOf(req), sid, headers);
+  server._bridge.commands.admit(conn._handle, arrival.id, revision, sid, headers);
   arrival.leaveTo(taken);
   return taken;
 }
@@ -148,14 +148,14 @@ class Admission {
     const conn = new Conn(sid, server, undefined, "websocket", protocolOf(announcement), arrival.id);
     conn.remoteAddress = remoteAddress;
     conn._rawRequest = rawRequest;
-    admit(announcement, conn, sid, announcement, this._headers());
+    admit(announcement, conn, revisionOf(announcement), sid, this._headers());
     return conn;
   }
 
   /** Is the WebSocket of a session that polls. */
   join(conn) {
     conn._beginUpgrade();
-    admit(this.announcement, conn, "", this.announcement, this._headers());
+    admit(this.announcement, conn, revisionOf(this.announcement), "", this._headers());
   }
 
   _headers() {

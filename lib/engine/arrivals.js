@@ -52,12 +52,15 @@ function watchArrivals(server, httpServer, path) {
 function whyUnwatched({ opts }, httpServer) {
   if (opts.wsEngine) return "the option wsEngine brings WebSockets along";
   if (!opts.transports.includes("websocket")) return "the option transports leaves WebSockets out";
-  if (isTlsServer(httpServer)) {
-    // where TLS is Node's, so are the connections
-    if (!opts.nativeTls) return "the option nativeTls leaves TLS to Node";
-    if (TlsTerms === undefined) return "the addon has been built without TLS";
-  }
-  return whyWithoutEntrance(httpServer);
+  return whyNotTls(opts, httpServer) ?? whyWithoutEntrance(httpServer);
+}
+
+/** Why workers do not speak the TLS of an HTTP server. */
+function whyNotTls({ nativeTls }, httpServer) {
+  if (!isTlsServer(httpServer)) return undefined;
+  // where TLS is Node's, so are the connections
+  if (!nativeTls) return "the option nativeTls leaves TLS to Node";
+  return TlsTerms === undefined ? "the addon has been built without TLS" : undefined;
 }
 
 /** Who looks at the connections of an HTTP server. */
@@ -98,8 +101,13 @@ class Arrivals {
 
   /** What of the options workers do not know. */
   _findPeculiarity() {
-    const { server, httpServer, tls } = this;
-    if (server.opts.initialPacket) return "there is the option initialPacket";
+    if (this.server.opts.initialPacket) return "there is the option initialPacket";
+    return this._findOpinion();
+  }
+
+  /** What of the HTTP server's options workers do not know. */
+  _findOpinion() {
+    const { httpServer, tls } = this;
     const opinion = opinionOf(httpServer, MOST);
     if (opinion !== undefined) return `the HTTP server has ${opinion} set`;
     // which makes them if need be
@@ -172,7 +180,7 @@ class Arrivals {
     const terms = this.tls?.current;
     const beginning = terms === undefined ? this._lookAt(handle) : this._lookAtHello(handle, terms);
     if (beginning === FOREIGN) return false;
-    const arrival = new Arrival(this, handle, entrance);
+    const arrival = this._makeArrival(handle, entrance);
     countIn(httpServer);
     try {
       if (areConnectionsSeen(httpServer)) arrival.introduce();
@@ -180,6 +188,10 @@ class Arrivals {
       if (!arrival.begin(beginning >= 0 ? beginning : undefined, terms)) arrival._giveToNode(false);
     }
     return true;
+  }
+
+  _makeArrival(handle, entrance) {
+    return new Arrival(this, handle, entrance);
   }
 
   /** What a connection begins with, if it may be a worker's. */
@@ -288,4 +300,4 @@ function levelOf(options) {
   return level === -1 ? DEFAULT_LEVEL : level;
 }
 
-module.exports = { watchArrivals, whyUnwatched };
+module.exports = { Arrivals, watchArrivals, whyNotTls, whyUnwatched };

@@ -1,6 +1,6 @@
 "use strict";
 
-const { Conn } = require("./conn");
+const { Conn, revisionOf } = require("./conn");
 const { admit, admitPolling } = require("./admission");
 const { areUpgradesSeen } = require("./observers");
 const { RequestAttempt, check, findFault, prepare, protocolOf } = require("./handshake");
@@ -287,7 +287,7 @@ class ShownUpgrade extends UpgradeAttempt {
     if (this._res?._eventsCount > 0) followSocket(this._res, arrival.socket);
     const headers = this.response.slice(0, -"\r\n\r\n".length);
     this.state = PASSED;
-    changeHolder(req, admit(announcement, conn, sid, req, headers));
+    changeHolder(req, admit(announcement, conn, revisionOf(req), sid, headers));
   }
 
   /** JavaScript answers, and has to begin as the worker would have done. */

@@ -8,6 +8,7 @@
 // taken before anybody can replace it by a fake timer
 const { setImmediate } = require("timers");
 
+const { isUtf8 } = require("node:buffer");
 const { operations, flags, words } = require("./codes");
 const { workerOf } = require("./slots");
 
@@ -84,7 +85,9 @@ class Commands {
     this._runCountAt = 0;
     // what was last sent by `sendOften()`: as it was given, as it crosses, and which run of recipients it is
     this._often = undefined;
+    this._oftenBytes = undefined;
     this._oftenPackets = undefined;
+    this._isOftenText = false;
     this._oftenFlags = 0;
     this._run = 0;
     /** How often something has crossed. */
@@ -165,28 +168,32 @@ class Commands {
    * A message for one of many connections who may all get the same, one after the other: a run of these is one operation.
    * @param {{ _handle: number, _run: number, _turn: number, _turnBytes: number }} recipient
    * @param {string|Buffer} data - as it is now: the bytes of a Buffer are copied
+   * @param {boolean} isText - whether it is a text message
+   * @returns {boolean} false: nothing was sent, because it is to be text, and is not UTF-8
    */
-  sendOften(recipient, data, flags) {
-    const { _handle: connection } = recipient;
-    if (recipient._turn !== this._turn) {
-      recipient._turn = this._turn;
-      recipient._turnBytes = 0;
-    }
-    recipient._turnBytes += data.length;
-    if (flags === this._oftenFlags && this._isAsBefore(data)) {
-      // nobody is twice in one run
-      if (recipient._run === this._run) this._beginRun(data, flags);
+  sendOften(recipient, data, isText, flags) {
+    const isBefore = data === this._often && isText === this._isOftenText && flags === this._oftenFlags;
+    // the application may have written to a Buffer meanwhile
+    if (isBefore && (typeof data === "string" || isEqual(data, this._oftenBytes))) {
+      if (recipient._run === this._run) {
+        // nobody is twice in one operation
+        this._run++;
+        this._oftenPackets = [this._oftenPackets[0]];
+      }
       recipient._run = this._run;
-      this.sendShared(connection, this._oftenPackets, flags);
-      return;
+      this._count(recipient, data.length);
+      this.sendShared(recipient._handle, this._oftenPackets, flags);
+      return true;
     }
-    this._beginRun(data, flags);
+    const packet = this._beginRun(data, isText, flags);
+    if (packet === undefined) return false;
+    this._count(recipient, data.length);
     recipient._run = this._run;
-    const [packet] = this._oftenPackets;
-    if (typeof packet === "string") this.send(connection, packet, flags);
-    else this.sendBuffer(connection, packet, flags);
+    if (typeof packet === "string") this.send(recipient._handle, packet, flags);
+    else this.sendBuffer(recipient._handle, packet, flags);
     // who waits for it waits for this one only
     if ((flags & NOTIFY) !== 0) this._often = undefined;
+    return true;
   }
 
   /** Bytes that one of them was sent, and that have not crossed yet. */
@@ -194,17 +201,27 @@ class Commands {
     return recipient._turn === this._turn ? recipient._turnBytes : 0;
   }
 
-  _isAsBefore(data) {
-    if (data !== this._often || data === undefined) return false;
-    // the application may have written to it meanwhile
-    return typeof data === "string" || data.equals(this._oftenPackets[0]);
+  _count(recipient, bytes) {
+    if (recipient._turn !== this._turn) {
+      recipient._turn = this._turn;
+      recipient._turnBytes = 0;
+    }
+    recipient._turnBytes += bytes;
   }
 
-  _beginRun(data, flags) {
+  /** @returns {string|Buffer|undefined} what crosses; nothing if it is to be text, and is not UTF-8 */
+  _beginRun(data, isText, flags) {
+    this._often = undefined;
+    const isBytes = typeof data !== "string";
+    if (isBytes && isText && !isUtf8(data)) return undefined;
     this._run++;
+    this._oftenBytes = isBytes ? Buffer.from(data) : undefined;
+    const packet = isText ? wholeText(data.toString()) : this._oftenBytes;
+    this._oftenPackets = [packet];
     this._often = data;
-    this._oftenPackets = [typeof data === "string" ? wholeText(data) : Buffer.from(data)];
+    this._isOftenText = isText;
     this._oftenFlags = flags;
+    return packet;
   }
 
   /** A frame for a client that speaks no Engine.IO. `first`: its first byte (RFC 6455 section 5.2). */
@@ -439,7 +456,7 @@ class Commands {
     this._places = undefined;
     this.mask = 0;
     this._runPackets = undefined;
-    this._often = this._oftenPackets = undefined;
+    this._often = this._oftenBytes = this._oftenPackets = undefined;
     this._turn++;
     this.native.submit(this.words, length, places, text, buffers, mask);
   }
@@ -536,6 +553,18 @@ class Commands {
     return count;
   }
 }
+
+/** Whether two Buffers have the same in them. */
+function isEqual(a, b) {
+  const { length } = a;
+  if (length > SHORT) return a.equals(b);
+  if (length !== b.length) return false;
+  for (let i = 0; i < length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+/** Bytes that are compared sooner one by one than by a call into Node. */
+const SHORT = 64;
 
 /**
  * A text that does not end with half a character, which would merge with the other half at the beginning of the next

@@ -7,7 +7,9 @@ const { switchingProtocols } = require("../native/binding");
 const { takeOver } = require("../engine/takeover");
 const { negotiate } = require("../engine/transports/deflate");
 const { abortHandshake, findFault } = require("../engine/websocket-request");
+const { kEngine } = require("../engine/observers");
 const { isTaken } = require("../node/taken-socket");
+const { RAW, watchArrivals } = require("./arrivals");
 const { bridgeOf } = require("./bridge");
 const { payloadOf } = require("./payload");
 const { Topics } = require("./topics");
@@ -41,9 +43,6 @@ const CLOSING = 1;
 const CLOSED = 2;
 
 const DEFLATE = "permessage-deflate";
-
-/** The number that stands for "no Engine.IO": see `Protocol::from_word`. */
-const RAW = 0;
 
 /**
  * A server of WebSockets, with ws's API, whose connections live in native worker threads.
@@ -95,6 +94,8 @@ class WebSocketServer extends EventEmitter {
       error: this.emit.bind(this, "error"),
       upgrade: (req, socket, head) => this.handleUpgrade(req, socket, head, onConnection),
     };
+    listeners.upgrade[kEngine] = this;
+    watchArrivals(this, server);
     for (const name in listeners) server.on(name, listeners[name]);
     this._removeListeners = () => {
       for (const name in listeners) server.removeListener(name, listeners[name]);
@@ -235,15 +236,7 @@ class WebSocketServer extends EventEmitter {
     }
     const lines = switchingProtocols(key).split("\r\n");
     const ws = new this.options.WebSocket(null, undefined, this.options);
-    if (protocols.size !== 0) {
-      const { options } = this;
-      const [first] = protocols;
-      const protocol = options.handleProtocols ? options.handleProtocols(protocols, req) : first;
-      if (protocol) {
-        lines.push(`Sec-WebSocket-Protocol: ${protocol}`);
-        ws._protocol = protocol;
-      }
-    }
+    this._choose(ws, protocols, req, lines);
     if (agreement !== undefined) {
       lines.push(`Sec-WebSocket-Extensions: ${agreement.response}`);
       ws._extensions = { [DEFLATE]: agreement };
@@ -253,11 +246,68 @@ class WebSocketServer extends EventEmitter {
     ws._begin(this);
     if (!takeOver(new Upgrade(this, req, socket, head, `${lines.join("\r\n")}\r\n\r\n`, agreement), ws))
       return;
+    this._welcome(ws);
+    callback(ws, req);
+  }
+
+  /** Chooses a subprotocol, if the client offers some. @private */
+  _choose(ws, protocols, req, lines) {
+    if (protocols.size === 0) return;
+    const { options } = this;
+    const [first] = protocols;
+    const protocol = options.handleProtocols ? options.handleProtocols(protocols, req) : first;
+    if (!protocol) return;
+    lines.push(`Sec-WebSocket-Protocol: ${protocol}`);
+    ws._protocol = protocol;
+  }
+
+  /** A WebSocket is open. @private */
+  _welcome(ws) {
     ws._stream.owner = ws;
     ws._open();
     this.clients?.add(ws);
     this._topics.enter(ws);
-    callback(ws, req);
+  }
+
+  /**
+   * A worker has recognised a request on a connection that never was Node's.
+   * @returns {boolean} whether that becomes a WebSocket; if not, it is Node's
+   * @private
+   */
+  _admit(admission) {
+    const { req } = admission;
+    if (!this.shouldHandle(req)) return false;
+    const header = req.headers["sec-websocket-protocol"];
+    let protocols = new Set();
+    try {
+      if (header !== undefined) protocols = subprotocol.parse(header);
+    } catch {
+      return false;
+    }
+    const ws = new this.options.WebSocket(null, undefined, this.options);
+    const lines = [];
+    this._choose(ws, protocols, req, lines);
+    ws._begin(this, admission.stream);
+    admission.pass(ws, lines.map((line) => `\r\n${line}`).join(""));
+    this._welcome(ws);
+    this.emit("connection", ws, req);
+    return true;
+  }
+
+  /**
+   * By what the application sees more of a request than the WebSocket that comes of it.
+   * @returns {string|undefined}
+   * @private
+   */
+  _findWitness() {
+    if (this._state !== RUNNING) return "the server is closed";
+    if (this.options.verifyClient) return "there is the option verifyClient";
+    if (this.listenerCount("headers") !== 0) return "somebody listens for headers";
+    const { completeUpgrade, handleUpgrade, shouldHandle } = WebSocketServer.prototype;
+    if (this.shouldHandle !== shouldHandle) return "shouldHandle() is replaced";
+    if (this.handleUpgrade !== handleUpgrade) return "handleUpgrade() is replaced";
+    if (this.completeUpgrade !== completeUpgrade) return "completeUpgrade() is replaced";
+    return undefined;
   }
 
   /** A WebSocket is over. @private */

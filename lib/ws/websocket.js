@@ -1,6 +1,5 @@
 "use strict";
 
-const { isUtf8 } = require("node:buffer");
 const { WebSocket: ClientWebSocket } = require("ws");
 const { WAITING } = require("../native/figures");
 const { COMPRESS, NOTIFY } = require("../native/commands");
@@ -48,17 +47,22 @@ class WebSocket extends ClientWebSocket {
     this._server = undefined;
     /** The number by which the worker knows the connection. */
     this._handle = -1;
+    /** The last run of equal messages that it had one of, and what was sent in which turn: see `Commands.sendOften()`. */
+    this._run = 0;
+    this._turn = 0;
+    this._turnBytes = 0;
     this._stream = undefined;
   }
 
   /**
    * The connection is a worker's from here on.
    * @param {WebSocketServer} server
+   * @param {number} [stream] - the number of the connection, if a worker has it
    * @private
    */
-  _begin(server) {
+  _begin(server, stream) {
     this._server = server;
-    this._handle = server._bridge.conns.add(this);
+    this._handle = server._bridge.conns.add(this, stream);
   }
 
   /** The handshake is done. @private */
@@ -109,51 +113,43 @@ class WebSocket extends ClientWebSocket {
     }
     if (typeof data === "number") data = data.toString();
     if (this._readyState !== OPEN) return this._refuse(data, callback);
-    if (
-      options === undefined &&
-      typeof data === "string" &&
-      !this._isFragmented &&
-      this._blobs === undefined
-    ) {
-      this._sendText(data, COMPRESS, callback);
-      return;
+    let isText = typeof data === "string";
+    let compress = true;
+    let fin = true;
+    if (options) {
+      // what is there as undefined is not what is not there, as with ws
+      ({ compress = "compress" in options ? undefined : true, fin = "fin" in options ? undefined : true } =
+        options);
+      const { binary } = options;
+      if (binary !== undefined || "binary" in options) isText = !binary;
     }
-    const how = { binary: typeof data !== "string", compress: true, fin: true, ...options };
     const payload = payloadOf(data);
     if (payload instanceof Promise || this._blobs !== undefined) {
-      this._sendLater(payload, (bytes) => this._sendPayload(bytes, how, callback), callback);
-      return;
-    }
-    this._sendPayload(payload, how, callback);
-  }
-
-  /** @private */
-  _sendPayload(payload, { binary, compress, fin }, callback) {
-    if (!fin || this._isFragmented) {
-      this._sendFragment(payload, binary, fin, callback);
-      return;
-    }
-    const flags = compress ? COMPRESS : 0;
-    if (binary) {
-      if (typeof payload === "string") payload = Buffer.from(payload);
-      this._server._bridge.commands.sendOften(this, payload, flags | this._note(callback));
-    } else if (typeof payload === "string") {
-      this._sendText(payload, flags, callback);
-    } else if (isUtf8(payload)) {
-      this._sendText(payload.toString(), flags, callback);
+      const proceed = (bytes) => this._sendPayload(bytes, isText, compress, fin, callback);
+      this._sendLater(payload, proceed, callback);
     } else {
-      this._sendFrame(FINAL | TEXT, payload, callback);
+      this._sendPayload(payload, isText, compress, fin, callback);
     }
   }
 
   /** @private */
-  _sendText(text, flags, callback) {
-    this._server._bridge.commands.sendOften(this, text, flags | this._note(callback));
+  _sendPayload(payload, isText, compress, fin, callback) {
+    if (!fin || this._isFragmented) {
+      this._sendFragment(payload, isText, fin, callback);
+      return;
+    }
+    if (!isText && typeof payload === "string") payload = Buffer.from(payload);
+    const flags = (compress ? COMPRESS : 0) | (callback ? NOTIFY : 0);
+    if (!this._server._bridge.commands.sendOften(this, payload, isText, flags)) {
+      this._sendFrame(FINAL | TEXT, payload, callback);
+    } else if (callback) {
+      (this._callbacks ??= []).push(callback);
+    }
   }
 
   /** Sends one frame of a message in several. @private */
-  _sendFragment(payload, isBinary, isLast, callback) {
-    const opcode = this._isFragmented ? CONTINUATION : isBinary ? BINARY : TEXT;
+  _sendFragment(payload, isText, isLast, callback) {
+    const opcode = this._isFragmented ? CONTINUATION : isText ? TEXT : BINARY;
     this._isFragmented = !isLast;
     this._sendFrame((isLast ? FINAL : 0) | opcode, payload, callback);
   }
@@ -184,13 +180,6 @@ class WebSocket extends ClientWebSocket {
       (this._callbacks ??= []).push(callback);
       commands.tellSent(this._handle);
     }
-  }
-
-  /** Keeps a callback until what is sent now has been written. @returns {number} flags @private */
-  _note(callback) {
-    if (!callback) return 0;
-    (this._callbacks ??= []).push(callback);
-    return NOTIFY;
   }
 
   /** What is sent when it is too late. @private */
@@ -468,11 +457,6 @@ class WebSocket extends ClientWebSocket {
 const REST = {
   _clientSocket: null,
   _unsent: 0,
-  /** The last run of equal messages that it had one of: see `Commands.sendOften()`. */
-  _run: 0,
-  /** Bytes that were sent in a turn of the event loop, and which turn that was. */
-  _turnBytes: 0,
-  _turn: 0,
   _callbacks: undefined,
   _held: undefined,
   _blobs: undefined,

@@ -210,6 +210,7 @@ impl NativeEngine {
         let wake = wake.build_threadsafe_function::<()>().weak::<true>().build()?;
         let raw = options.raw.map_or_else(Options::default, |raw| Options {
             close_timeout: milliseconds(raw.close_timeout),
+            is_raw: true,
             pings_raw: raw.pings,
             answers_pings: raw.answers_pings,
             max_fragments: raw.max_fragments,
@@ -504,16 +505,22 @@ impl NativeEngine {
     }
 
     /// Looks at what a connection begins with that Node has accepted, as far as it is there, and says what that is:
-    /// `FOREIGN`, `UNKNOWN`, `WEBSOCKET` or `POLL` (see `codes`). Ours are targets that begin with `path`. If one names a
+    /// `FOREIGN`, `UNKNOWN`, `WEBSOCKET` or `POLL` (see `codes`). Ours are targets that begin with `path`, or, where clients speak
+    /// no Engine.IO, requests for a WebSocket. If one names a
     /// session whose requests may come past Node, that is its number: the connection is best on the same worker.
     #[napi(catch_unwind)]
     pub fn look_at(&self, fd: i32, path: String) -> i32 {
         panic_point!("lookAt");
         #[cfg(unix)]
         {
-            use crate::protocol::http::beginning::{beginning, Beginning, ENOUGH};
+            use crate::protocol::http::beginning::{beginning, raw_beginning, Beginning, ENOUGH};
             let mut buffer = [std::mem::MaybeUninit::uninit(); ENOUGH];
             match crate::os::fd::peek(fd, &mut buffer) {
+                Ok(bytes) if self.options.is_raw => match raw_beginning(bytes) {
+                    Beginning::WebSocket => WEBSOCKET,
+                    Beginning::Unknown => UNKNOWN,
+                    _ => FOREIGN,
+                },
                 Ok(bytes) => match beginning(bytes, &path) {
                     Beginning::Foreign => FOREIGN,
                     Beginning::Unknown => UNKNOWN,

@@ -94,6 +94,8 @@ pub struct Options {
     pub upgrade_timeout: Duration,
     /// Time a client has to answer our Close frame, and to hang up then.
     pub close_timeout: Duration,
+    /// Whether clients speak no Engine.IO, so that all requests for a WebSocket are ours.
+    pub is_raw: bool,
     /// Whether clients that speak no Engine.IO are pinged, with frames of the WebSocket protocol.
     pub pings_raw: bool,
     /// Whether pings of clients that speak no Engine.IO are answered.
@@ -139,6 +141,7 @@ impl Default for Options {
             ping_timeout: Duration::from_millis(20_000),
             upgrade_timeout: Duration::from_millis(10_000),
             close_timeout: CLOSE_TIMEOUT,
+            is_raw: false,
             pings_raw: false,
             answers_pings: true,
             max_payload: 1_000_000,

@@ -381,7 +381,8 @@ impl Worker {
     }
 
     fn look_at_request(&mut self, id: StreamId, fd: &Wire, buffer: &mut [u8], length: usize) -> Look {
-        let poll = match request::read(&buffer[..length]) {
+        let read = if self.options.is_raw { request::read_raw } else { request::read };
+        let poll = match read(&buffer[..length]) {
             Reading::Incomplete => return self.look_again(id),
             Reading::Other => return self.look_elsewhere(id),
             Reading::Upgrade(request) => return self.on_upgrade_request(id, fd, request),
@@ -912,12 +913,13 @@ impl Worker {
         sid: &str,
         headers: &str,
     ) {
+        let is_new = protocol == Protocol::Raw || !sid.is_empty();
         let arrival = self.arrivals.remove(&id);
         self.deadlines.cancel(Holder::Stream(id));
         let request = arrival.map(|mut it| (it.fd.clone(), std::mem::replace(&mut it.stage, Stage::Looking)));
         let Some((fd, Stage::Upgrade { length, response })) = request else {
             // this worker has failed, and started afresh, since it was announced
-            if !sid.is_empty() {
+            if is_new {
                 self.refuse_connection(connection);
             } else {
                 self.abort_upgrade(connection, id);
@@ -927,8 +929,10 @@ impl Worker {
         fd.send_without_delay();
         let is_whole = fd.skip(length, &mut self.read_buffer).is_ok();
         let response = [&response, headers, "\r\n\r\n"].concat();
-        if sid.is_empty() {
+        if !is_new {
             self.upgrade_admitted(connection, protocol, id, fd, &response);
+        } else if protocol == Protocol::Raw {
+            self.open_admitted(connection, protocol, id, fd, &response, "");
         } else {
             let handshake = Handshake { sid, upgrades: &[], limits: &self.options.limits }.encode();
             self.open_admitted(connection, protocol, id, fd, &response, &handshake);

@@ -21,7 +21,7 @@
 //! | `SLOW_CONSUMER` | connection; text length: a namespace; bytes; milliseconds, of which `NEVER` is no bound. Its flags are the policy, or `NO_POLICY` |
 //! | `PASS` | stream; text length: headers, lines with their ends |
 //! | `ANSWER` | stream; text length: a status line and headers, alike |
-//! | `ADMIT` | connection; stream; text length; revision of the protocol; how much of the text is the session id: nothing of it for a session that there is |
+//! | `ADMIT` | connection; stream; text length; revision of the protocol; how much of the text is the session id: nothing of it for a session that there is, or without Engine.IO |
 //! | `ADMIT_POLLING` | connection; stream; text length: lines, see `Opening::parse` |
 //!
 //! Connections, streams and rooms are named as `protocol/ids.rs` says. A text length of `NO_TEXT` means a message that is

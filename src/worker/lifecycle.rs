@@ -79,7 +79,9 @@ impl Worker {
         let session = Session::websocket(protocol, stream, turn);
         self.enter(id, Connection::new(session, None));
         self.begin_websocket(stream, WebSocket::new(id, protocol, Stream::Fd(fd)), response);
-        self.send_packet(id, Type::Open, &handshake.as_bytes()[1..]);
+        if let Some(handshake) = handshake.as_bytes().get(1..) {
+            self.send_packet(id, Type::Open, handshake);
+        }
     }
 
     /// A session begins with a GET that never was Node's. It is answered with what this has queued.

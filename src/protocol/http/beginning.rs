@@ -60,6 +60,27 @@ pub fn beginning<'a>(bytes: &'a [u8], path: &str) -> Beginning<'a> {
     }
 }
 
+/// How the line ends that asks for a WebSocket, in small letters.
+const UPGRADE: &[u8] = b"upgrade: websocket";
+
+/// The same where clients speak no Engine.IO: whatever asks for a WebSocket is ours.
+pub fn raw_beginning(bytes: &[u8]) -> Beginning<'static> {
+    let start = STARTS[0];
+    let length = bytes.len().min(start.len());
+    if bytes.is_empty() || bytes[..length] != start[..length] {
+        return Beginning::Foreign;
+    }
+    if bytes.windows(UPGRADE.len()).any(|window| window.eq_ignore_ascii_case(UPGRADE)) {
+        return Beginning::WebSocket;
+    }
+    let is_whole = bytes.windows(4).any(|window| window == b"\r\n\r\n");
+    if is_whole {
+        Beginning::Foreign
+    } else {
+        Beginning::Unknown
+    }
+}
+
 /// The session that a target names.
 fn sid_in(target: &[u8]) -> Option<&str> {
     let at = target.windows(SID.len()).position(|window| window == SID)? + SID.len();
@@ -112,6 +133,18 @@ mod tests {
             ("OPTIONS /socket.io/?EIO=4&transport=polling&sid=x HTTP/1.1", Beginning::Session("x")),
         ] {
             assert_eq!(beginning(request.as_bytes(), "/socket.io/"), expected, "{request}");
+        }
+    }
+
+    #[test]
+    fn without_engine_io_whatever_asks_for_a_websocket_is_ours() {
+        let request = b"GET /any HTTP/1.1\r\nHost: x\r\nupgrade: WebSocket\r\n\r\n";
+        assert_eq!(raw_beginning(request), Beginning::WebSocket);
+        for length in 1..=40 {
+            assert_eq!(raw_beginning(&request[..length]), Beginning::Unknown, "{length}");
+        }
+        for foreign in ["", "POST / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "\u{16}\u{3}"] {
+            assert_eq!(raw_beginning(foreign.as_bytes()), Beginning::Foreign, "{foreign:?}");
         }
     }
 

@@ -125,6 +125,21 @@ struct Query<'a> {
 
 /// Looks at the next bytes of a connection.
 pub fn read(bytes: &[u8]) -> Reading<'_> {
+    read_as(bytes, recognise)
+}
+
+/// The same where clients speak no Engine.IO: of their requests, only those for a WebSocket are looked at, whatever the target.
+pub fn read_raw(bytes: &[u8]) -> Reading<'_> {
+    read_as(bytes, |request, bytes| {
+        let Whole { method, deciding, lines } = whole(request, bytes)?;
+        (method == "GET").then(|| upgrade(bytes, &deciding, &lines, None)).flatten()
+    })
+}
+
+fn read_as<'a>(
+    bytes: &'a [u8],
+    recognise: impl FnOnce(&httparse::Request<'_, 'a>, &'a [u8]) -> Option<Reading<'a>>,
+) -> Reading<'a> {
     let begins_with = |start: &[u8]| bytes.starts_with(&start[..bytes.len().min(start.len())]);
     if !begins_with(b"GET /") && !begins_with(b"POST /") && !begins_with(b"OPTIONS /") {
         return Reading::Other;
@@ -150,7 +165,14 @@ pub fn length(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-fn recognise<'a>(request: &httparse::Request<'_, 'a>, bytes: &'a [u8]) -> Option<Reading<'a>> {
+/// A request that is written as clients write it.
+struct Whole<'a> {
+    method: &'a str,
+    deciding: Deciding<'a>,
+    lines: Lines<'a>,
+}
+
+fn whole<'a>(request: &httparse::Request<'_, 'a>, bytes: &'a [u8]) -> Option<Whole<'a>> {
     let target = request.path.filter(|_| request.version == Some(1))?;
     let method = request.method?;
     if !target.bytes().all(is_plain) {
@@ -174,17 +196,35 @@ fn recognise<'a>(request: &httparse::Request<'_, 'a>, bytes: &'a [u8]) -> Option
         return None;
     }
     let headers = std::str::from_utf8(&lines[..lines.len() - rest.len()]).ok()?;
-    let lines = Lines { headers, target };
-    let (path, query) = target.split_once('?')?;
+    Some(Whole { method, deciding, lines: Lines { headers, target } })
+}
+
+/// A request to switch to WebSocket, if it is one.
+fn upgrade<'a>(
+    bytes: &[u8],
+    deciding: &Deciding<'_>,
+    lines: &Lines<'_>,
+    sid: Option<&str>,
+) -> Option<Reading<'a>> {
+    if !deciding.ask_for_a_websocket() {
+        return None;
+    }
+    Some(Reading::Upgrade(UpgradeRequest {
+        length: bytes.len(),
+        lines: lines.apart(),
+        sid: sid.map(str::to_owned),
+        response: switching_protocols(std::str::from_utf8(deciding.key?).ok()?),
+        offers_extensions: deciding.extensions.is_some(),
+    }))
+}
+
+fn recognise<'a>(request: &httparse::Request<'_, 'a>, bytes: &'a [u8]) -> Option<Reading<'a>> {
+    let Whole { method, deciding, lines } = whole(request, bytes)?;
+    let (path, query) = lines.target.split_once('?')?;
     let query = Query::parse(query);
     match (method, query.transport?) {
-        ("GET", "websocket") if deciding.ask_for_a_websocket() => Some(Reading::Upgrade(UpgradeRequest {
-            length: bytes.len(),
-            lines: lines.apart(),
-            sid: query.sid.map(str::to_owned),
-            response: switching_protocols(std::str::from_utf8(deciding.key?).ok()?),
-            offers_extensions: deciding.extensions.is_some(),
-        })),
+        // a subprotocol is for Engine.IO's server to choose
+        ("GET", "websocket") if deciding.protocols.is_none() => upgrade(bytes, &deciding, &lines, query.sid),
         ("GET" | "POST" | "OPTIONS", "polling") if !query.is_odd && query.revision == Some("4") => {
             let poll = PollRequest {
                 head: bytes.len(),
@@ -257,7 +297,6 @@ impl<'a> Deciding<'a> {
         let is_upgrade = |token: &[u8]| token.trim_ascii().eq_ignore_ascii_case(b"upgrade");
         self.host.is_some()
             && self.length.is_none()
-            && self.protocols.is_none()
             && self.upgrade.is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"))
             && self.connection.is_some_and(|value| value.split(|&byte| byte == b',').any(is_upgrade))
             && self.version == Some(VERSION)
