@@ -211,19 +211,11 @@ module.exports = [
       const server = http.createServer();
       const wss = stage.make({ server });
       stage.watchServer();
-      stage.log(
-        "server",
-        "listeners",
-        ...["listening", "error", "upgrade"].map((one) => server.listenerCount(one)),
-      );
+      stage.log("server", "listeners", ...["error", "upgrade"].map((one) => server.listenerCount(one)));
       stage.log("server", "emit", server.emit("error", new Error("of the application")));
       server.emit("listening");
       wss.close();
-      stage.log(
-        "server",
-        "listeners",
-        ...["listening", "error", "upgrade"].map((one) => server.listenerCount(one)),
-      );
+      stage.log("server", "listeners", ...["error", "upgrade"].map((one) => server.listenerCount(one)));
       stage.attempt("server", "emit", () => server.emit("error", new Error("unheard")));
       await stage.until("server", "server close");
     },
