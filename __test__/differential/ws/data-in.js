@@ -115,7 +115,7 @@ module.exports = [
     },
   })),
   ...Object.entries(STREAMS)
-    .filter(([, bytes]) => bytes.length < 400)
+    .filter(([, bytes]) => bytes.length < 130)
     .map(([name, bytes]) => ({
       name: `${name}, byte by byte`,
       async run(stage) {
@@ -128,7 +128,7 @@ module.exports = [
     name: `all of these, ${size} bytes at a time`,
     async run(stage) {
       const { raw } = await stage.rawPair();
-      await raw.drip(Buffer.concat(Object.values(STREAMS).filter((bytes) => bytes.length < 400)), size);
+      await raw.drip(Buffer.concat(Object.values(STREAMS).filter((bytes) => bytes.length < 130)), size);
       await goodbye(stage, raw);
     },
   })),

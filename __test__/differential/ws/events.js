@@ -103,7 +103,8 @@ module.exports = [
   ...TYPES.map((type) =>
     withSocket(`on${type} set and read`, async (stage, socket) => {
       const property = `on${type}`;
-      const count = () => stage.log("server", "listeners", socket.listenerCount(type));
+      const before = socket.listenerCount(type);
+      const count = () => stage.log("server", "listeners", socket.listenerCount(type) - before);
       const first = () => {};
       const second = () => {};
       stage.log("server", socket[property]);
@@ -284,10 +285,9 @@ module.exports = [
     name: "what has the prototype of a server",
     run(stage) {
       const { WebSocketServer } = stage.ws;
-      const methods = names(WebSocketServer.prototype).filter((name) => !PRIVATE.test(name));
-      stage.log("prototype", methods);
-      for (const name of methods) {
-        stage.log("prototype", name, WebSocketServer.prototype[name].length);
+      // there may be more
+      for (const name of names(stock.WebSocketServer.prototype).filter((name) => !PRIVATE.test(name))) {
+        stage.log("prototype", name, WebSocketServer.prototype[name]?.length);
       }
       stage.log("prototype", WebSocketServer.prototype instanceof EventEmitter, WebSocketServer.length);
     },
@@ -312,10 +312,9 @@ module.exports = [
         .sort(),
     );
     const { WebSocket } = stage.ws;
-    stage.log(
-      "prototype",
-      names(WebSocket.prototype).filter((name) => !PRIVATE.test(name)),
-    );
+    for (const name of names(stock.WebSocket.prototype).filter((name) => !PRIVATE.test(name))) {
+      stage.log("prototype", name, name in WebSocket.prototype);
+    }
     stage.log(
       "instance",
       socket instanceof WebSocket,

@@ -211,19 +211,11 @@ module.exports = [
       const server = http.createServer();
       const wss = stage.make({ server });
       stage.watchServer();
-      stage.log(
-        "server",
-        "listeners",
-        ...["listening", "error", "upgrade"].map((one) => server.listenerCount(one)),
-      );
+      stage.log("server", "listeners", ...["error", "upgrade"].map((one) => server.listenerCount(one)));
       stage.log("server", "emit", server.emit("error", new Error("of the application")));
       server.emit("listening");
       wss.close();
-      stage.log(
-        "server",
-        "listeners",
-        ...["listening", "error", "upgrade"].map((one) => server.listenerCount(one)),
-      );
+      stage.log("server", "listeners", ...["error", "upgrade"].map((one) => server.listenerCount(one)));
       stage.attempt("server", "emit", () => server.emit("error", new Error("unheard")));
       await stage.until("server", "server close");
     },
@@ -333,7 +325,7 @@ module.exports = [
     await stage.until("server", "message");
     client.close(1001, "bye");
     await stage.until(stage.ending, "callback");
-    await stage.over("client");
+    await stage.over();
     stage.log("server", "clients", wss.clients.size);
   }),
   ...each("close() with two clients, closed by the application", async (stage, make) => {

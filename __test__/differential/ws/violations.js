@@ -195,6 +195,7 @@ module.exports = [
     async run(stage) {
       const { wss, client } = await stage.pair();
       const raw = await stage.handshake("bad");
+      await stage.eventually(() => wss.clients.size === 2, "two clients");
       const bad = [...wss.clients][1];
       const closed = stage.once(bad, "close");
       raw.frame({ opcode: 3 });
@@ -205,6 +206,7 @@ module.exports = [
       stage.log("server", "clients", wss.clients.size);
       client.close();
       await stage.over("client");
+      await stage.until("server", "close in", 2);
     },
   },
   {
