@@ -10,6 +10,7 @@ mod answer;
 #[cfg(unix)]
 pub mod arrivals;
 mod broadcast;
+mod bucket;
 pub mod command;
 pub mod connection;
 mod deadlines;
