@@ -17,6 +17,7 @@ mod deadlines;
 mod endings;
 pub mod event;
 pub mod figures;
+pub mod gate;
 #[cfg(unix)]
 mod gathering;
 mod held;

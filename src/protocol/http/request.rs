@@ -47,6 +47,8 @@ pub struct UpgradeRequest {
     pub response: String,
     /// Whether the client offers extensions.
     pub offers_extensions: bool,
+    /// Whether its query says anything twice, or what the ordinary client does not say.
+    pub is_odd: bool,
 }
 
 /// An ordinary request of a client that polls.
@@ -184,6 +186,7 @@ fn recognise<'a>(request: &httparse::Request<'_, 'a>, bytes: &'a [u8]) -> Option
             sid: query.sid.map(str::to_owned),
             response: switching_protocols(std::str::from_utf8(deciding.key?).ok()?),
             offers_extensions: deciding.extensions.is_some(),
+            is_odd: query.is_odd,
         })),
         ("GET" | "POST" | "OPTIONS", "polling") if !query.is_odd && query.revision == Some("4") => {
             let poll = PollRequest {
