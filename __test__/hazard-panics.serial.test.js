@@ -434,6 +434,16 @@ for (const [point, outcome] of [
   });
 }
 
+test(`in "refuse session": JavaScript refuses the client`, OURS, async (t) => {
+  const scene = await Scene.open(t, { limits: { connectionsPerAddress: 7 } });
+  const others = await Promise.all(Array.from({ length: 5 }, () => RawWebSocket.open(scene.server)));
+  await scene.do("nothing", "refuse session");
+  assert.equal((await RawWebSocket.upgrade(scene.server)).status, 429);
+  others.forEach((ws) => ws.destroy());
+  await eventually(async () => (await scene.state()).left === 2, "they have gone");
+  await scene.check("victim");
+});
+
 test(`in "op AdmitPolling": Node goes on with it`, OURS, async (t) => {
   const scene = await Scene.open(t);
   await scene.do("nothing", "op AdmitPolling");

@@ -3,10 +3,12 @@
 // Ten clients send fifty times the events that a client may, while 50 others send an event, wait for the answer, rest for 20 ms, and so on. Without
 // limits, which stock does not have, the application's listeners get all of it. With `limits`, which native threads keep, the
 // flood is not to cost the JavaScript thread anything that could be measured, whatever comes of it: the client is not read,
-// its events are dropped, or it is disconnected.
+// its events are dropped, or it is disconnected. Then somebody asks for fifty times the sessions that may begin: native threads refuse
+// those, of which the JavaScript thread has nothing but to accept and to close their connections.
 
+const net = require("node:net");
 const { setTimeout: delay } = require("node:timers/promises");
-const { TEXT, frame } = require("../__test__/support/raw-websocket");
+const { TEXT, frame, upgradeRequest } = require("../__test__/support/raw-websocket");
 const bystanders = require("./support/bystanders");
 const { LightClient } = require("./support/light-client");
 
@@ -19,6 +21,9 @@ const RATE = 100;
 const TIMES = 50;
 /** Ms between two writes of a flooder. */
 const INTERVAL = 20;
+/** Sessions that may begin in a second, fifty times which are asked for; and for how many seconds that may be saved up: the others want to begin too. */
+const HANDSHAKES = 20;
+const BURST = 5;
 
 /** Ms before figures are taken: by then, nobody has anything saved up. */
 const WARM_UP = 1500;
@@ -52,6 +57,10 @@ module.exports = {
       { figure: `${action} handled`, label: "events of the flood handled", unit: "/s" },
     ]),
     { figure: "memory", label: "memory gained by pause", unit: "MB" },
+    { figure: "handshakes busy", label: "busy in a flood of handshakes, with a limit", unit: "%" },
+    { figure: "handshakes p99", label: "p99 of the others", unit: "ms" },
+    { figure: "handshakes refused", label: "handshakes of the flood refused", unit: "/s" },
+    { figure: "handshakes cost", label: "JavaScript thread's time for each", unit: "µs" },
   ],
   scales: {
     short: { seconds: 1.5, limit: 60 },
@@ -61,6 +70,7 @@ module.exports = {
   run,
   server,
   flooders,
+  knockers,
   bystanders,
 };
 
@@ -87,6 +97,15 @@ async function run(context) {
       failures.push(`${action}: ${limited.left} of ${FLOODERS} flooders are connected at the end`);
     }
   }
+  const knocked = await trial(context, { handshakesPerSecond: HANDSHAKES, burst: BURST }, "knockers");
+  const { busy, p99, refused, brought } = knocked.flood;
+  figures["handshakes busy"] = busy;
+  figures["handshakes p99"] = p99;
+  figures["handshakes refused"] = refused;
+  figures["handshakes cost"] = (1e4 * Math.max(0, busy - knocked.alone.busy)) / refused;
+  if (refused < HANDSHAKES) failures.push(`${Math.round(refused)} handshakes a second were refused`);
+  if (brought > 0)
+    failures.push(`${Math.round(brought)} handshakes a second came to JavaScript to be refused`);
   return { figures, failures };
 
   function note(name, { flood }) {
@@ -96,11 +115,11 @@ async function run(context) {
   }
 }
 
-async function trial({ serve, start, scale }, limits) {
+async function trial({ serve, start, scale }, limits, attackers = "flooders") {
   const server = await serve("server", {}, { server: { pingInterval: PING_INTERVAL, limits } });
   const { port } = server;
   const others = start("bystanders", { port, clients: OTHERS, pause: REST });
-  const flooding = start("flooders", { port });
+  const flooding = start(attackers, { port });
   await Promise.all([others.message("ready"), flooding.message("ready")]);
 
   async function measure() {
@@ -108,8 +127,8 @@ async function trial({ serve, start, scale }, limits) {
     await others.ask("echoes");
     await server.ask("look");
     await delay(scale.seconds * 1000);
-    const [{ p99 }, { busy, handled }] = await Promise.all([others.ask("echoes"), server.ask("look")]);
-    return { p99, busy, handled };
+    const [{ p99 }, looked] = await Promise.all([others.ask("echoes"), server.ask("look")]);
+    return { p99, ...looked };
   }
 
   const alone = await measure();
@@ -132,19 +151,52 @@ function server({ io, answers }) {
     socket.on("echo", (number, reply) => reply(number));
     socket.on("flood", () => handled++);
   });
+  let refusals = refusedBy(io.engine);
   let since = performance.now();
   let utilization = performance.eventLoopUtilization();
   /** what the thread has done since it was last asked */
   answers.look = () => {
     const seconds = (performance.now() - since) / 1000;
     const busy = 100 * performance.eventLoopUtilization(utilization).utilization;
-    const looked = { busy, handled: handled / seconds };
+    const { workers, all } = refusedBy(io.engine);
+    const refused = (all - refusals.all) / seconds;
+    const brought = refused - (workers - refusals.workers) / seconds;
+    refusals = { workers, all };
+    const looked = { busy, handled: handled / seconds, refused, brought };
     since = performance.now();
     utilization = performance.eventLoopUtilization();
     handled = 0;
     return looked;
   };
   answers.count = () => io.of("/").sockets.size;
+}
+
+/** How many clients native threads have refused, and how many have been in all. Stock does not count them. */
+function refusedBy(engine) {
+  const sum = (counts) => Object.values(counts ?? {}).reduce((total, count) => total + count, 0);
+  return {
+    workers: sum(engine._roads?.().gate?.refused),
+    all: sum(engine.metrics?.().sessions.refusals),
+  };
+}
+
+/** Who asks for too many sessions, and hangs up when answered. */
+function knockers({ args, answers, tell }) {
+  const request = upgradeRequest("/socket.io/?EIO=4&transport=websocket");
+  const knock = () => {
+    const socket = net.connect(args.port, "127.0.0.1");
+    socket.on("error", () => {});
+    socket.on("data", () => socket.destroy());
+    socket.write(request);
+  };
+  let timer;
+  answers.begin = () => {
+    timer = setInterval(() => {
+      for (let n = 0; n < (HANDSHAKES * TIMES * INTERVAL) / 1000; n++) knock();
+    }, INTERVAL);
+  };
+  answers.end = () => clearInterval(timer);
+  tell("ready");
 }
 
 /** Who sends too much, as far as it is taken. */

@@ -53,8 +53,7 @@ class Announcement {
 
   /** Whom it comes from, as far as that is limited. */
   get address() {
-    const { _gate: gate, _limits: limits } = this.arrival.arrivals.server;
-    if (gate === undefined) return undefined;
+    const { _limits: limits } = this.arrival.arrivals.server;
     const header = (name) => headersIn(this.rawRequest.split("\n"), name);
     return addressBehind(limits.proxies, this.remoteAddress, header);
   }
@@ -133,13 +132,34 @@ function admitPolling(announcement, sid, origin, headers) {
 }
 
 /** An arrival on its way to a session, of which the application sees nothing but the session. */
-class Admission {
-  /** @param {Announcement} announcement - of an upgrade request */
+class Newcomer {
+  /** @param {Announcement} announcement - of its request */
   constructor(announcement) {
     this.announcement = announcement;
-    this.address = announcement.address;
+    /** Whom it has a place for at the gate, if there is one. */
+    this.address = undefined;
   }
 
+  /**
+   * Takes a place for it at the gate, unless its worker has done so.
+   * @returns {boolean} whether there was one
+   */
+  enter() {
+    const { announcement } = this;
+    const { arrival } = announcement;
+    const { _gate: gate } = arrival.arrivals.server;
+    if (gate === undefined) return true;
+    this.address = gate.claim(arrival.id);
+    if (this.address !== undefined) return true;
+    const { address } = announcement;
+    if (gate.enter(address) !== undefined) return false;
+    this.address = address;
+    return true;
+  }
+}
+
+/** One that asks for a WebSocket. */
+class Admission extends Newcomer {
   /** Opens a session. */
   open(sid) {
     const { announcement } = this;
@@ -166,14 +186,8 @@ class Admission {
   }
 }
 
-/** The same for a session that polls. */
-class PollingAdmission {
-  /** @param {Announcement} announcement - of a GET */
-  constructor(announcement) {
-    this.announcement = announcement;
-    this.address = announcement.address;
-  }
-
+/** One that polls. */
+class PollingAdmission extends Newcomer {
   /** Opens the session. */
   open(sid) {
     const { announcement } = this;

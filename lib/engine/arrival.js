@@ -158,6 +158,8 @@ class Arrival extends Stream {
   /** Asks the application about a request. */
   _show(attempt) {
     this._shown = attempt;
+    // what comes of it takes its own place
+    this.arrivals.server._gate?.giveBack(this.id);
     this._entrance.run(attempt.begin, attempt);
     if (attempt.isPending) this.arrivals.watchShown(attempt);
   }
@@ -169,10 +171,9 @@ class Arrival extends Stream {
 
   _openWebSocket(admission) {
     const { server } = this.arrivals;
-    // whether Node's way would lead to a session without further ado
-    const isWelcome = server._gate?.obstacle(admission.address) === undefined;
     const speaks = protocolOf(admission.announcement) === 4 || server.opts.allowEIO3;
-    if (speaks && isWelcome && this.arrivals.isOpen()) {
+    // whether Node's way would lead to a session without further ado
+    if (speaks && this.arrivals.isOpen() && admission.enter()) {
       openWithId(server, admission, server.generateId());
     } else {
       server._bridge.commands.decline(this.id);
@@ -191,9 +192,8 @@ class Arrival extends Stream {
   _openPolling(admission) {
     const { server } = this.arrivals;
     server._road.check();
-    // who is not is refused by Node's way
-    const isWelcome = server._gate?.obstacle(admission.address) === undefined;
-    if (isWelcome && server._road.isOpen) openWithId(server, admission, server.generateId());
+    // for whom there is no room is refused by Node's way
+    if (server._road.isOpen && admission.enter()) openWithId(server, admission, server.generateId());
     else server._bridge.commands.decline(this.id);
   }
 

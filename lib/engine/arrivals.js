@@ -175,7 +175,8 @@ class Arrivals {
    * @returns {boolean} whether it does
    */
   receive(handle, entrance) {
-    const { httpServer } = this;
+    const { httpServer, server } = this;
+    server._gate?.check(this);
     // there are some, or it would not be open
     const terms = this.tls?.current;
     const beginning = terms === undefined ? this._lookAt(handle) : this._lookAtHello(handle, terms);

@@ -221,7 +221,11 @@ function findObstacle(server, req) {
   if (server._isDraining) return { code: errors.SHUTTING_DOWN, context: {} };
   if (server._gate === undefined) return undefined;
   const address = addressOf(server, req);
-  const limit = server._gate.obstacle(address);
+  return tooMany(server._gate.obstacle(address), address);
+}
+
+/** What a limit that is against another session comes to. */
+function tooMany(limit, address) {
   return limit === undefined ? undefined : { code: errors.TOO_MANY_SESSIONS, context: { limit, address } };
 }
 
@@ -275,18 +279,31 @@ function openSession(server, req, attempt) {
 
 function openWithId(server, attempt, id) {
   const { req } = attempt;
-  // which may have come up while the application made up its mind
-  const obstacle = req === undefined ? undefined : findObstacle(server, req);
-  if (obstacle !== undefined) {
-    reportError(server, req, obstacle.code, obstacle.context);
-    attempt.refuse(obstacle.code);
-    return;
+  const { _gate: gate } = server;
+  // who comes past Node's HTTP server has been let in
+  let { address } = attempt;
+  if (req !== undefined) {
+    if (gate !== undefined) address = addressOf(server, req);
+    // which may have come up while the application made up its mind
+    const obstacle = server._isDraining
+      ? { code: errors.SHUTTING_DOWN, context: {} }
+      : tooMany(gate?.enter(address), address);
+    if (obstacle !== undefined) {
+      reportError(server, req, obstacle.code, obstacle.context);
+      attempt.refuse(obstacle.code);
+      return;
+    }
   }
   if (debug.enabled) debug('handshaking client "%s"', id);
   // a number, say, is one on the wire as well
-  const conn = attempt.open(typeof id === "string" ? id : String(id));
+  let conn;
+  try {
+    conn = attempt.open(typeof id === "string" ? id : String(id));
+  } finally {
+    if (conn === undefined) gate?.undo(address);
+  }
   if (conn === undefined) return;
-  server._gate?.enter(conn, attempt.address ?? addressOf(server, req));
+  gate?.own(conn, address);
   server.emit("connection", conn);
 }
 
@@ -364,7 +381,12 @@ function refuse(res, code, context) {
     if (res.stream === undefined) res.setHeader("Connection", "close");
   }
   res.writeHead(STATUS[code] ?? 400, { "Content-Type": "application/json" });
-  res.end(JSON.stringify({ code, message: context?.message || errorMessages[code] }));
+  res.end(bodyOf(code, context));
+}
+
+/** What an answer says of an error. */
+function bodyOf(code, context) {
+  return JSON.stringify({ code, message: context?.message || errorMessages[code] });
 }
 
 function noop() {}
@@ -372,7 +394,9 @@ function noop() {}
 module.exports = {
   RETRY_AFTER,
   RequestAttempt,
+  STATUS,
   announceHeaders,
+  bodyOf,
   check,
   errors,
   errorMessages,

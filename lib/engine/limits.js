@@ -1,7 +1,7 @@
 "use strict";
 
 // What clients may do, at the most: the option `limits`. How many packets and bytes a client sends is for the workers to
-// count, see src/worker/traffic.rs; who may come is decided here.
+// count, see src/worker/traffic.rs; so is who may come, see src/worker/gate.rs and gate.js.
 
 const { BlockList, isIP } = require("node:net");
 const { actions } = require("../native/codes");
@@ -24,9 +24,6 @@ const NUMBERS = {
   handshakesPerSecond: Infinity,
   handshakesPerSecondPerAddress: Infinity,
 };
-
-/** Addresses of which handshakes are counted at a time, before those are looked at that need not be remembered. */
-const MANY_ADDRESSES = 10_000;
 
 /**
  * The option, with everything in it.
@@ -56,6 +53,7 @@ function proxiesOf(members, options) {
   if (!Array.isArray(trusted))
     members.refuse(".proxies.trusted", "an array of addresses and networks", trusted);
   const list = new BlockList();
+  const networks = [];
   for (const entry of trusted) {
     const [address, prefix] = String(entry).split("/");
     const version = isIP(address);
@@ -63,112 +61,14 @@ function proxiesOf(members, options) {
     const family = `ipv${version}`;
     if (prefix === undefined) list.addAddress(address, family);
     else list.addSubnet(address, Number(prefix), family);
+    networks.push(prefix === undefined ? address : `${address}/${Number(prefix)}`);
   }
-  return { header: header.toLowerCase(), list };
-}
-
-/** What may still come: it fills itself with time. */
-class Bucket {
-  constructor(rate, burst) {
-    this.rate = rate;
-    this.capacity = Math.max(1, rate * burst);
-    this.tokens = this.capacity;
-    this.since = performance.now();
-  }
-
-  /** Whether there is something in it. */
-  get isOpen() {
-    this._fill();
-    return this.tokens >= 1;
-  }
-
-  /** Whether it is as if it were new. */
-  get isFull() {
-    this._fill();
-    return this.tokens >= this.capacity;
-  }
-
-  take() {
-    this.tokens--;
-  }
-
-  _fill() {
-    if (this.rate === Infinity) return;
-    const now = performance.now();
-    this.tokens = Math.min(this.capacity, this.tokens + ((now - this.since) / 1000) * this.rate);
-    this.since = now;
-  }
-}
-
-/** Lets sessions in, as far as the limits for addresses and handshakes allow. */
-class Gate {
-  /** @param {object} limits - see `limitsOf()` */
-  constructor(limits) {
-    this._limits = limits;
-    this._handshakes = new Bucket(limits.handshakesPerSecond, limits.burst);
-    /** How many sessions there are of each address. */
-    this._sessions = new Map();
-    /** The handshakes of each address. */
-    this._buckets = new Map();
-    /** With how many of these, those are forgotten that say nothing. */
-    this._sweepAt = MANY_ADDRESSES;
-    /** The address that each session is counted for. */
-    this._addresses = new WeakMap();
-  }
-
-  /**
-   * Whether somebody limits who may come.
-   * @param {object} limits - see `limitsOf()`
-   */
-  static isNeeded({ connectionsPerAddress, handshakesPerSecond, handshakesPerSecondPerAddress }) {
-    return Math.min(connectionsPerAddress, handshakesPerSecond, handshakesPerSecondPerAddress) !== Infinity;
-  }
-
-  /**
-   * Which limit is against another session.
-   * @param {string} address - see `addressBehind()`
-   * @returns {string|undefined} its name
-   */
-  obstacle(address) {
-    const { connectionsPerAddress } = this._limits;
-    if ((this._sessions.get(address) ?? 0) >= connectionsPerAddress) return "connectionsPerAddress";
-    if (!this._handshakes.isOpen) return "handshakesPerSecond";
-    if (this._buckets.get(address)?.isOpen === false) return "handshakesPerSecondPerAddress";
-    return undefined;
-  }
-
-  /** A session has begun. */
-  enter(conn, address) {
-    const { handshakesPerSecondPerAddress: rate, burst } = this._limits;
-    this._addresses.set(conn, address);
-    this._sessions.set(address, (this._sessions.get(address) ?? 0) + 1);
-    this._handshakes.take();
-    if (rate === Infinity) return;
-    if (!this._buckets.has(address)) {
-      if (this._buckets.size >= this._sweepAt) this._forgetFull();
-      this._buckets.set(address, new Bucket(rate, burst));
-    }
-    this._buckets.get(address).take();
-  }
-
-  /** A session has ended. */
-  leave(conn) {
-    const address = this._addresses.get(conn);
-    const count = this._sessions.get(address);
-    if (count === undefined) return;
-    this._addresses.delete(conn);
-    if (count === 1) this._sessions.delete(address);
-    else this._sessions.set(address, count - 1);
-  }
-
-  _forgetFull() {
-    for (const [address, bucket] of this._buckets) if (bucket.isFull) this._buckets.delete(address);
-    this._sweepAt = Math.max(MANY_ADDRESSES, 2 * this._buckets.size);
-  }
+  return { header: header.toLowerCase(), list, networks };
 }
 
 /**
- * Whom a request comes from: its peer, or, if that is a proxy that is trusted, whom the proxies say.
+ * Whom a request comes from: its peer, or, if that is a proxy that is trusted, whom the proxies say. For requests that workers
+ * refuse by themselves, src/protocol/http/forwarded.rs has the same rules.
  * @param {object|undefined} proxies - see `limitsOf()`
  * @param {string} peer - the address of the other end of the connection
  * @param {function(string): string|undefined} header - the value of a header
@@ -204,4 +104,4 @@ function isTrusted(list, address) {
   return version !== 0 && list.check(address, `ipv${version}`);
 }
 
-module.exports = { Gate, addressBehind, limitsOf };
+module.exports = { addressBehind, limitsOf };

@@ -1,5 +1,6 @@
 "use strict";
 
+const { errorMessages, errors } = require("./handshake");
 const { Tally } = require("./tally");
 
 /** Bounds of what waits for a client, in bytes. */
@@ -40,7 +41,7 @@ function metricsOf(engine) {
       connects: counts.connects.read(),
       upgrades: counts.upgrades,
       disconnects: counts.disconnects.read(),
-      refusals: counts.refusals.read(),
+      refusals: refusalsOf(engine),
       limits: counts.limits.read(),
     },
     packets: { received: total("packetsReceived"), sent: total("packetsSent") },
@@ -61,6 +62,16 @@ function metricsOf(engine) {
     events: { waiting: backlog, waits },
     workers: workers.map(({ turns, commands }) => ({ turns, commands })),
   };
+}
+
+/** Requests that were refused, here and by workers, by message. */
+function refusalsOf({ _counts: counts, _gate: gate }) {
+  const refusals = counts.refusals.read();
+  if (gate === undefined) return refusals;
+  const message = errorMessages[errors.TOO_MANY_SESSIONS];
+  const count = Object.values(gate.refused().limits).reduce((sum, count) => sum + count, 0);
+  if (count > 0) refusals[message] = (refusals[message] ?? 0) + count;
+  return refusals;
 }
 
 /** How many sessions there are, by transport; and of those over WebSockets, whose bytes are a worker's, or go through JavaScript. */

@@ -40,11 +40,12 @@ class Road {
 
   /** Opens or closes it, as things are. */
   check() {
-    const { keepers } = this;
+    const { keepers, server } = this;
+    server._gate?.check();
     const terms = keepers.length === 0 ? CLOSED : keepers[0].terms();
     for (let i = 1; i < keepers.length; i++) {
       if (!isSame(keepers[i].terms(), terms)) {
-        this.close();
+        this._set(CLOSED);
         return;
       }
     }
@@ -53,6 +54,7 @@ class Road {
 
   /** Closes it until it is checked again. */
   close() {
+    this.server._gate?.close();
     this._set(CLOSED);
   }
 

@@ -15,7 +15,8 @@ const handshake = require("./handshake");
 const { Traces } = require("./trace");
 const { Polling } = require("./transports/polling");
 const { generateId: makeId } = require("./random-id");
-const { Gate, limitsOf } = require("./limits");
+const { Gate, gateOptions } = require("./gate");
+const { limitsOf } = require("./limits");
 const { isShown } = require("./shown");
 const { boundOf, deflateSettings, refuseOption, workersOf } = require("./options");
 const { ruleOf } = require("./slow-consumer");
@@ -112,8 +113,7 @@ class Server extends EventEmitter {
     const rule = slowConsumer == null ? undefined : ruleOf(slowConsumer, maxOutbound);
     /** What clients may do, at the most. */
     this._limits = limitsOf(this.opts.limits ?? undefined, !!opts.parsePackets);
-    /** Who decides whether there may be another session, if anything is against that. */
-    this._gate = Gate.isNeeded(this._limits) ? new Gate(this._limits) : undefined;
+    const gate = gateOptions(this._limits);
     const time = "a positive number of milliseconds";
     const maxSessionAge = boundOf(this.opts, "maxSessionAge", time);
     const maxIdleTime = boundOf(this.opts, "maxIdleTime", time);
@@ -139,7 +139,10 @@ class Server extends EventEmitter {
       maxSessionAge,
       idleTimeout: maxIdleTime,
       deflate: deflateSettings(this.opts.perMessageDeflate),
+      gate,
     });
+    /** Who decides whether there may be another session, if anything is against that. */
+    this._gate = gate === undefined ? undefined : new Gate(this);
     this._isClosed = false;
     /** Whether new sessions are refused, because the server is going to be closed. */
     this._isDraining = false;
@@ -228,6 +231,8 @@ class Server extends EventEmitter {
       native += tlsRoads.native;
       for (const why in tlsRoads.node) node[why] = (node[why] ?? 0) + tlsRoads.node[why];
     }
+    // of whom nobody here has heard
+    if (this._gate !== undefined) native += this._gate.refused().secure;
     const obstacle = this.opts.nativeTls
       ? keepers.map(({ tls }) => tls.why()).find((why) => why !== undefined)
       : "the option nativeTls turns it off";
@@ -339,6 +344,7 @@ class Server extends EventEmitter {
     for (const sid of Object.keys(this.clients)) this.clients[sid].close(true);
     this.ws?.close();
     this._isClosed = true;
+    this._gate?.close();
     this._onRest();
     return this;
   }
@@ -443,10 +449,12 @@ class Server extends EventEmitter {
    * is slow. What there is to say of single connections is told by `debug`, as "sockeye:roads".
    * @private
    * @returns {{ off: object, entrances: number, streams: object, polling: number, servers: object[], pumped: object, shows: boolean,
-   *   watched: boolean }} `off`: reasons by the names of roads, see lib/node/internals.js; `entrances`: HTTP servers whose
+   *   watched: boolean,
+   *   gate: object|undefined }} `off`: reasons by the names of roads, see lib/node/internals.js; `entrances`: HTTP servers whose
    *   connections are looked at before they have them; `streams`: how many there are, by the names of their classes;
    *   `servers`: of each HTTP server, why clients over WebSockets, and those that poll, come to it, if they do; `pumped`:
-   *   reasons, and how often they held; `shows`: whether the application sees requests; `watched`: whether it sees every message
+   *   reasons, and how often they held; `shows`: whether the application sees requests; `watched`: whether it sees every message;
+   *   `gate`: why workers do not refuse clients by themselves, and how many they have, by the names of limits, if there are any
    */
   _roads() {
     const reasons = Object.entries(closedRoads()).filter(([, why]) => why !== undefined);
@@ -465,6 +473,7 @@ class Server extends EventEmitter {
       pumped: { ...this._pumped },
       shows: this.ws !== undefined && this._showsRequests(),
       watched: this._isWatched(),
+      gate: this._gate && { why: this._gate.whyLeft(), refused: this._gate.refused().limits },
     };
   }
 

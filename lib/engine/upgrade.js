@@ -358,16 +358,21 @@ const STATUS_LINES = {
 function refuseUpgrade(socket, code, context) {
   socket.on("error", noop);
   if (socket.writable) {
-    const message = context?.message || errorMessages[code];
-    const status = STATUS_LINES[code] ?? "400 Bad Request";
-    socket.write(
-      `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-type: text/html\r\n` +
-        `Content-Length: ${Buffer.byteLength(message)}\r\n\r\n${message}`,
-    );
+    socket.write(refusalOf(code, context));
   }
   socket.destroy();
 }
 
+/** What an upgrade request is answered with that is refused. */
+function refusalOf(code, context) {
+  const message = context?.message || errorMessages[code];
+  const status = STATUS_LINES[code] ?? "400 Bad Request";
+  return (
+    `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-type: text/html\r\n` +
+    `Content-Length: ${Buffer.byteLength(message)}\r\n\r\n${message}`
+  );
+}
+
 function noop() {}
 
-module.exports = { UpgradeAttempt, handleUpgrade, onWebSocket };
+module.exports = { UpgradeAttempt, handleUpgrade, onWebSocket, refusalOf };

@@ -14,6 +14,7 @@ use crate::worker::command::{
 use crate::worker::connection::watch;
 use crate::worker::event::{KINDS, MAX_WORDS, NO_ID};
 use crate::worker::figures::{self, FIGURES, FIRST_CHUNK_BITS};
+use crate::worker::gate::QUOTAS;
 use crate::worker::limits::LIMITS;
 
 /// Flags of operations: see `worker/command.rs`, and for those of `WATCH` `worker/connection.rs`.
@@ -57,13 +58,13 @@ const BEGINNINGS: &[(&str, i32)] =
     &[("FOREIGN", FOREIGN), ("UNKNOWN", UNKNOWN), ("WEBSOCKET", WEBSOCKET), ("POLL", POLL)];
 
 /// Objects of numbers: `operations` and `events` by kind, `flags`, `words` for what else a batch is made of, `requests`,
-/// `figures`, `limits`, `policies`, `actions`, `beginnings`.
+/// `figures`, `limits`, `quotas`, `policies`, `actions`, `beginnings`.
 ///
 /// # Errors
 /// When V8 cannot make them.
 #[napi(
     catch_unwind,
-    ts_return_type = "Record<'operations' | 'events' | 'flags' | 'words' | 'requests' | 'figures' | 'limits' | 'policies' | 'actions' | 'beginnings', Record<string, number>>"
+    ts_return_type = "Record<'operations' | 'events' | 'flags' | 'words' | 'requests' | 'figures' | 'limits' | 'quotas' | 'policies' | 'actions' | 'beginnings', Record<string, number>>"
 )]
 pub fn codes(env: &Env) -> Result<Object<'_>> {
     let mut codes = Object::new(env)?;
@@ -75,6 +76,7 @@ pub fn codes(env: &Env) -> Result<Object<'_>> {
         ("requests", REQUESTS),
         ("figures", figures::NAMES),
         ("limits", LIMITS),
+        ("quotas", QUOTAS),
         ("policies", POLICIES),
         ("actions", ACTIONS),
     ];

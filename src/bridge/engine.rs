@@ -11,7 +11,7 @@ use napi::{Env, Error, JsString, Result};
 use napi_derive::napi;
 
 use super::copies::Copies;
-use super::metrics::{EngineMetrics, Histogram, WorkerMetrics};
+use super::metrics::{EngineMetrics, Histogram, Refused, WorkerMetrics};
 #[cfg(not(unix))]
 use super::no_tls::{TlsSession, TlsTerms};
 use crate::os::lent::lend;
@@ -19,6 +19,7 @@ use crate::os::memory;
 use crate::panics::panic_point;
 use crate::protocol::engine_io::packet::{Handshake, Type};
 use crate::protocol::engine_io::Protocol;
+use crate::protocol::http::forwarded::Proxies;
 use crate::protocol::ids::{slot_of, ConnectionId, Id, StreamId};
 use crate::protocol::options::{Action, Options, Policy, Rates, SlowConsumer};
 use crate::protocol::polling::{self, Traveller};
@@ -26,6 +27,7 @@ use crate::protocol::websocket;
 use crate::protocol::websocket::deflate::Parameters;
 use crate::worker::command::{Command, OpBatch, Open, Takeover};
 use crate::worker::event::{EventBatch, Inbox};
+use crate::worker::gate::{self, Gate, Quota, Quotas};
 use crate::worker::recovery::Subject;
 use crate::worker::road::{Road, Terms};
 use crate::worker::{WorkerHandle, LONGEST_WAIT};
@@ -108,6 +110,50 @@ pub struct EngineOptions {
     pub idle_timeout: f64,
     /// The settings of permessage-deflate.
     pub deflate: Option<DeflateOptions>,
+    /// Who may come, if that is limited.
+    pub gate: Option<GateOptions>,
+}
+
+/// Who may come. Infinite: any number.
+#[napi(object)]
+pub struct GateOptions {
+    /// Sessions of an address.
+    pub connections_each: f64,
+    /// Handshakes in a second, on average.
+    pub handshakes: f64,
+    /// Those of an address.
+    pub handshakes_each: f64,
+    /// For how many seconds they may have been saved up.
+    pub burst: f64,
+    /// The header by which proxies say whom they have seen, in lower case; `undefined`: none is trusted.
+    pub header: Option<String>,
+    /// Their addresses, and networks with the length of a prefix behind a slash.
+    pub trusted: Vec<String>,
+}
+
+impl GateOptions {
+    fn gate(self) -> Gate {
+        let quotas = Quotas {
+            connections_each: self.connections_each,
+            handshakes: self.handshakes,
+            handshakes_each: self.handshakes_each,
+            burst: self.burst,
+        };
+        Gate::new(quotas, self.header.map(|header| Proxies::new(header, &self.trusted)))
+    }
+}
+
+/// What holds while workers refuse clients by themselves.
+#[napi(object)]
+pub struct GateTerms {
+    /// What the targets of requests begin with.
+    pub path: String,
+    /// The answer to an upgrade request.
+    pub websocket: String,
+    /// The status line and headers, with their ends, of the one to a client that polls; `undefined`: it is Node's business.
+    pub polling: Option<String>,
+    /// The body of that.
+    pub body: String,
 }
 
 /// A time that JavaScript has said, however long.
@@ -251,7 +297,7 @@ impl NativeEngine {
                 let _ = wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
             }),
         ));
-        let road = Arc::<Road>::default();
+        let road = Arc::new(Road::with_gate(options.gate.map(GateOptions::gate)));
         let count = options.workers.max(1) as usize;
         let workers = (0..count)
             .map(|index| WorkerHandle::new(index, count, settings.clone(), inbox.clone(), road.clone()))
@@ -481,6 +527,77 @@ impl NativeEngine {
             has_cors: terms.has_cors,
             shows: terms.shows,
         }));
+    }
+
+    /// Has workers refuse clients for which there is no room by themselves, or leave that to JavaScript.
+    #[napi(catch_unwind)]
+    pub fn set_gate(&self, terms: Option<GateTerms>) {
+        panic_point!("setGate");
+        let Some(gate) = self.road.gate() else { return };
+        gate.set(terms.map(|GateTerms { path, websocket, polling, body }| gate::Terms {
+            path,
+            websocket,
+            polling: polling.map(|head| gate::Polling { head, body }),
+        }));
+    }
+
+    /// What is against another session of an address, see `codes`; 0: nothing.
+    #[napi(catch_unwind)]
+    pub fn find_obstacle(&self, address: String) -> u32 {
+        twice(|| {
+            panic_point!("findObstacle");
+            quota_code(self.road.gate().and_then(|gate| gate.obstacle(&address)))
+        })
+    }
+
+    /// Takes a place for a session of an address. Returns what is against that, likewise.
+    #[napi(catch_unwind)]
+    pub fn enter(&self, address: String) -> u32 {
+        twice(|| {
+            panic_point!("enter");
+            quota_code(self.road.gate().and_then(|gate| gate.enter(&address).err()))
+        })
+    }
+
+    /// Takes the place that a worker has kept for who comes by a stream. Returns its address; nothing if there is none.
+    #[napi(catch_unwind)]
+    pub fn claim(&self, stream: u32) -> Option<String> {
+        twice(|| {
+            panic_point!("claim");
+            self.road.gate()?.claim(StreamId::from_word(stream)).map(String::from)
+        })
+    }
+
+    /// Nobody needs the place any more that a worker has kept for who comes by a stream.
+    #[napi(catch_unwind)]
+    pub fn give_back(&self, stream: u32) {
+        twice(|| {
+            panic_point!("giveBack");
+            if let Some(gate) = self.road.gate() {
+                gate.give_back(StreamId::from_word(stream));
+            }
+        });
+    }
+
+    /// How many clients workers have refused by themselves.
+    #[napi(catch_unwind)]
+    pub fn refused(&self) -> Refused {
+        panic_point!("refused");
+        let (counts, secure) = self.road.gate().map(Gate::refused).unwrap_or_default();
+        Refused { counts, secure }
+    }
+
+    /// A session of an address has ended. `has_been`: it has come about.
+    #[napi(catch_unwind)]
+    pub fn leave(&self, address: String, has_been: bool) {
+        twice(|| {
+            panic_point!("leave");
+            match self.road.gate() {
+                Some(gate) if has_been => gate.leave(&address),
+                Some(gate) => gate.undo(&address),
+                None => {}
+            }
+        });
     }
 
     /// Whether a GET of a session waits that nothing has been sent to answer, and what waits for one: texts, the type of
@@ -825,6 +942,11 @@ impl NativeEngine {
         let index = slot_of(id.word()) as usize % self.workers.len();
         self.workers[index].push(command).map_err(io_error)
     }
+}
+
+/// The number of what is against another session; 0: nothing is.
+fn quota_code(quota: Option<Quota>) -> u32 {
+    quota.map_or(0, |quota| quota as u32)
 }
 
 /// Does something that can be repeated, and once more if it panics.

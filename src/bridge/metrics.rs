@@ -75,3 +75,12 @@ pub struct EngineMetrics {
     /// Bytes that wait for each client that does not read as fast as it is written to.
     pub waiting: Vec<f64>,
 }
+
+/// How many clients workers have refused.
+#[napi(object)]
+pub struct Refused {
+    /// By what was against them, in the order of `quotas` of `codes`.
+    pub counts: Vec<f64>,
+    /// How many of them over TLS.
+    pub secure: f64,
+}

@@ -13,6 +13,8 @@
 //!    │ └── anything else ──▶ (Node's)  │ └── the client says more, or hangs up ──▶ (Node's)
 //!    └───── written ◀── Writing ◀──────┘ the answer
 //!
+//!   Looking ── an upgrade, or a GET for a new session, for which there is no room ──▶ Writing ──▶ (closed)
+//!
 //!   Looking ── a POST of a session ──▶ Receiving ── all of it ──▶ Posting ── POSTED ──▶ Writing
 //! ```
 //!
@@ -41,6 +43,7 @@ use tokio::task::AbortHandle;
 use super::answer::{Answer, Progress};
 use super::deadlines::Holder;
 use super::event::{Announcement, Method, Past, Refusal};
+use super::gate::{self, Place, Quota};
 use super::hello::Security;
 use super::recovery::{take_turn, Subject};
 use super::road::{Form, Terms};
@@ -52,7 +55,7 @@ use crate::protocol::engine_io::Protocol;
 use crate::protocol::error::Ending;
 use crate::protocol::http::coding::{Accepted, Encoder};
 use crate::protocol::http::request::{self, PollRequest, Reading, UpgradeRequest};
-use crate::protocol::http::response::{answer, bare_answer, Body, Then};
+use crate::protocol::http::response::{answer, bare_answer, refusal, Body, Then};
 use crate::protocol::ids::{ConnectionId, StreamId};
 use crate::protocol::polling::{Polling, Traveller, Waiter};
 
@@ -92,6 +95,8 @@ pub(super) struct Arrival {
     is_cut: bool,
     /// Whether JavaScript has been told of the request that is next in its bytes.
     is_announced: bool,
+    /// Kept for the session that it asks for, until JavaScript has claimed it.
+    place: Option<Place>,
 }
 
 pub(super) enum Stage {
@@ -264,6 +269,7 @@ impl Worker {
             is_kept,
             is_cut: false,
             is_announced: false,
+            place: None,
         };
         self.arrivals.insert(id, arrival);
         let kept_for = self.road.terms().filter(|_| is_kept).map(|terms| terms.keep_alive);
@@ -467,6 +473,11 @@ impl Worker {
                 }
                 None => return self.look_elsewhere(id),
             }
+        } else if !request.is_odd {
+            let answer = |terms: &gate::Terms| Some(terms.websocket.clone().into_bytes());
+            if !self.let_in(id, fd, &request.lines, request.length, answer) {
+                return Look::Done;
+            }
         }
         let stage = Stage::Upgrade { length: request.length, response: request.response };
         let announcement =
@@ -483,10 +494,61 @@ impl Worker {
         get: Get,
         terms: &Terms,
     ) -> Look {
+        let lines = poll.lines();
+        let answer =
+            |terms: &gate::Terms| terms.polling.as_ref().map(|it| refusal(&it.head, &it.body, unix_now()));
+        if !self.let_in(id, fd, &lines, get.length, answer) {
+            return Look::Done;
+        }
         if !get.can_open(terms) {
             return self.look_elsewhere(id);
         }
-        self.announce(id, fd, &poll.lines(), Announcement::default(), Stage::Opening(get))
+        self.announce(id, fd, &lines, Announcement::default(), Stage::Opening(get))
+    }
+
+    /// Keeps a place for who asks for a new session, or refuses it if there is none. Both only where the application could not
+    /// tell the difference; otherwise it is JavaScript that lets it in. `lines`: what the request consists of; `length`: the
+    /// bytes that it takes; `answer`: the one that refuses it. `false`: it is refused.
+    fn let_in(
+        &mut self,
+        id: StreamId,
+        fd: &Wire,
+        lines: &str,
+        length: usize,
+        answer: impl FnOnce(&gate::Terms) -> Option<Vec<u8>>,
+    ) -> bool {
+        let Some(gate) = self.road.gate() else { return true };
+        let (Some(terms), Some((peer, _))) = (gate.terms(), fd.addresses()) else { return true };
+        let target = lines.rsplit('\n').next().unwrap_or_default();
+        let (true, Some(answer)) = (target.starts_with(&terms.path), answer(&terms)) else { return true };
+        let address = gate.address_behind(&peer.ip().to_string(), lines);
+        let Some(arrival) = self.arrivals.get_mut(&id) else { return true };
+        // one that it was kept before is nobody's by now
+        arrival.place = None;
+        match Place::keep(&self.road, id, &address) {
+            Ok(place) => {
+                arrival.place = Some(place);
+                true
+            }
+            Err(quota) => {
+                self.refuse_session(id, fd, length, quota, answer);
+                false
+            }
+        }
+    }
+
+    /// Answers a request of so many bytes with what refuses it.
+    fn refuse_session(&mut self, id: StreamId, fd: &Wire, length: usize, quota: Quota, answer: Vec<u8>) {
+        panic_point!("refuse session");
+        if fd.skip(length, &mut [0; 1024]).is_err() {
+            return self.hang_up(id);
+        }
+        if let Some(gate) = self.road.gate() {
+            gate.count_refused(quota, fd.facts().is_some());
+        }
+        // with bytes that nobody has read, its client would be told of a failure
+        let _ = fd.read(&mut [0; 1024]);
+        self.write_answer(id, Answer::whole(answer), Then::Close);
     }
 
     /// A browser asks whether it may send a request. What the option `cors` says to that is the answer, whatever the request
@@ -944,11 +1006,13 @@ impl Worker {
 
     /// JavaScript has made a session that polls of a GET.
     pub(super) fn admit_polling(&mut self, id: StreamId, connection: ConnectionId, text: &str) {
-        let Some(Arrival { stage: stage @ Stage::Opening(_), fd, .. }) = self.arrivals.get_mut(&id) else {
+        let Some(Arrival { stage: stage @ Stage::Opening(_), fd, place, .. }) = self.arrivals.get_mut(&id)
+        else {
             return self.refuse_connection(connection);
         };
         let Stage::Opening(get) = *stage else { return };
         *stage = Stage::Waiting { owner: connection, get, headers: None };
+        *place = None;
         fd.send_without_delay();
         let Opening { sid, origin, upgrades, cookie, first, cors } = Opening::parse(text);
         let traveller = Traveller { sid: sid.into(), origin: origin.map(Into::into), cors: cors.into() };

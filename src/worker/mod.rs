@@ -10,12 +10,14 @@ mod answer;
 #[cfg(unix)]
 pub mod arrivals;
 mod broadcast;
+mod bucket;
 pub mod command;
 pub mod connection;
 mod deadlines;
 mod endings;
 pub mod event;
 pub mod figures;
+pub mod gate;
 #[cfg(unix)]
 mod gathering;
 mod held;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 
+use super::gate::Gate;
 use crate::protocol::http::coding::{Accepted, Coding};
 use crate::protocol::ids::ConnectionId;
 
@@ -60,9 +61,21 @@ pub struct Road {
     terms: RwLock<Option<Arc<Terms>>>,
     /// The sessions whose requests may come by it, by their ids.
     sessions: Mutex<HashMap<Box<str>, ConnectionId>>,
+    /// Who lets clients in, if there is anything against that.
+    gate: Option<Gate>,
 }
 
 impl Road {
+    /// A road that is closed. `gate`: for clients on every road.
+    pub fn with_gate(gate: Option<Gate>) -> Road {
+        Road { gate, ..Road::default() }
+    }
+
+    /// Who lets clients in, if there is anything against that.
+    pub fn gate(&self) -> Option<&Gate> {
+        self.gate.as_ref()
+    }
+
     /// Opens it, or closes it.
     pub fn set(&self, terms: Option<Terms>) {
         *self.terms.write() = terms.map(Arc::new);

@@ -24,10 +24,14 @@ mod modelled {
     pub use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     /// As parking_lot's.
-    #[derive(Default)]
+    #[derive(Debug, Default)]
     pub struct Mutex<T>(loom::sync::Mutex<T>);
 
     impl<T> Mutex<T> {
+        pub fn new(value: T) -> Mutex<T> {
+            Mutex(loom::sync::Mutex::new(value))
+        }
+
         pub fn lock(&self) -> MutexGuard<'_, T> {
             MutexGuard(self.0.lock().ok())
         }

@@ -3,6 +3,7 @@
 use std::mem;
 use std::time::{Duration, Instant};
 
+use super::bucket::Bucket;
 use super::limits::{Limit, Limits};
 use super::stream::Stream;
 use super::Worker;
@@ -63,44 +64,6 @@ impl Toll {
             Toll::Close(_) => Err(Flow::Stop),
         }
     }
-}
-
-/// What a client may still send; it fills itself with time.
-#[derive(Debug)]
-struct Bucket {
-    tokens: f64,
-    since: Instant,
-}
-
-impl Bucket {
-    fn new(rate: f64, burst: f64, now: Instant) -> Bucket {
-        Bucket { tokens: capacity(rate, burst), since: now }
-    }
-
-    /// Fills it with what is due by now. Returns whether it is full.
-    fn fill(&mut self, rate: f64, burst: f64, now: Instant) -> bool {
-        if rate.is_infinite() {
-            return true;
-        }
-        let elapsed = now.saturating_duration_since(self.since).as_secs_f64();
-        self.since = now;
-        self.tokens = (self.tokens + elapsed * rate).min(capacity(rate, burst));
-        self.tokens >= capacity(rate, burst)
-    }
-
-    /// How long it takes until a twentieth of a second's worth is in it: whoever sends too much is not to be woken for each packet.
-    fn time_to_go_on(&self, rate: f64, burst: f64) -> Duration {
-        if rate.is_infinite() {
-            return Duration::ZERO;
-        }
-        let wanted = (rate / 20.0).max(1.0).min(capacity(rate, burst));
-        Duration::try_from_secs_f64((wanted - self.tokens).max(0.0) / rate).unwrap_or(LONGEST_PAUSE)
-    }
-}
-
-/// What a bucket holds: one at least, or nothing would ever pass.
-fn capacity(rate: f64, burst: f64) -> f64 {
-    (rate * burst).max(1.0)
 }
 
 impl Traffic {

@@ -2,5 +2,6 @@
 
 pub mod beginning;
 pub mod coding;
+pub mod forwarded;
 pub mod request;
 pub mod response;

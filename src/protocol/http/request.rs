@@ -47,6 +47,8 @@ pub struct UpgradeRequest {
     pub response: String,
     /// Whether the client offers extensions.
     pub offers_extensions: bool,
+    /// Whether its query says anything twice, or what the ordinary client does not say.
+    pub is_odd: bool,
 }
 
 /// An ordinary request of a client that polls.
@@ -132,7 +134,7 @@ pub fn read(bytes: &[u8]) -> Reading<'_> {
 pub fn read_raw(bytes: &[u8]) -> Reading<'_> {
     read_as(bytes, |request, bytes| {
         let Whole { method, deciding, lines } = whole(request, bytes)?;
-        (method == "GET").then(|| upgrade(bytes, &deciding, &lines, None)).flatten()
+        (method == "GET").then(|| upgrade(bytes, &deciding, &lines, &Query::default())).flatten()
     })
 }
 
@@ -204,7 +206,7 @@ fn upgrade<'a>(
     bytes: &[u8],
     deciding: &Deciding<'_>,
     lines: &Lines<'_>,
-    sid: Option<&str>,
+    query: &Query<'_>,
 ) -> Option<Reading<'a>> {
     if !deciding.ask_for_a_websocket() {
         return None;
@@ -212,9 +214,10 @@ fn upgrade<'a>(
     Some(Reading::Upgrade(UpgradeRequest {
         length: bytes.len(),
         lines: lines.apart(),
-        sid: sid.map(str::to_owned),
+        sid: query.sid.map(str::to_owned),
         response: switching_protocols(std::str::from_utf8(deciding.key?).ok()?),
         offers_extensions: deciding.extensions.is_some(),
+        is_odd: query.is_odd,
     }))
 }
 
@@ -224,7 +227,7 @@ fn recognise<'a>(request: &httparse::Request<'_, 'a>, bytes: &'a [u8]) -> Option
     let query = Query::parse(query);
     match (method, query.transport?) {
         // a subprotocol is for Engine.IO's server to choose
-        ("GET", "websocket") if deciding.protocols.is_none() => upgrade(bytes, &deciding, &lines, query.sid),
+        ("GET", "websocket") if deciding.protocols.is_none() => upgrade(bytes, &deciding, &lines, &query),
         ("GET" | "POST" | "OPTIONS", "polling") if !query.is_odd && query.revision == Some("4") => {
             let poll = PollRequest {
                 head: bytes.len(),

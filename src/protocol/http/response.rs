@@ -55,6 +55,17 @@ pub fn bare_answer(head: &str, now: u64, then: Then) -> Vec<u8> {
     out.into_bytes()
 }
 
+/// An answer behind which the connection is closed, as its headers say: Node has not been told how long its body is. `head`: its
+/// status line and headers, with their ends.
+pub fn refusal(head: &str, body: &str, now: u64) -> Vec<u8> {
+    let mut out = String::with_capacity(128 + head.len() + body.len());
+    out.extend([head, "Date: "]);
+    write_date(now, &mut out);
+    out.push_str("\r\nTransfer-Encoding: chunked\r\n\r\n");
+    out.extend([&format!("{:x}\r\n", body.len()), body, "\r\n0\r\n\r\n"]);
+    out.into_bytes()
+}
+
 /// What Node adds to headers, but for the end of the last line.
 fn write_last_headers(now: u64, then: Then, out: &mut String) {
     out.push_str("Date: ");
@@ -143,6 +154,11 @@ mod tests {
             text(answer("", Body::Ok, "", 0, Then::Close)),
             "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\ncache-control: no-store\r\n\
              Date: Thu, 01 Jan 1970 00:00:00 GMT\r\nConnection: close\r\n\r\nok"
+        );
+        assert_eq!(
+            text(refusal("HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\n", "no more at present", 0)),
+            "HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
+             Transfer-Encoding: chunked\r\n\r\n12\r\nno more at present\r\n0\r\n\r\n"
         );
     }
 }
