@@ -69,6 +69,9 @@ class Stream {
   /** The engine has nothing more to write. */
   end() {}
 
+  /** The engine has said its last, and has written it by itself. */
+  finish() {}
+
   /** Stops the reading for a while. */
   pause() {}
 

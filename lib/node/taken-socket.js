@@ -30,6 +30,8 @@ class TakenSocket extends Stream {
     this._localAddress = undefined;
     this._localPort = 0;
     this._facts = undefined;
+    /** Whether the engine has said its last. */
+    this._isFinished = false;
   }
 
   /**
@@ -46,6 +48,11 @@ class TakenSocket extends Stream {
     this._remotePort = remotePort;
     this._localAddress = sameAsBefore(localAddress);
     this._localPort = localPort;
+  }
+
+  /** Whether somebody may have the `net.Socket`. */
+  get hasSocket() {
+    return this._socket !== undefined;
   }
 
   /** The `net.Socket` of the connection. */
@@ -83,6 +90,12 @@ class TakenSocket extends Stream {
     watchSocket(socket);
   }
 
+  /** The engine has nothing more to say: whoever writes to the socket hears that this is done. */
+  finish() {
+    this._isFinished = true;
+    this._socket?.end();
+  }
+
   /** The engine has closed its descriptor. */
   onReleased() {
     super.onReleased();
@@ -101,7 +114,11 @@ class TakenSocket extends Stream {
     const socket = makeSocket(this._httpServer, peer, local, !isOver, this._facts);
     markTaken(socket, this);
     watchSocket(socket);
-    if (isOver) socket.destroy();
+    if (isOver) {
+      socket.destroy();
+      // as one that has ended before
+      if (this._isFinished) socket._writableState.finished = true;
+    }
     return socket;
   }
 }
@@ -189,7 +206,8 @@ function setBytesRead(socket, value) {
 
 /** The application has ended the socket: what has been said is written, and the client hears that nothing follows. */
 function endOfSocket(callback) {
-  this[kStream].confirmEnd();
+  const stream = this[kStream];
+  if (!stream._isFinished) stream.confirmEnd();
   callback();
 }
 

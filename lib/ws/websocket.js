@@ -6,6 +6,9 @@ const { COMPRESS, NOTIFY } = require("../native/commands");
 const { errorOf } = require("./errors");
 const { closePayload, payloadOf, sizeOf } = require("./payload");
 
+// taken before anybody can replace it by a fake timer
+const { setImmediate } = require("timers");
+
 const { CONNECTING, OPEN, CLOSING, CLOSED } = ClientWebSocket;
 const STATES = ["CONNECTING", "OPEN", "CLOSING", "CLOSED"];
 
@@ -383,6 +386,7 @@ class WebSocket extends ClientWebSocket {
   _onNativeClose() {
     this._isEnded = true;
     this._stream?.letGo();
+    this._stream?.finish();
     if (this._isReleased) this._deliverEnd();
   }
 
@@ -394,8 +398,9 @@ class WebSocket extends ClientWebSocket {
 
   /** @private */
   _deliverEnd() {
-    if (this._waits) this._hold(this._finish);
-    else this._finish();
+    // who has the socket hears of its end first
+    if (this._stream.hasSocket) setImmediate(deliverEnd, this);
+    else deliverEnd(this);
   }
 
   /** @private */
@@ -478,6 +483,11 @@ for (const [name, value] of Object.entries({ CONNECTING, OPEN, CLOSING, CLOSED }
   }
 }
 Object.defineProperty(WebSocket.prototype, "bufferedAmount", { enumerable: true });
+
+function deliverEnd(ws) {
+  if (ws._waits) ws._hold(ws._finish);
+  else ws._finish();
+}
 
 /** Delivers what was kept, until somebody pauses again; in turns of their own if the server is to. */
 function deliverHeld(ws) {

@@ -65,6 +65,45 @@ const OPTIONS = {
   null: null,
 };
 
+const HANDSHAKE = [
+  "HTTP/1.1 101 Switching Protocols",
+  "  Upgrade: websocket",
+  "  Connection: Upgrade",
+  "  Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+];
+
+const GOODBYE = ["frame 8802 <Buffer 03e8>", "end FIN"];
+
+/** What a client gets of messages, and of pings and pongs, whose length has this bit as well. */
+const sentMasked = (bit) => [
+  ...HANDSHAKE,
+  `frame 81${hex(4 + bit)} "text"`,
+  `frame 82${hex(5 + bit)} <Buffer 6279746573>`,
+  `frame 81${hex(bit)} ""`,
+  `frame 81${hex(1 + bit)} "5"`,
+  ...GOODBYE,
+];
+const controlsMasked = (start, bit) => [
+  ...["00 <Buffer >", "00 <Buffer >", "01 <Buffer 61>", "01 <Buffer 62>", "01 <Buffer 63>"].map(
+    (rest) => start + rest,
+  ),
+  `${start}${hex(1 + bit)} <Buffer 64>`,
+];
+const pingsMasked = (bit) => [...HANDSHAKE, ...controlsMasked("frame 89", bit), ...GOODBYE];
+const pongsMasked = (bit) => controlsMasked("8a", bit);
+
+function hex(byte) {
+  return byte.toString(16).padStart(2, "0");
+}
+
+/** RFC 6455 section 5.1: a server masks nothing, even if it is told to. */
+function unmasked(actor, logOf) {
+  return {
+    why: "a server must not mask what it sends",
+    logs: { [actor]: { stock: logOf(0x80), ours: logOf(0) } },
+  };
+}
+
 async function goodbye(stage, raw) {
   await raw.settled();
   raw.close();
@@ -125,6 +164,7 @@ module.exports = [
   })),
   ...Object.entries(OPTIONS).map(([name, options]) => ({
     name: `send() with options: ${name}`,
+    differs: name === "mask: true" ? unmasked("client", sentMasked) : undefined,
     async run(stage) {
       const { socket, raw } = await stage.rawPair();
       for (const value of ["text", Buffer.from("bytes"), "", 5]) {
@@ -270,6 +310,7 @@ module.exports = [
     controls(method, "63 letters of two bytes", () => "ü".repeat(63)),
     {
       name: `${method}() with all its arguments`,
+      differs: method === "ping" ? unmasked("client", pingsMasked) : unmasked("client: pongs", pongsMasked),
       async run(stage) {
         const { socket, raw } = await stage.rawPair();
         const done = (what) =>
