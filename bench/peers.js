@@ -18,14 +18,15 @@ const modules = path.join(directory, "node_modules");
  * @property {boolean} hasJsThread whether its main thread runs JavaScript
  * @property {string} [framing] `raw` without Socket.IO
  * @property {() => Promise<void> | void} [install]
- * @property {() => { command: string, args: string[] }} command
+ * @property {(scenario: import("./scenarios").Scenario) => { command: string, args: string[] }} command
  */
 
 /** @type {Contender} */
 const ours = {
   name: "sockeye.io",
   hasJsThread: true,
-  command: () => server(root),
+  command: ({ framing } = {}) =>
+    framing === "raw" ? node(path.join(directory, "ws.js"), path.join(root, "ws.js")) : server(root),
 };
 
 /** @type {Contender[]} */
@@ -39,7 +40,10 @@ const peers = [
     name: "Bun",
     hasJsThread: true,
     install: installPackages,
-    command: () => ({ command: findBun(), args: [path.join(directory, "bun.mjs")] }),
+    command: ({ framing } = {}) => ({
+      command: findBun(),
+      args: [path.join(directory, framing === "raw" ? "bun-ws.mjs" : "bun.mjs")],
+    }),
   },
   {
     name: "socketioxide",
@@ -58,7 +62,7 @@ const peers = [
     name: "floor",
     hasJsThread: false,
     install: () => crates.build("peers/floor"),
-    command: () => ({ command: crates.program("floor"), args: [] }),
+    command: ({ framing = "" } = {}) => ({ command: crates.program("floor"), args: [framing] }),
   },
 ];
 

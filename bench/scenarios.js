@@ -11,6 +11,7 @@
  * @property {string[]} peers
  * @property {string[]} measures of ./measures.js
  * @property {object} [server] the environment of the server
+ * @property {"raw"} [framing] without Socket.IO, whoever it is: of this package, it is `sockeye.io/ws`
  * @property {number} [nodes] how many servers there are, joined by Redis
  * @property {"stock-client" | "road-client" | "request-client" | "attachment-client"} [driver] in place of the load generator
  * @property {number} [leastSecs] what a run, or each stage of one, takes at least, whatever is asked for
@@ -159,6 +160,28 @@ const scenarios = [
     ...broadcast("100 rooms of 10 × 1", { clients: 1000, rooms: 100, inflight: 1 }),
     peers: SOCKET_IO,
   },
+  raw(echo("WebSockets: echo, 100 clients × 4", { clients: 100, inflight: 4 })),
+  raw(broadcast("WebSockets: broadcast to 1,000 × 2", { clients: 1000, inflight: 2 })),
+  raw(broadcast("WebSockets: broadcast of 1 KiB to 1,000 × 2", { clients: 1000, inflight: 2, size: 1024 })),
+  {
+    ...raw(
+      broadcast("WebSockets: deflated broadcast of 1 KiB to 1,000 × 2", {
+        clients: 1000,
+        inflight: 2,
+        size: 1024,
+        deflate: true,
+      }),
+    ),
+    server: { MODE: "broadcast", DEFLATE: "1" },
+    peers: ["ws"],
+  },
+  raw({
+    name: "WebSockets: connect storm, 3,000 clients",
+    operation: "connects",
+    load: { scenario: "connect", clients: 3000 },
+    measures: LOAD,
+  }),
+  raw(idle("WebSockets: 5,000 idle", { clients: 5000 })),
   cluster("broadcast to 10,000 on 4 nodes × 2", { clients: 10000, inflight: 2 }),
   cluster("broadcast to 10,000 on 4 nodes × 8", { clients: 10000, inflight: 8 }),
   {
@@ -257,6 +280,11 @@ function broadcast(name, load) {
     peers: FRAMES,
     measures: LOAD,
   };
+}
+
+/** Without Socket.IO. */
+function raw(scenario) {
+  return { ...scenario, group: "websockets", framing: "raw", peers: ["ws", "Bun", "floor"] };
 }
 
 /** As broadcast(), spread over nodes that Redis joins. */

@@ -28,7 +28,7 @@ async function trial(contender, scenario, timing) {
   const key = nodes > 1 ? `bench ${process.pid} ${Date.now()}` : "";
   const servers = Array.from({ length: nodes }, () =>
     children.start({
-      ...contender.command(),
+      ...contender.command(scenario),
       env: { ...PLAIN, REDIS_KEY: key, ...scenario.server },
     }),
   );
@@ -75,7 +75,8 @@ function driver(contender, scenario, flags) {
   if (scenario.driver) {
     return { command: process.execPath, args: [path.join(__dirname, `${scenario.driver}.js`), ...flags] };
   }
-  const framing = contender.framing === "raw" ? ["--framing", "raw", "--path", "/"] : [];
+  const isRaw = contender.framing === "raw" || scenario.framing === "raw";
+  const framing = isRaw ? ["--framing", "raw", "--path", "/"] : [];
   return { command: crates.program("loadgen"), args: [...flags, ...framing] };
 }
 

@@ -1,5 +1,6 @@
 //! The floor: the least that writes the bytes which a Socket.IO server would write, on one epoll thread. It takes frames
-//! apart and answers them, and has nothing else: no rooms, no checks, no heartbeats, no limits.
+//! apart and answers them, and has nothing else: no rooms, no checks, no heartbeats, no limits. With the argument `raw`, it
+//! speaks no Socket.IO: what comes goes back, or, if the environment variable MODE says `broadcast`, to all.
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
@@ -17,8 +18,29 @@ const TEXT: u8 = 0x81;
 const BINARY: u8 = 0x82;
 const LISTENER: Token = Token(usize::MAX);
 
+/// What is done with messages.
+#[derive(Clone, Copy, PartialEq)]
+enum Mode {
+    SocketIo,
+    Echo,
+    Broadcast,
+}
+
+impl Mode {
+    fn read() -> Mode {
+        if std::env::args().nth(1).as_deref() != Some("raw") {
+            Mode::SocketIo
+        } else if std::env::var("MODE").as_deref() == Ok("broadcast") {
+            Mode::Broadcast
+        } else {
+            Mode::Echo
+        }
+    }
+}
+
 struct Client {
     stream: TcpStream,
+    mode: Mode,
     is_upgraded: bool,
     /// An incomplete frame.
     received: Vec<u8>,
@@ -36,6 +58,7 @@ fn main() -> io::Result<()> {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?;
 
+    let mode = Mode::read();
     let mut poll = Poll::new()?;
     let mut listener = TcpListener::bind(([127, 0, 0, 1], 0).into())?;
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
@@ -52,7 +75,7 @@ fn main() -> io::Result<()> {
         }
         for event in &events {
             if event.token() == LISTENER {
-                accept(&listener, &poll, &mut clients)?;
+                accept(&listener, &poll, &mut clients, mode)?;
                 continue;
             }
             let slot = &mut clients[event.token().0];
@@ -71,7 +94,12 @@ fn main() -> io::Result<()> {
     }
 }
 
-fn accept(listener: &TcpListener, poll: &Poll, clients: &mut Vec<Option<Client>>) -> io::Result<()> {
+fn accept(
+    listener: &TcpListener,
+    poll: &Poll,
+    clients: &mut Vec<Option<Client>>,
+    mode: Mode,
+) -> io::Result<()> {
     loop {
         let mut stream = match listener.accept() {
             Ok((stream, _)) => stream,
@@ -81,7 +109,13 @@ fn accept(listener: &TcpListener, poll: &Poll, clients: &mut Vec<Option<Client>>
         stream.set_nodelay(true)?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         poll.registry().register(&mut stream, Token(clients.len()), interest)?;
-        clients.push(Some(Client { stream, is_upgraded: false, received: Vec::new(), unsent: Vec::new() }));
+        clients.push(Some(Client {
+            stream,
+            mode,
+            is_upgraded: false,
+            received: Vec::new(),
+            unsent: Vec::new(),
+        }));
     }
 }
 
@@ -143,14 +177,20 @@ impl Client {
             taken = end + 4;
             self.is_upgraded = true;
             output.to_one.extend_from_slice(UPGRADED);
-            frame(&mut output.to_one, TEXT, &[OPEN]);
+            if self.mode == Mode::SocketIo {
+                frame(&mut output.to_one, TEXT, &[OPEN]);
+            }
         }
         while let Some((header, length)) = header(&bytes[taken..]) {
             let Some(payload) = bytes.get_mut(taken + header - 4..taken + header + length) else { break };
             let (mask, payload) = payload.split_at_mut(4);
             unmask(payload, [mask[0], mask[1], mask[2], mask[3]]);
             let (opcode, payload) = (bytes[taken], &bytes[taken + header..taken + header + length]);
-            answer(opcode, payload, output);
+            match self.mode {
+                Mode::SocketIo => answer(opcode, payload, output),
+                Mode::Echo => frame(&mut output.to_one, opcode, &[payload]),
+                Mode::Broadcast => frame(&mut output.to_all, opcode, &[payload]),
+            }
             taken += header + length;
         }
         taken
