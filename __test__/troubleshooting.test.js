@@ -61,8 +61,10 @@ test("requests that are refused", () => {
   const names = [...handshake.matchAll(/name: "([A-Z_]+)"/g)].map(([, name]) => name).sort();
   const shown = [...page.matchAll(/name: "([A-Z_]+)"/g)].map(([, name]) => name).sort();
   assert.deepEqual(shown, names);
-  const upgrade = sources.find(({ file }) => file === path.join("lib", "engine", "upgrade.js")).text;
-  const bodies = [...upgrade.matchAll(/(?:badRequest\(attempt.socket|\d, "[\w ]+"), "([^"]+)"/g)];
+  const bodies = ["upgrade.js", "websocket-request.js"].flatMap((name) => {
+    const { text } = sources.find(({ file }) => file === path.join("lib", "engine", name));
+    return [...text.matchAll(/(?:attempt.socket, \d+, |message: )"([^"]+)"/g)];
+  });
   assert.ok(bodies.length > 6);
   for (const [, body] of bodies) assert.ok(page.includes(`\`${body}\``), body);
 });

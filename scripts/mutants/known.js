@@ -154,10 +154,10 @@ const LIST = [
   [
     "a connection is opened of a request that is gone when it is admitted",
     "src/worker/arrivals.rs",
-    `if !sid.is_empty() {
+    `if is_new {
                 self.refuse_connection(connection);
             }`,
-    `if !sid.is_empty() {
+    `if is_new {
             }`,
   ],
 ];
