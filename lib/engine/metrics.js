@@ -32,9 +32,7 @@ class SessionCounts {
  */
 function metricsOf(engine) {
   const { _counts: counts, _bridge: bridge } = engine;
-  const { workers, backlog, waits, waiting } = bridge.native.metrics();
-  const clients = sortInto(SIZES, waiting);
-  const total = (name) => workers.reduce((sum, worker) => sum + worker[name], 0);
+  const flow = flowOf(bridge);
   return {
     sessions: {
       ...openSessions(engine),
@@ -44,6 +42,21 @@ function metricsOf(engine) {
       refusals: refusalsOf(engine),
       limits: counts.limits.read(),
     },
+    ...flow,
+    dropped: { ...flow.dropped, slowConsumers: counts.slowConsumers },
+  };
+}
+
+/**
+ * What workers have counted of what goes over their connections, and how things are now.
+ * @param {Bridge} bridge
+ * @returns {object} the members of `EngineMetrics` from `packets` on
+ */
+function flowOf(bridge) {
+  const { workers, backlog, waits, waiting } = bridge.native.metrics();
+  const clients = sortInto(SIZES, waiting);
+  const total = (name) => workers.reduce((sum, worker) => sum + worker[name], 0);
+  return {
     packets: { received: total("packetsReceived"), sent: total("packetsSent") },
     bytes: { received: total("bytesReceived"), sent: total("bytesSent") },
     heartbeats: { pings: total("pings"), roundTrips: sumOf(workers.map(({ roundTrips }) => roundTrips)) },
@@ -56,7 +69,6 @@ function metricsOf(engine) {
       volatile: total("volatileDropped"),
       events: total("eventsDropped"),
       messages: total("packetsRefused"),
-      slowConsumers: counts.slowConsumers,
     },
     deliveries: total("deliveries"),
     events: { waiting: backlog, waits },
@@ -111,4 +123,4 @@ function sortInto(bounds, numbers) {
   return { bounds, counts, sum };
 }
 
-module.exports = { SessionCounts, metricsOf };
+module.exports = { SessionCounts, flowOf, metricsOf };

@@ -4,6 +4,7 @@ const { EventEmitter } = require("node:events");
 const { STATUS_CODES, createServer } = require("node:http");
 const { subprotocol } = require("ws");
 const { switchingProtocols } = require("../native/binding");
+const { limits } = require("../native/codes");
 const { takeOver } = require("../engine/takeover");
 const { negotiate } = require("../engine/transports/deflate");
 const { abortHandshake, findFault } = require("../engine/websocket-request");
@@ -11,6 +12,7 @@ const { kEngine } = require("../engine/observers");
 const { isTaken } = require("../node/taken-socket");
 const { RAW, watchArrivals } = require("./arrivals");
 const { bridgeOf } = require("./bridge");
+const { WebSocketCounts, metricsOf } = require("./metrics");
 const { payloadOf } = require("./payload");
 const { Topics } = require("./topics");
 const { WebSocket } = require("./websocket");
@@ -72,6 +74,7 @@ class WebSocketServer extends EventEmitter {
     this._server = undefined;
     this._bridge = bridgeOf(this, options);
     this._pumped = {};
+    this._counts = new WebSocketCounts();
     this._topics = new Topics(this._bridge);
     if (options.clientTracking) {
       this.clients = new Set();
@@ -263,6 +266,7 @@ class WebSocketServer extends EventEmitter {
 
   /** A WebSocket is open. @private */
   _welcome(ws) {
+    this._counts.connects++;
     ws._stream.owner = ws;
     ws._open();
     this.clients?.add(ws);
@@ -310,8 +314,17 @@ class WebSocketServer extends EventEmitter {
     return undefined;
   }
 
+  /**
+   * What was counted since this was made, and how things are now: see `WebSocketMetrics` in types/metrics.d.ts.
+   * @returns {object}
+   */
+  metrics() {
+    return metricsOf(this);
+  }
+
   /** A WebSocket is over. @private */
   _forget(ws) {
+    this._counts.closes.add(ws._closeCode);
     this._topics.leave(ws);
     if (!this.clients?.delete(ws)) return;
     if (this._shouldEmitClose && this.clients.size === 0) process.nextTick(emitClose, this);
@@ -348,7 +361,24 @@ class WebSocketServer extends EventEmitter {
 
   /** A client does not read: it is given up, or messages for it are dropped. @private */
   _onSlowConsumer(ws, bytes, isKept) {
+    if (!isKept) this._counts.slowConsumers++;
     this.emit("slow_consumer", ws, bytes, isKept ? "drop" : "close");
+  }
+
+  /**
+   * A client sends more than it may: nothing is read of it for so many milliseconds, unless it is ended. Where JavaScript reads,
+   * the worker tells when that is over, with 0.
+   * @private
+   */
+  _onLimit(ws, limit, pause, isTold) {
+    if (!isTold) {
+      const name = limit === limits.PACKETS ? "packetsPerSecond" : "bytesPerSecond";
+      this._counts.limits.add(name);
+      this.emit("limit", ws, name);
+    }
+    if (!ws._stream?.isPumped) return;
+    if (pause > 0) ws._stream.holdUp();
+    else if (isTold && !ws._paused) ws._stream.letGo();
   }
 
   /** Ends the threads of a closed server when the last client has hung up. @private */

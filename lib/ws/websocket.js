@@ -317,7 +317,12 @@ class WebSocket extends ClientWebSocket {
   /** A message has come: a text, or a Buffer. @private */
   _onMessage(data) {
     const isBinary = typeof data !== "string";
-    this._deliver(this._emitMessage, isBinary ? data : Buffer.from(data), isBinary);
+    const message = isBinary ? data : Buffer.from(data);
+    if (this._waits || !this._server.options.allowSynchronousEvents) {
+      this._deliver(this._emitMessage, message, isBinary);
+    } else {
+      this._emitMessage(message, isBinary);
+    }
   }
 
   /** Delivers what has come, each in a turn of its own if the server is to. @private */
