@@ -63,7 +63,11 @@ class TestServer {
 async function serve(t, options = {}, stream = "http") {
   const { httpServer, port } = await listen(t, stream);
   atEnd(t, () => httpServer.close());
-  const server = new TestServer(new WebSocketServer({ server: httpServer, ...options }), port, stream === "https");
+  const server = new TestServer(
+    new WebSocketServer({ server: httpServer, ...options }),
+    port,
+    stream === "https",
+  );
   atEnd(t, () => server.close());
   return server;
 }
@@ -163,24 +167,28 @@ test("what the application does with a Buffer after a broadcast changes nothing"
   }
 });
 
-test("a broadcast is compressed for those that have agreed to it, unless it says otherwise", OURS, async (t) => {
-  const server = await serve(t, { perMessageDeflate: true });
-  const plain = await server.pair();
-  const compressing = await server.pair({ perMessageDeflate: true });
-  assert.match(compressing.ws.extensions, /permessage-deflate/);
-  const text = "x".repeat(50 * KB);
-  const sizes = [];
-  for (const compress of [undefined, false]) {
-    const before = compressing.client._socket.bytesRead;
-    server.wss.broadcast(text, { compress });
-    await settled(plain, compressing);
-    sizes.push(compressing.client._socket.bytesRead - before);
-  }
-  assert.deepEqual(texts(plain.got), [text, text]);
-  assert.deepEqual(texts(compressing.got), [text, text]);
-  assert.ok(sizes[0] < 2 * KB, `${sizes[0]} bytes`);
-  assert.ok(sizes[1] > 50 * KB, `${sizes[1]} bytes`);
-});
+test(
+  "a broadcast is compressed for those that have agreed to it, unless it says otherwise",
+  OURS,
+  async (t) => {
+    const server = await serve(t, { perMessageDeflate: true });
+    const plain = await server.pair();
+    const compressing = await server.pair({ perMessageDeflate: true });
+    assert.match(compressing.ws.extensions, /permessage-deflate/);
+    const text = "x".repeat(50 * KB);
+    const sizes = [];
+    for (const compress of [undefined, false]) {
+      const before = compressing.client._socket.bytesRead;
+      server.wss.broadcast(text, { compress });
+      await settled(plain, compressing);
+      sizes.push(compressing.client._socket.bytesRead - before);
+    }
+    assert.deepEqual(texts(plain.got), [text, text]);
+    assert.deepEqual(texts(compressing.got), [text, text]);
+    assert.ok(sizes[0] < 2 * KB, `${sizes[0]} bytes`);
+    assert.ok(sizes[1] > 50 * KB, `${sizes[1]} bytes`);
+  },
+);
 
 test("a broadcast takes its place among messages to one client", OURS, async (t) => {
   const server = await serve(t);
@@ -424,10 +432,7 @@ test("limits: drop", OURS, async (t) => {
   client.close(1000);
   await gone;
   assert.ok(got.list.length >= 20 && got.list.length < 40, `${got.list.length} came`);
-  assert.deepEqual(
-    texts(got).slice(0, 20),
-    ["52-[]", ...Array.from({ length: 19 }, (_, n) => `${n + 1}`)],
-  );
+  assert.deepEqual(texts(got).slice(0, 20), ["52-[]", ...Array.from({ length: 19 }, (_, n) => `${n + 1}`)]);
 });
 
 test("limits: close", OURS, async (t) => {
@@ -474,7 +479,7 @@ async function stuckPair(t, options, stream) {
     for (let n = 0; n < count; n++) ws.send(`${sent++} ${"x".repeat(10 * KB)}`);
   };
   // across turns: what is sent in this one counts as well
-  for (let waits = 0; waits < 3 && ws.readyState === WebSocket.OPEN; ) {
+  for (let waits = 0; waits < 3 && ws.readyState === WebSocket.OPEN;) {
     send(20);
     await new Promise((resolve) => setTimeout(resolve, 2));
     if (ws.bufferedAmount > 0) waits++;
@@ -484,7 +489,11 @@ async function stuckPair(t, options, stream) {
 
 for (const stream of STREAMS) {
   test(`maxOutboundBuffer: who does not read is severed, over ${stream}`, OURS, async (t) => {
-    const { ws, slow, send, closed, client, gone } = await stuckPair(t, { maxOutboundBuffer: 500 * KB }, stream);
+    const { ws, slow, send, closed, client, gone } = await stuckPair(
+      t,
+      { maxOutboundBuffer: 500 * KB },
+      stream,
+    );
     while (ws.readyState === WebSocket.OPEN) {
       send(20);
       await new Promise((resolve) => setTimeout(resolve, 2));
@@ -716,7 +725,9 @@ test("with several workers, broadcasts, topics and loops reach everybody", OURS,
     const expected = ["bytes", "to all", n % 2 ? "odd" : "even", "from 0"];
     assert.deepEqual(
       texts(got),
-      expected.filter((text) => !(text === "from 0" && (n === 0 || n % 2)) && !(text === "to all" && n === 4)),
+      expected.filter(
+        (text) => !(text === "from 0" && (n === 0 || n % 2)) && !(text === "to all" && n === 4),
+      ),
     );
   });
 });
