@@ -97,7 +97,14 @@ declare namespace WebSocket {
   type LimitOptions = Pick<AllLimitOptions, "packetsPerSecond" | "bytesPerSecond" | "burst" | "action">;
 
   /** What becomes of messages for a client that does not read as fast as it is sent to. */
-  type SlowConsumerOptions = AnySlowConsumerOptions;
+  interface SlowConsumerOptions extends Omit<AnySlowConsumerOptions, "policy"> {
+    /**
+     * `close`: the client is given up. `drop-oldest`, `drop-newest`: messages are dropped, those that wait longest or those that come.
+     *
+     * @default "close"
+     */
+    policy?: "close" | "drop-oldest" | "drop-newest" | undefined;
+  }
 
   /** The options of ws, and some more. What of these has no effect here is told in docs/ws.md. */
   interface ServerOptions<
@@ -146,6 +153,13 @@ declare namespace WebSocket {
      * @default Infinity
      */
     maxOutboundTotal?: number | undefined;
+    /**
+     * Whether the native threads speak TLS with the clients of an `https.Server`, where its options and what a client offers
+     * allow it.
+     *
+     * @default true
+     */
+    nativeTls?: boolean | undefined;
   }
 
   /** The events of a server, with what listeners are given. */
