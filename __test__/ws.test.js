@@ -88,6 +88,20 @@ async function settled(...pairs) {
   }
 }
 
+test("the subpath has the exports of ws, by require and by import", OURS, async () => {
+  const own = require("../ws.js");
+  const stock = require("ws");
+  assert.equal(require("sockeye.io/ws"), own);
+  assert.deepEqual(Object.keys(own).sort(), Object.keys(stock).sort());
+  const [imported, expected] = await Promise.all([import("sockeye.io/ws"), import("ws")]);
+  assert.deepEqual(Object.keys(imported).sort(), Object.keys(expected).sort());
+  for (const name of Object.keys(expected)) {
+    assert.equal(imported[name], name === "default" ? own : own[name], name);
+  }
+  assert.ok(own.prototype instanceof stock.WebSocket);
+  assert.equal(own.createWebSocketStream, stock.createWebSocketStream);
+});
+
 for (const stream of STREAMS) {
   test(`a broadcast reaches all clients but those that are spared, over ${stream}`, OURS, async (t) => {
     const server = await serve(t, {}, stream);
