@@ -222,6 +222,16 @@ test("a broadcast takes its place among messages to one client", OURS, async (t)
   );
 });
 
+test("who is no client of the server cannot be spared by it", OURS, async (t) => {
+  const [server, other] = [await serve(t), await serve(t)];
+  const pair = await server.pair();
+  const stranger = await other.pair();
+  server.wss.broadcast("spares one of another server", { except: stranger.ws });
+  server.wss.broadcast("spares one of ws", { except: [stranger.client] });
+  await settled(pair);
+  assert.deepEqual(texts(pair.got), ["spares one of another server", "spares one of ws"]);
+});
+
 test("a broadcast to nobody, and without a client, is none", OURS, async (t) => {
   const server = await serve(t);
   server.wss.broadcast("nobody is there");
@@ -476,6 +486,8 @@ test("limits: what has no place without Engine.IO, and what makes no sense, is r
     { maxOutboundTotal: NaN },
     { slowConsumer: { policy: "wait" } },
     { slowConsumer: { maxBytes: 0 } },
+    // not a subclass of ours: a request for it would end the process
+    { WebSocket: Client },
   ]) {
     assert.throws(() => new WebSocketServer({ noServer: true, ...options }), { name: "TypeError" });
   }
@@ -640,6 +652,26 @@ test("a loop over clients sends each what the Buffer has then", OURS, async (t) 
     [[0], [0], [1], [1], [2], [2]],
   );
 });
+
+test(
+  "what the application does with the Buffer of a fragment, or of a ping, changes nothing",
+  OURS,
+  async (t) => {
+    const server = await serve(t);
+    const pair = await server.pair();
+    const pings = record(pair.client, "ping");
+    const data = Buffer.alloc(4, "a");
+    pair.ws.send(data, { fin: false });
+    data.fill("b");
+    pair.ws.ping(data);
+    data.fill("c");
+    pair.ws.send(data);
+    data.fill("d");
+    await settled(pair);
+    assert.deepEqual(texts(pair.got), ["aaaacccc"]);
+    assert.equal(pings.list[0][0].toString(), "bbbb");
+  },
+);
 
 test("the same message twice in a row arrives twice", OURS, async (t) => {
   const server = await serve(t);
