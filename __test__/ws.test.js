@@ -10,7 +10,10 @@ const { Worker } = require("node:worker_threads");
 const { WebSocket: Client } = require("ws");
 const { WebSocket, WebSocketServer } = require("../ws.js");
 const { RawWebSocket, frame, PING, PONG } = require("./support/raw-websocket");
-const { atEnd, eventually, isStock, listen, once, record, within } = require("./support/harness");
+const harness = require("./support/harness");
+const { requireStock } = require("./support/stock");
+
+const { atEnd, eventually, isStock, listen, once, record, sio, within } = harness;
 
 const OURS = { skip: isStock && "stock has no such thing" };
 
@@ -825,3 +828,33 @@ test("a frame in pieces between messages of the client is put together", OURS, a
   await got.until(1);
   assert.deepEqual(texts(got), ["ab"]);
 });
+
+for (const [name, of] of [
+  ["this package", sio],
+  ["stock", requireStock("socket.io")],
+]) {
+  test(`the option wsEngine of ${name} takes the server`, OURS, async (t) => {
+    const options = { wsEngine: WebSocketServer, pingInterval: 100, pingTimeout: 5000 };
+    const server = await harness.serve(t, options, { of, stream: "http" });
+    const direct = await server.pair();
+    const upgraded = await server.pair("/", { transports: ["polling", "websocket"] });
+    const { conn } = upgraded.socket;
+    if (conn.transport.name !== "websocket") await once(conn, "upgrade");
+    for (const { client, socket } of [direct, upgraded]) {
+      assert.ok(socket.conn.transport.socket instanceof WebSocket);
+      socket.on("echo", (...args) => args.pop()(...args));
+      const bytes = Buffer.from("bytes");
+      assert.deepEqual(await within(client.emitWithAck("echo", bytes), "the answer"), bytes);
+    }
+    const heard = [direct, upgraded].map(({ client }) => once(client, "news"));
+    server.io.emit("news", "x".repeat(100_000));
+    for (const [text] of await Promise.all(heard)) assert.equal(text.length, 100_000);
+    await once(direct.socket.conn, "heartbeat");
+    const gone = once(direct.socket, "disconnect");
+    direct.client.disconnect();
+    assert.equal((await gone)[0], "client namespace disconnect");
+    const ended = once(upgraded.client, "disconnect");
+    await server.io.close();
+    assert.equal((await ended)[0], "transport close");
+  });
+}
