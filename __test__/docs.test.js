@@ -12,7 +12,7 @@ const { WebSocket } = require("ws");
 const { ROOT, blocks, commands, links, names, places } = require("./support/documents");
 const { Example, makeFolder, writeProgram } = require("./support/example");
 const { natsPort, withoutNats } = require("./support/services");
-const { connected, eventually, once, within } = require("./support/harness");
+const { connected, eventually, once, record, within } = require("./support/harness");
 
 /** What is put into a bundle. */
 const ECHO = `
@@ -28,6 +28,9 @@ const NEXT = `
     getRequestHandler: () => (req, res) => res.end("a page"),
   });
 `;
+
+/** In place of NestJS. */
+const NEST = "exports.WsAdapter = class WsAdapter {};";
 
 /** What is tried with the programs, by their marks; each has the program and whoever talks to it. */
 const TRIALS = {
@@ -79,6 +82,66 @@ const TRIALS = {
     await once(polling, "connect_error");
   },
 
+  async "same-as-ws"(example) {
+    const [ada, bob] = await plainPair(example);
+    const heard = once(bob, "message");
+    ada.send("hello");
+    assert.equal(String((await heard)[0]), "hello");
+  },
+
+  async ws(example) {
+    const [ada, bob] = await plainPair(example);
+    const heard = once(bob, "message");
+    ada.send(Buffer.from("hello"));
+    const [data, isBinary] = await heard;
+    assert.deepEqual([String(data), isBinary], ["hello", true]);
+  },
+
+  async "ws-broadcast"(example) {
+    const ada = await plainClient(example);
+    const got = record(ada, "message");
+    await plainClient(example);
+    await got.until((list) => list.some(([data]) => String(data) === "somebody has come"));
+    assert.ok(got.list.some(([data, isBinary]) => isBinary && data.equals(Buffer.from([1, 2, 3]))));
+    assert.ok(got.list.some(([data, isBinary]) => !isBinary && String(data) === "text in a Buffer"));
+  },
+
+  async "ws-topics"(example) {
+    const ada = await plainClient(example, "/room");
+    const got = record(ada, "message");
+    const bob = await plainClient(example, "/room?name=bob");
+    const cyd = await plainClient(example, "/other");
+    cyd.send("not for room");
+    bob.send("hello");
+    await got.until((list) => String(list.at(-1)?.[0]) === "hello");
+    assert.equal(String(got.list.at(-2)[0]), "2 are here");
+  },
+
+  async "ws-limits"(example) {
+    const client = await plainClient(example);
+    for (let n = 0; n < 300; n++) client.send(`${n}`);
+    await eventually(() => example.said.includes("limit: packetsPerSecond"), "it is told");
+    assert.equal(client.readyState, WebSocket.OPEN);
+  },
+
+  async "ws-shared"(example) {
+    const url = await example.url();
+    assert.equal(await (await fetch(`${url}/health`)).text(), "ok");
+    const ada = await connected(await example.client());
+    const plain = await plainClient(example, "/plain");
+    const said = once(ada, "said");
+    plain.send("from plain");
+    assert.deepEqual(await said, ["from plain"]);
+    const heard = once(plain, "message");
+    ada.emit("say", "from ada");
+    assert.equal(String((await heard)[0]), "from ada");
+  },
+
+  async "ws-engine"(example) {
+    const client = await connected(await example.client("/", { transports: ["websocket"] }));
+    assert.equal(await within(client.emitWithAck("echo", 7), "the answer"), 7);
+  },
+
   async "beside-ws"(example) {
     const [ada] = await pair(example);
     const heard = once(ada, "message");
@@ -108,6 +171,7 @@ const TRIALS = {
   webpack: (example) => example.end(),
   "webpack-inside": (example) => example.end(),
   vite: (example) => example.end(),
+  "ws-nest": (example) => example.end(),
 
   async next(example) {
     assert.equal(await (await fetch(await example.url())).text(), "a page");
@@ -223,6 +287,7 @@ const TRIALS = {
 /** What the program of a mark needs around it: whether it cannot be had, and what is added to its environment. */
 const SURROUNDINGS = {
   nats: { skip: withoutNats, env: async (t) => ({ NATS: `127.0.0.1:${await natsPort(t)}` }) },
+  "ws-nest": { files: { "node_modules/@nestjs/platform-ws/index.js": NEST } },
   next: { files: { "node_modules/next.js": NEXT } },
   "esbuild-external": { files: { "server.js": ECHO } },
   "esbuild-copy": { files: { "server.js": ECHO.replace("3000", "3000, { serveClient: false }") } },
@@ -231,6 +296,19 @@ const SURROUNDINGS = {
 async function echoes(example) {
   const client = await connected(await example.client());
   assert.equal(await within(client.emitWithAck("echo", 7), "the answer"), 7);
+}
+
+/** A client that speaks WebSocket only. */
+async function plainClient(example, path = "/") {
+  const client = new WebSocket(`${(await example.url()).replace("http", "ws")}${path}`);
+  example.t.after(() => client.terminate());
+  await once(client, "open");
+  return client;
+}
+
+/** Two of these. */
+function plainPair(example) {
+  return Promise.all([plainClient(example), plainClient(example)]);
 }
 
 /** Two clients that are connected. */

@@ -37,6 +37,10 @@ const REST = [
   "package.json",
   "prometheus.d.ts",
   "prometheus.js",
+  "ws.d.mts",
+  "ws.d.ts",
+  "ws.js",
+  "ws.mjs",
   ...["socket.io.esm.min.js", "socket.io.js", "socket.io.min.js", "socket.io.msgpack.min.js"].flatMap(
     (bundle) => [`client-dist/${bundle}`, `client-dist/${bundle}.map`],
   ),

@@ -175,6 +175,43 @@ test("the document lists every option", () => {
   }
 });
 
+test(
+  "everything that ws exports and its objects have is at sockeye.io/ws, and listed",
+  { skip: sio === stock },
+  () => {
+    const theirs = require("ws");
+    const own = require("../ws.js");
+    assert.deepEqual(
+      Object.keys(theirs).filter((name) => !(name in own)),
+      [],
+    );
+    const listed = listedIn("sockeye.io/ws");
+    const [their, our] = [theirs, own].map(({ WebSocket, WebSocketServer }) => ({
+      WebSocket: new WebSocket(null, undefined, {}),
+      WebSocketServer: new WebSocketServer({ noServer: true }),
+    }));
+    for (const name in their) {
+      const names = namesOf(their[name]).filter((member) => !member.startsWith("_"));
+      assert.deepEqual(
+        names.filter((member) => !(member in our[name])),
+        [],
+        name,
+      );
+      assert.deepEqual(
+        names.filter((member) => !listed.has(member)),
+        [],
+        name,
+      );
+    }
+    for (const name of [their, our].flatMap(({ WebSocketServer: { options } }) => Object.keys(options))) {
+      assert.ok(listed.has(name), name);
+    }
+    const types = fs.readFileSync(path.join(__dirname, "..", "ws.d.ts"), "utf8");
+    const [, members] = /interface ServerOptions<[^]*?\{\n([^]*?)\n {2}\}/.exec(types);
+    for (const [, name] of members.matchAll(/^ {4}(\w+)\??:/gm)) assert.ok(listed.has(name), name);
+  },
+);
+
 test("the tests that the document names exist", () => {
   for (const [, cell] of DOCUMENT.matchAll(/^\|.*\|([^|]*)\|$/gm)) {
     const names = cell.split(",").map((name) => name.trim());

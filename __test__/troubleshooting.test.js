@@ -23,6 +23,7 @@ const NO_MESSAGES = [
 const sources = [
   "index.js",
   "engine.io.js",
+  "ws.js",
   // what the command says is in docs/command.md
   ...filesOf("lib", ".js").filter((file) => !file.startsWith(path.join("lib", "command") + path.sep)),
   ...filesOf("src", ".rs").filter((file) => !file.includes("protocol")),
@@ -61,11 +62,11 @@ test("requests that are refused", () => {
   const names = [...handshake.matchAll(/name: "([A-Z_]+)"/g)].map(([, name]) => name).sort();
   const shown = [...page.matchAll(/name: "([A-Z_]+)"/g)].map(([, name]) => name).sort();
   assert.deepEqual(shown, names);
-  const bodies = ["upgrade.js", "websocket-request.js"].flatMap((name) => {
-    const { text } = sources.find(({ file }) => file === path.join("lib", "engine", name));
-    return [...text.matchAll(/(?:attempt.socket, \d+, |message: )"([^"]+)"/g)];
-  });
-  assert.ok(bodies.length > 6);
+  const upgrades = ["upgrade.js", "websocket-request.js"]
+    .map((name) => sources.find(({ file }) => file === path.join("lib", "engine", name)).text)
+    .join("\n");
+  const bodies = [...upgrades.matchAll(/(?:abort\(attempt.socket, \d+, |\d, message: )"([^"]+)"/g)];
+  assert.ok(bodies.length > 6, bodies.join("\n"));
   for (const [, body] of bodies) assert.ok(page.includes(`\`${body}\``), body);
 });
 
