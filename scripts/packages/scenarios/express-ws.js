@@ -59,6 +59,7 @@ exports.play = async ({ WebSocket }) => {
   for (const client of getWss().clients) client.close(1001);
   assert.equal((await bob.closed).code, 1001);
   assert.equal((await carol.closed).code, 1001);
+  await close(getWss());
   httpServer.closeAllConnections();
   await close(httpServer);
 };
