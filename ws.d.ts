@@ -16,6 +16,7 @@ import type {
   LimitOptions as AllLimitOptions,
   SlowConsumerOptions as AnySlowConsumerOptions,
 } from "./types/engine";
+import type { WebSocketMetrics } from "./types/metrics";
 import Base = require("ws");
 
 /**
@@ -100,10 +101,11 @@ declare namespace WebSocket {
   interface SlowConsumerOptions extends Omit<AnySlowConsumerOptions, "policy"> {
     /**
      * `close`: the client is given up. `drop-oldest`, `drop-newest`: messages are dropped, those that wait longest or those that come.
+     * `latest`: of the messages that wait, the last one stays. None is dropped for which `send()` was given a callback.
      *
      * @default "close"
      */
-    policy?: "close" | "drop-oldest" | "drop-newest" | undefined;
+    policy?: "close" | "drop-oldest" | "drop-newest" | "latest" | undefined;
   }
 
   /** The options of ws, and some more. What of these has no effect here is told in docs/ws.md. */
@@ -195,6 +197,8 @@ declare namespace WebSocket {
     publish(topic: string, data: Payload, options?: BroadcastOptions): number;
     /** How many clients have subscribed to a topic. */
     subscribers(topic: string): number;
+    /** What was counted since this was made, and how things are now. */
+    metrics(): WebSocketMetrics;
 
     on<K extends keyof ServerEvents<T, U>>(
       event: K,

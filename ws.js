@@ -1,3 +1,6 @@
 "use strict";
 
-module.exports = require("./lib/ws/exports");
+const { isStockWanted } = require("./lib/fallback/stock");
+
+// ws is there in any case
+module.exports = isStockWanted() ? require("ws") : require("./lib/ws/exports");

@@ -76,6 +76,20 @@ export interface EngineMetrics {
   workers: WorkerMetrics[];
 }
 
+/** The same of a `WebSocketServer` of `sockeye.io/ws`, which has no sessions. */
+export interface WebSocketMetrics extends Omit<EngineMetrics, "sessions"> {
+  webSockets: {
+    /** How many there are, by whose bytes native threads read and write, or JavaScript. */
+    open: { native: number; pumped: number };
+    /** How many have been opened. */
+    connects: number;
+    /** How many are over, by the status that `close` tells. */
+    closes: Record<string, number>;
+    /** How often one has come to a limit, by its name: see `limits`. */
+    limits: Record<string, number>;
+  };
+}
+
 /** What a server has counted since it was made, and how things are now: see {@link Server.metrics}. */
 export interface Metrics {
   sockets: {

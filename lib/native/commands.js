@@ -226,8 +226,8 @@ class Commands {
 
   /** A frame for a client that speaks no Engine.IO. `first`: its first byte (RFC 6455 section 5.2). */
   frame(connection, first, payload) {
-    if (typeof payload === "string") payload = Buffer.from(payload);
-    this._addBuffer(payload);
+    // as it is now: the application may write to it
+    this._addBuffer(Buffer.from(payload));
     const at = this._begin(4, connection);
     this.words[at] = FRAME | (first << 8) | HAS_BUFFERS;
     this.words[at + 1] = connection;

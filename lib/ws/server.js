@@ -13,7 +13,6 @@ const { isTaken } = require("../node/taken-socket");
 const { RAW, watchArrivals } = require("./arrivals");
 const { bridgeOf } = require("./bridge");
 const { WebSocketCounts, metricsOf } = require("./metrics");
-const { payloadOf } = require("./payload");
 const { Topics } = require("./topics");
 const { WebSocket } = require("./websocket");
 
@@ -66,6 +65,11 @@ class WebSocketServer extends EventEmitter {
     if (ways.filter(Boolean).length !== 1) {
       throw new TypeError(
         'One and only one of the "port", "server", or "noServer" options must be specified',
+      );
+    }
+    if (options.WebSocket !== WebSocket && !(options.WebSocket?.prototype instanceof WebSocket)) {
+      throw new TypeError(
+        'The "WebSocket" option must be the WebSocket class of sockeye.io/ws, or one that extends it',
       );
     }
     if (options.perMessageDeflate === true) options.perMessageDeflate = {};
@@ -336,7 +340,7 @@ class WebSocketServer extends EventEmitter {
    * @param {object} [options] - `binary`, `compress` (true), `except`: a WebSocket, or some
    */
   broadcast(data, options) {
-    this._topics.broadcast(payloadOf(data), options);
+    this._topics.broadcast(data, options);
   }
 
   /**
@@ -347,7 +351,7 @@ class WebSocketServer extends EventEmitter {
    * @returns {number} how many have subscribed
    */
   publish(topic, data, options) {
-    return this._topics.publish(topic, payloadOf(data), options);
+    return this._topics.publish(topic, data, options);
   }
 
   /**

@@ -2,6 +2,7 @@
 
 const { isUtf8 } = require("node:buffer");
 const { COMPRESS, TARGET_CONNECTION } = require("../native/commands");
+const { payloadOf } = require("./payload");
 
 /**
  * Who gets what is said to many: all clients of a server, and those that have subscribed to a topic. The workers have a room
@@ -85,13 +86,28 @@ class Topics {
     this._send(this._everybody.number, payload, options);
   }
 
-  _send(room, payload, { binary = typeof payload !== "string", compress = true, except } = {}) {
+  _send(
+    room,
+    data,
+    { binary = typeof data !== "string" && typeof data !== "number", compress = true, except } = {},
+  ) {
+    let payload = payloadToAll(data);
     if (binary) payload = Buffer.from(payload);
     else if (typeof payload !== "string") payload = textOf(payload);
-    const spared = except === undefined ? [] : isIterable(except) ? [...except] : [except];
-    const targets = spared.filter((ws) => !ws._isEnded).map((ws) => (ws._handle | TARGET_CONNECTION) >>> 0);
+    const spared = except == null ? [] : isIterable(except) ? [...except] : [except];
+    // a number is that of a connection of these workers only
+    const { conns } = this._bridge;
+    const ours = spared.filter((ws) => conns.get(ws._handle) === ws);
+    const targets = ours.map((ws) => (ws._handle | TARGET_CONNECTION) >>> 0);
     this._bridge.commands.broadcast([payload], [room], targets, compress ? COMPRESS : 0);
   }
+}
+
+/** Data of the application, as what can be sent to many. */
+function payloadToAll(data) {
+  const payload = payloadOf(typeof data === "number" ? String(data) : data);
+  if (payload instanceof Promise) throw new TypeError("a Blob has to be read before it can be sent to many");
+  return payload;
 }
 
 /** Bytes that are to be sent as text. */
@@ -104,4 +120,4 @@ function isIterable(value) {
   return typeof value[Symbol.iterator] === "function";
 }
 
-module.exports = { Topics };
+module.exports = { Topics, isIterable };

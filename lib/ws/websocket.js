@@ -5,6 +5,7 @@ const { WAITING } = require("../native/figures");
 const { COMPRESS, NOTIFY } = require("../native/commands");
 const { errorOf } = require("./errors");
 const { closePayload, payloadOf, sizeOf } = require("./payload");
+const { isIterable } = require("./topics");
 
 // taken before anybody can replace it by a fake timer
 const { setImmediate } = require("timers");
@@ -390,6 +391,7 @@ class WebSocket extends ClientWebSocket {
   /** The worker has no connection any more. @private */
   _onNativeClose() {
     this._isEnded = true;
+    if (this._readyState === OPEN) this._readyState = CLOSING;
     this._stream?.letGo();
     this._stream?.finish();
     if (this._isReleased) this._deliverEnd();
@@ -459,7 +461,9 @@ class WebSocket extends ClientWebSocket {
    * @param {object} [options] - `binary`, `compress` (true)
    */
   publish(topic, data, options) {
-    this._server?.publish(topic, data, { ...options, except: this });
+    const others = options?.except;
+    const except = others == null ? this : [this].concat(isIterable(others) ? [...others] : others);
+    this._server?.publish(topic, data, { ...options, except });
   }
 }
 

@@ -1,7 +1,8 @@
 //! Messages that are held back from a client that does not read as fast as it is sent to: not yet in the form of its
 //! transport, so that some can be dropped. What its transport has is not touched any more.
 //!
-//! Only events are ever dropped, and none whose sender waits for an acknowledgement. What is left keeps its order.
+//! Only events are ever dropped, and none whose sender waits for an acknowledgement. What is left keeps its order. Without
+//! Engine.IO, every message is an event, all of one name, but for those of which JavaScript wants to know when they have left.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -141,6 +142,12 @@ impl Held {
         (rule, named)
     }
 
+    /// The same of a message for a client that speaks no Engine.IO.
+    fn judge_raw(rule: Option<SlowConsumer>, flags: Flags) -> (Option<SlowConsumer>, Option<Event>) {
+        let may_drop = rule.is_some_and(|rule| rule.policy != Policy::Close) && !flags.notify();
+        (rule, may_drop.then_some(Event { rule: FOR_ALL, name: 0 }))
+    }
+
     /// Takes a message in, or drops it or others, as the rule for it says.
     fn take_in(&mut self, message: Message, rule: SlowConsumer, for_all: Option<SlowConsumer>) -> Verdict {
         self.drop_stale(message.since, for_all);
@@ -266,7 +273,11 @@ impl Worker {
         panic_point!("hold");
         let for_all = self.options.slow_consumer;
         let held = self.held.entry(id).or_default();
-        let (rule, event) = held.judge(parcel.text.filter(|_| self.options.parse_packets), for_all);
+        let (rule, event) = if self.options.is_raw {
+            Held::judge_raw(for_all, flags)
+        } else {
+            held.judge(parcel.text.filter(|_| self.options.parse_packets), for_all)
+        };
         if rule.is_none() && !waits {
             if held.is_idle() {
                 self.held.remove(&id);

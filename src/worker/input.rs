@@ -313,10 +313,7 @@ impl Worker {
             }
             (Incoming::Text(text), Some(owner)) => self.on_text_frame(id, owner, text),
             (Incoming::Binary(data), Some(owner)) => self.on_binary_frame(id, owner, data),
-            (Incoming::Octets(data), Some(owner)) => {
-                self.events.frame(owner, frame::TEXT, data.into_owned());
-                Flow::Continue
-            }
+            (Incoming::Octets(data), Some(owner)) => self.on_raw_frame(owner, frame::TEXT, &data),
             (Incoming::Ping(data), Some(owner)) => {
                 let is_raw = websocket.protocol == Protocol::Raw;
                 if websocket.phase == Phase::Open && (!is_raw || answers_pings) {
@@ -324,13 +321,13 @@ impl Worker {
                     self.mark_dirty(id);
                 }
                 if is_raw {
-                    self.events.frame(owner, frame::PING, data.to_vec());
+                    self.on_raw_frame(owner, frame::PING, data)
+                } else {
+                    Flow::Continue
                 }
-                Flow::Continue
             }
             (Incoming::Pong(data), Some(owner)) if websocket.protocol == Protocol::Raw => {
-                self.on_raw_pong(owner, data);
-                Flow::Continue
+                self.on_raw_pong(owner, data)
             }
             (Incoming::Close(payload), Some(owner)) if websocket.protocol == Protocol::Raw => {
                 self.note_close(id, owner, status_in(payload));
@@ -388,7 +385,7 @@ impl Worker {
     }
 
     /// A pong of a client that speaks no Engine.IO. Those to our own pings are nobody else's.
-    fn on_raw_pong(&mut self, id: ConnectionId, data: &[u8]) {
+    fn on_raw_pong(&mut self, id: ConnectionId, data: &[u8]) -> Flow {
         let judge = |connection: &mut Connection, turn: Turn<'_>| {
             let trip = connection.session.round_trip(turn);
             connection.session.on_packet(Type::Pong, turn);
@@ -399,9 +396,20 @@ impl Worker {
                 self.on_heartbeat(id, trip);
             }
         }
-        if !self.options.pings_raw || data != HEARTBEAT {
-            self.events.frame(id, frame::PONG, data.to_vec());
+        if self.options.pings_raw && data == HEARTBEAT {
+            return Flow::Continue;
         }
+        self.on_raw_frame(id, frame::PONG, data)
+    }
+
+    /// A frame of such a client that the application is told of as it is. It counts as a message.
+    fn on_raw_frame(&mut self, id: ConnectionId, opcode: u8, payload: &[u8]) -> Flow {
+        let onwards = match self.charge(id, Type::Message, payload.len(), None).flow() {
+            Ok(flow) => flow,
+            Err(flow) => return flow,
+        };
+        self.events.frame(id, opcode, payload.to_vec());
+        onwards
     }
 
     /// A text message of a client that speaks no Engine.IO.

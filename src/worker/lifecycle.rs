@@ -271,6 +271,10 @@ impl Worker {
         let Some(State::WebSocket { stream }) = self.connection(id).map(|it| it.session.state()) else {
             return;
         };
+        if !matches!(first & 0x0f, frame::PING | frame::PONG) {
+            // what was sent before comes first
+            self.release_all(id);
+        }
         let at = self.now + self.options.close_timeout;
         let Some((websocket, pool)) = self.websocket_and_pool(stream) else { return };
         if websocket.protocol != Protocol::Raw || !websocket.takes_messages() {
