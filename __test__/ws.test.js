@@ -5,6 +5,7 @@
 
 const test = require("node:test");
 const assert = require("node:assert/strict");
+const { spawnSync } = require("node:child_process");
 const fs = require("node:fs");
 const { Worker } = require("node:worker_threads");
 const { WebSocket: Client } = require("ws");
@@ -859,3 +860,72 @@ for (const [name, of] of [
     assert.equal((await ended)[0], "transport close");
   });
 }
+
+test("limits: pings and pongs of a client count, those to pings of the server do not", OURS, async (t) => {
+  const limits = { packetsPerSecond: 20, action: "drop" };
+  const server = await serve(t, { limits, heartbeat: { interval: 20 } });
+  const { raw, ws } = await server.raw();
+  const pings = record(ws, "ping");
+  const pongs = record(ws, "pong");
+  raw.write(Buffer.concat(Array.from({ length: 100 }, () => frame({ opcode: PING }))));
+  raw.write(Buffer.concat(Array.from({ length: 100 }, () => frame({ opcode: PONG, payload: "x" }))));
+  await eventually(() => server.wss.metrics().dropped.messages > 100, "most are dropped");
+  assert.ok(pings.list.length + pongs.list.length < 60, `${pings.list.length}, ${pongs.list.length}`);
+});
+
+test("metrics() tells of what has been opened, has ended, and went over it", OURS, async (t) => {
+  const server = await serve(t, { limits: { packetsPerSecond: 5, burst: 1, action: "drop" } });
+  const [first, second] = await server.pairs(2);
+  server.wss.broadcast("to all");
+  await Promise.all([first, second].map(({ got }) => got.until((list) => list.length === 1)));
+  const limited = once(server.wss, "limit");
+  for (let n = 0; n < 10; n++) first.client.send("much");
+  assert.deepEqual(await limited, [first.ws, "packetsPerSecond"]);
+  second.client.close(4001);
+  await second.closed;
+  const { webSockets, packets, bytes, deliveries, dropped, workers } = server.wss.metrics();
+  assert.deepEqual(webSockets, {
+    open: { native: 1, pumped: 0 },
+    connects: 2,
+    closes: { 4001: 1 },
+    limits: { packetsPerSecond: 1 },
+  });
+  assert.ok(packets.sent >= 2 && bytes.received > 0 && workers.length > 0);
+  assert.equal(deliveries, 2);
+  assert.deepEqual(Object.keys(dropped).sort(), ["events", "messages", "slowConsumers", "volatile"]);
+});
+
+test("with SOCKEYE_NATIVE=0 it is ws", OURS, () => {
+  const program = `process.stdout.write(String(require(${JSON.stringify(require.resolve("../ws.js"))}) === require("ws")))`;
+  const run = (value) =>
+    spawnSync(process.execPath, ["-e", program], {
+      cwd: __dirname,
+      env: { ...process.env, SOCKEYE_NATIVE: value },
+      encoding: "utf8",
+    });
+  assert.equal(run("0").stdout, "true");
+  assert.equal(run("").stdout, "false");
+  assert.match(run("perhaps").stderr, /ERR_SOCKEYE_STOCK/);
+});
+
+test("a number is sent to many as a text, and a Blob is refused", OURS, async (t) => {
+  const server = await serve(t);
+  const { got } = await server.pair();
+  server.wss.broadcast(5);
+  await got.until((list) => list.length === 1);
+  assert.deepEqual([texts(got)[0], got.list[0][1]], ["5", false]);
+  assert.throws(() => server.wss.broadcast(new Blob(["x"])), /a Blob has to be read/);
+});
+
+test("who publishes can spare others as well", OURS, async (t) => {
+  const server = await serve(t);
+  const [first, second, third] = await server.pairs(3);
+  for (const { ws } of [first, second, third]) ws.subscribe("news");
+  first.ws.publish("news", "one", { except: second.ws });
+  first.ws.publish("news", "two", { except: [third.ws] });
+  await settled(first, second, third);
+  assert.deepEqual(
+    [first, second, third].map(({ got }) => texts(got)),
+    [[], ["two"], ["one"]],
+  );
+});
