@@ -399,7 +399,11 @@ class Upgrade {
 
   give(ws, stream, fd, rest, session) {
     const { native } = this.server._bridge;
-    const { response, deflate } = this;
+    const { deflate } = this;
+    // over a stream of JavaScript it is a chunk by itself, as ws's is: there are readers that take it for that
+    const isPumped = fd === -1;
+    if (isPumped) this.socket.write(this.response);
+    const response = isPumped ? "" : this.response;
     native.openWebsocket(ws._handle, RAW, stream, fd, response, rest, deflate, "", undefined, session);
   }
 
