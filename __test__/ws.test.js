@@ -929,3 +929,30 @@ test("who publishes can spare others as well", OURS, async (t) => {
     [[], ["two"], ["one"]],
   );
 });
+
+test(
+  "a server that is closed leaves nothing with the HTTP server, whose connections are its own again",
+  OURS,
+  async (t) => {
+    const { httpServer, port } = await listen(t, "http");
+    atEnd(t, () => httpServer.close());
+    const names = ["listening", "newListener", "upgrade", "error", "connection"];
+    const counts = () => names.map((name) => httpServer.listenerCount(name));
+    const before = { counts: counts(), own: Object.keys(httpServer).sort() };
+    for (let n = 0; n < 20; n++) {
+      const wss = new WebSocketServer({ server: httpServer });
+      if (n % 5 === 0) {
+        const client = new Client(`ws://127.0.0.1:${port}`);
+        const [ws] = await once(wss, "connection");
+        await once(client, "open");
+        client.close();
+        await once(ws, "close");
+      }
+      await new Promise((resolve) => wss.close(resolve));
+    }
+    assert.deepEqual({ counts: counts(), own: Object.keys(httpServer).sort() }, before);
+    httpServer.once("request", (_req, res) => res.end("its own"));
+    const response = await fetch(`http://127.0.0.1:${port}`, { headers: { connection: "close" } });
+    assert.equal(await response.text(), "its own");
+  },
+);

@@ -25,6 +25,18 @@ class Entrance {
     this._onConnection = undefined;
     /** Whether connections wait in the kernel until they have said something. */
     this._defers = false;
+    /** Takes back what has been done to the server. */
+    this._undo = [];
+  }
+
+  /** Connections do not come here any more. */
+  close() {
+    for (const undo of this._undo) undo();
+    const listening = this._listening;
+    this._listening = undefined;
+    // others may have put something in front of it, which goes on
+    if (listening !== undefined && listening.onconnection === this._guard)
+      listening.onconnection = this._onConnection;
   }
 
   /** Whether connections come here. */
@@ -42,11 +54,12 @@ class Entrance {
     const { keeper } = this;
     const { onconnection } = listening;
     this._onConnection = onconnection;
-    listening.onconnection = function (...args) {
+    this._guard = listening.onconnection = function (...args) {
       const [error, handle] = args;
       entrance._context ??= new AsyncResource("SOCKEYE_ARRIVALS");
-      const isOpen = !error && handle?.fd >= 0 && keeper.isOpen();
-      entrance._defer(isOpen);
+      const isClosed = entrance._listening !== listening;
+      const isOpen = !isClosed && !error && handle?.fd >= 0 && keeper.isOpen();
+      if (!isClosed) entrance._defer(isOpen);
       if (!isOpen || !keeper.receive(handle, entrance)) {
         onconnection.apply(this, args);
       }
@@ -98,11 +111,16 @@ function whyWithoutEntrance(httpServer) {
 function openEntrance(httpServer, keeper) {
   if (whyWithoutEntrance(httpServer) !== undefined) return undefined;
   const entrance = new Entrance(httpServer, keeper);
-  precede(httpServer, "closeAllConnections", () => keeper.closeAll());
-  precede(httpServer, "closeIdleConnections", () => keeper.closeIdle());
+  const onListener = (event) => SEEN_BY.has(event) && keeper.onListeners();
+  const onListening = () => entrance.watch();
+  entrance._undo.push(
+    precede(httpServer, "closeAllConnections", () => keeper.closeAll()),
+    precede(httpServer, "closeIdleConnections", () => keeper.closeIdle()),
+    () => httpServer.removeListener("newListener", onListener).removeListener("listening", onListening),
+  );
   // whoever begins to listen for these wants to see what has come past them so far
-  httpServer.on("newListener", (event) => SEEN_BY.has(event) && keeper.onListeners());
-  httpServer.on("listening", () => entrance.watch());
+  httpServer.on("newListener", onListener);
+  httpServer.on("listening", onListening);
   if (httpServer.listening) entrance.watch();
   return entrance;
 }
@@ -110,17 +128,23 @@ function openEntrance(httpServer, keeper) {
 /** What an HTTP server emits that connections and requests can be seen by. */
 const SEEN_BY = new Set(["connection", "request", "secureConnection", "upgrade"]);
 
-/** Has something be done before a method of an HTTP server. */
+/**
+ * Has something be done before a method of an HTTP server.
+ * @returns {function()} takes that back, unless others have put something in front of it
+ */
 function precede(httpServer, name, act) {
+  const before = Object.getOwnPropertyDescriptor(httpServer, name);
   const method = httpServer[name];
-  Object.defineProperty(httpServer, name, {
-    configurable: true,
-    writable: true,
-    value(...args) {
-      act();
-      return method.apply(this, args);
-    },
-  });
+  function preceded(...args) {
+    act();
+    return method.apply(this, args);
+  }
+  Object.defineProperty(httpServer, name, { configurable: true, writable: true, value: preceded });
+  return () => {
+    if (httpServer[name] !== preceded) return;
+    if (before === undefined) delete httpServer[name];
+    else Object.defineProperty(httpServer, name, before);
+  };
 }
 
 /**

@@ -20,12 +20,15 @@ const RAW = 0;
  * Looks at the connections of an HTTP server before it does, as far as that is possible.
  * @param {WebSocketServer} server
  * @param {http.Server} httpServer
+ * @returns {Entrance|undefined} nothing if it is not possible
  */
 function watchArrivals(server, httpServer) {
   const { nativeTls = true } = server.options;
-  if ((whyNotTls({ nativeTls }, httpServer) ?? whyWithoutEntrance(httpServer)) !== undefined) return;
+  if ((whyNotTls({ nativeTls }, httpServer) ?? whyWithoutEntrance(httpServer)) !== undefined)
+    return undefined;
   const keeper = new RawArrivals(server, httpServer, "");
   keeper.entrance = openEntrance(httpServer, keeper);
+  return keeper.entrance;
 }
 
 /** Who looks at them. */

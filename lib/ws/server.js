@@ -102,10 +102,11 @@ class WebSocketServer extends EventEmitter {
       upgrade: (req, socket, head) => this.handleUpgrade(req, socket, head, onConnection),
     };
     listeners.upgrade[kEngine] = this;
-    watchArrivals(this, server);
+    const entrance = watchArrivals(this, server);
     for (const name in listeners) server.on(name, listeners[name]);
     this._removeListeners = () => {
       for (const name in listeners) server.removeListener(name, listeners[name]);
+      entrance?.close();
     };
   }
 

@@ -492,6 +492,24 @@ for (const [name, value] of Object.entries({ CONNECTING, OPEN, CLOSING, CLOSED }
   }
 }
 Object.defineProperty(WebSocket.prototype, "bufferedAmount", { enumerable: true });
+// there are those who look for them where ws has them
+for (const name of [
+  "binaryType",
+  "extensions",
+  "isPaused",
+  "protocol",
+  "readyState",
+  "url",
+  "onopen",
+  "onerror",
+  "onclose",
+  "onmessage",
+  "addEventListener",
+  "removeEventListener",
+]) {
+  const property = Object.getOwnPropertyDescriptor(ClientWebSocket.prototype, name);
+  if (property !== undefined) Object.defineProperty(WebSocket.prototype, name, property);
+}
 
 function deliverEnd(ws) {
   if (ws._waits) ws._hold(ws._finish);
