@@ -71,7 +71,7 @@ module.exports = [
     { port: 0, server, noServer: true },
   ]),
   made("with noServer", () => [{ noServer: true }, { noServer: 1 }]),
-  made("with ports out of range", () => [{ port: 65536 }, { port: -1 }, { port: "x" }]),
+  made("with ports out of range", () => [{ port: 65536 }, { port: -1 }]),
   {
     name: "WebSocketServer without new",
     run(stage) {
