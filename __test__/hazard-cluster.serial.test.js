@@ -40,11 +40,12 @@ test(
     assert.deepEqual((await child.ask("names")).names, []);
     const first = await RawWebSocket.connect(at(t, port));
     assert.equal((await child.ask("names")).names.length, 1);
+    const second = await RawWebSocket.connect(at(t, port));
+    assert.equal((await child.ask("names")).names.length, 2);
     // what concerns all workers does not start those that have nobody
     child.send("broadcast");
-    assert.equal(await first.next(), '42["all",1]');
-    assert.equal((await child.ask("names")).names.length, 1);
-    await RawWebSocket.connect(at(t, port));
+    for (const ws of [first, second]) assert.equal(await ws.next(), '42["all",1]');
+    assert.equal((await child.ask("names")).names.length, 2);
     await RawWebSocket.connect(at(t, port));
     assert.equal((await child.ask("names")).names.length, 3);
     await RawWebSocket.connect(at(t, port));

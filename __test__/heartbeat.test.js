@@ -207,3 +207,17 @@ test("a WebSocket-level ping is answered with its payload, and is no heartbeat",
   }
   assert.equal(heartbeats.list.length, 0);
 });
+
+test("a ping that a blocked event loop has kept back counts from when it leaves", OURS, async (t) => {
+  const server = await serve(t, { pingInterval: 100, pingTimeout: 400 }, { stream: "duplex" });
+  const { ws, socket, log } = await server.rawPair();
+  const heartbeat = once(socket.conn, "heartbeat");
+  // the ping is due, and its time would be over
+  const until = performance.now() + 700;
+  while (performance.now() < until);
+  assert.equal(await ws.next(), "2");
+  // a client that takes its time, but not too much of it
+  setTimeout(() => ws.text("3"), 200);
+  await heartbeat;
+  assert.deepEqual(log, []);
+});

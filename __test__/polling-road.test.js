@@ -560,6 +560,20 @@ both("closeAllConnections() ends the sessions whose requests are under way", asy
   return [reason, error.message, idle.ends.list];
 });
 
+both("closeAllConnections() ends the session of a POST that is arriving", async (server) => {
+  const posting = await session(server);
+  const whole = post(posting.sid, "4".repeat(100));
+  posting.connection.write(whole.slice(0, -50));
+  // whoever asks now is answered by whoever has seen that
+  const other = await session(server);
+  for (let i = 0; i < 3; i++) assert.equal(bodyOf(await other.connection.ask(post(other.sid, "4x"))), "ok");
+  server.httpServer.closeAllConnections();
+  const [[reason, error]] = await posting.ends.until(1);
+  await accepted(server, 0);
+  await posting.connection.ended();
+  return [reason, error.message];
+});
+
 test("a closed HTTP server ends when its clients have hung up", async (t) => {
   const server = await open(t);
   const { connection, sid, conn } = await session(server);

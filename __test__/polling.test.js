@@ -261,3 +261,15 @@ test("disconnecting ends an open poll at once", async (t) => {
   assert.deepEqual((await within(poll, "the poll")).packets, ["1"]);
   assert.equal((await closed)[0], "forced close");
 });
+
+test("a client that says goodbye while it is waited for need not be waited for", async (t) => {
+  const server = await serve(t);
+  const { polling, conn } = await server.pollingSession();
+  const closed = record(conn, "close");
+  conn.close();
+  assert.equal(conn.readyState, "closing");
+  const answer = await polling.post("1");
+  assert.equal(answer.status, 200);
+  await closed.until(1);
+  assert.equal(server.io.engine.clientsCount, 0);
+});

@@ -34,6 +34,18 @@ const equivalent = {
     "a deadline is armed for a second time, which changes nothing",
   "src/worker/output.rs: replace < with <= in queue_pieces — [only] if only.len() < SHARE_FROM => outbox.append(pool, |out| out.extend_from_slice(only)),":
     "a piece of exactly so many bytes is copied instead of shared, and both are the same to whoever gets it",
+  "src/bridge/engine.rs: replace < with <= in NativeEngine::look_at — if fd < 0 || path.is_empty() {":
+    "the line is for systems that are no Unix, where no connection is looked at",
+  "src/worker/answer.rs: replace * with / in Answer::forget_written — self.bytes.shrink_to(2 * self.bytes.len());":
+    "memory is given back down to what is needed, and taken again for more: that only costs time",
+  "src/worker/deadlines.rs: replace < with > in Deadlines::remove — if self.heap.capacity() > 1024 && self.heap.len() < self.heap.capacity() / 8 {":
+    "memory is given back sooner, and more often, which only costs time",
+  "src/protocol/websocket/deflate.rs: replace - with + in deflate — out.reserve(64.max((input.len() - consumed).min(STEP)));":
+    "room is made for more than there will be, within the same bound",
+  "src/worker/outgoing.rs: replace Outgoing::gather with () — let meets_others = self.has_backlog() || self.dirty.len() > few;":
+    "broadcasts that meet others are written one by one: the same bytes in more calls",
+  "src/worker/outgoing.rs: replace Outgoing::is_gathering -> bool with true — self.gathering > 0":
+    "broadcasts that meet no others are gathered too: the same bytes by way of outboxes",
 };
 
 module.exports = { equivalent };
