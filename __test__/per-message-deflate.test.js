@@ -4,7 +4,7 @@ const test = require("node:test");
 const assert = require("node:assert/strict");
 const { randomBytes } = require("node:crypto");
 const zlib = require("node:zlib");
-const { serve, once, frame, RawWebSocket, CONTINUATION, PING } = require("./support/harness");
+const { serve, once, record, frame, RawWebSocket, CONTINUATION, PING } = require("./support/harness");
 
 // without context the server leaves short messages as they are
 const OFFER = {
@@ -58,6 +58,26 @@ test("a compressed message is inflated", async (t) => {
   const got = once(socket, "ev");
   ws.frame({ payload: deflated('42["ev","aé語😀"]'), rsv: 4 });
   assert.deepEqual(await got, ["aé語😀"]);
+});
+
+test("a client may look back as far as its window goes, also into earlier messages", async (t) => {
+  const server = await compressing(t);
+  const { ws, socket } = await server.rawPair(OFFER);
+  const got = record(socket, "ev");
+  const deflate = zlib.createDeflateRaw();
+  const chunks = record(deflate, "data");
+  const far = randomBytes(8000).toString("hex");
+  let before = 0;
+  for (let n = 0; n < 2; n++) {
+    deflate.write(`42["ev","${far}"]`);
+    await new Promise((resolve) => deflate.flush(zlib.constants.Z_SYNC_FLUSH, resolve));
+    const bytes = Buffer.concat(chunks.list.splice(0).map(([chunk]) => chunk));
+    ws.frame({ payload: bytes.subarray(0, -4), rsv: 4 });
+    assert.ok(n === 0 || bytes.length < before / 10, "the second is a reference to the first");
+    before = bytes.length;
+  }
+  await got.until(2);
+  assert.deepEqual(got.list, [[far], [far]]);
 });
 
 test("a large message is compressed, a short one is not", async (t) => {

@@ -46,6 +46,10 @@ const equivalent = {
     "broadcasts that meet others are written one by one: the same bytes in more calls",
   "src/worker/outgoing.rs: replace Outgoing::is_gathering -> bool with true — self.gathering > 0":
     "broadcasts that meet no others are gathered too: the same bytes by way of outboxes",
+  "src/bridge/engine.rs: replace >> with << in NativeEngine::deflate_parameters — client_max_window_bits: (agreed >> 4 & 15).clamp(9, 15) as u8,":
+    "the library keeps the largest window whatever it is asked for: a decompressor is only not used again",
+  "src/worker/wire.rs: replace match guard error.kind() == ErrorKind::Interrupted with true in Layer::push — Err(error) if error.kind() == ErrorKind::Interrupted => {}":
+    "a descriptor that does not wait is not interrupted",
 };
 
 module.exports = { equivalent };
