@@ -7,12 +7,14 @@ const test = require("node:test");
 const assert = require("node:assert/strict");
 const { spawnSync } = require("node:child_process");
 const fs = require("node:fs");
+const net = require("node:net");
 const { Worker } = require("node:worker_threads");
 const { WebSocket: Client } = require("ws");
 const { WebSocket, WebSocketServer } = require("../ws.js");
 const { RawWebSocket, frame, PING, PONG } = require("./support/raw-websocket");
 const harness = require("./support/harness");
 const { requireStock } = require("./support/stock");
+const { startChild } = require("./support/child");
 
 const { atEnd, eventually, isStock, listen, once, record, sio, within } = harness;
 
@@ -956,3 +958,148 @@ test(
     assert.equal(await response.text(), "its own");
   },
 );
+
+test(
+  "a server that is closed while a client has said half of a request lets Node have it",
+  OURS,
+  async (t) => {
+    const { httpServer, port } = await listen(t, "http");
+    atEnd(t, () => httpServer.close());
+    httpServer.on("request", (_req, res) => res.end("its own"));
+    const wss = new WebSocketServer({ server: httpServer });
+    const client = net.connect(port, "127.0.0.1");
+    atEnd(t, () => client.destroy());
+    const got = record(client, "data");
+    client.write("GET / HTTP/1.1\r\nHost: x\r\n");
+    const connections = () =>
+      new Promise((resolve) => httpServer.getConnections((_, count) => resolve(count)));
+    while ((await connections()) === 0) await new Promise((resolve) => setImmediate(resolve));
+    wss.close();
+    client.write("Connection: close\r\n\r\n");
+    await got.until((list) =>
+      list
+        .map(([chunk]) => chunk.toString("latin1"))
+        .join("")
+        .includes("its own"),
+    );
+  },
+);
+
+for (const stream of STREAMS) {
+  test(`one that is paused hears of its end all the same, over ${stream}`, OURS, async (t) => {
+    const server = await serve(t, { closeTimeout: 200 }, stream);
+    const { raw, ws, closed } = await server.raw();
+    ws.pause();
+    ws.close(1000);
+    assert.deepEqual([(await closed)[0], server.wss.clients.size], [1006, 0]);
+    raw.destroy();
+  });
+
+  test(
+    `heartbeat: one that is paused is not given up for what is not read, over ${stream}`,
+    OURS,
+    async (t) => {
+      const server = await serve(t, { heartbeat: { interval: 100, timeout: 100 } }, stream);
+      const { client, ws } = await server.pair();
+      const pings = record(client, "ping");
+      ws.pause();
+      client.send("meanwhile");
+      await pings.until(1);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      assert.equal(ws.readyState, WebSocket.OPEN);
+      const message = once(ws, "message");
+      ws.resume();
+      assert.equal((await message)[0].toString(), "meanwhile");
+      await pings.until(3);
+    },
+  );
+
+  test(`a limit and pause() hold each for itself, over ${stream}`, OURS, async (t) => {
+    const limits = { packetsPerSecond: 40, burst: 0.5, action: "pause" };
+    const server = await serve(t, { limits }, stream);
+    const { raw, ws } = await server.raw();
+    const got = record(ws, "message");
+    const limited = once(server.wss, "limit");
+    raw.write(Buffer.concat(Array.from({ length: 40 }, (_, n) => frame({ payload: String(n) }))));
+    await limited;
+    ws.pause();
+    // the limit is over before
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    ws.resume();
+    await got.until(40);
+    assert.deepEqual(
+      texts(got),
+      Array.from({ length: 40 }, (_, n) => String(n)),
+    );
+  });
+
+  test(`what is answered to a client that has finished sending arrives, over ${stream}`, OURS, async (t) => {
+    const server = await serve(t, {}, stream);
+    const { raw, ws, closed } = await server.raw();
+    ws.on("message", (data) => ws.send(`you said ${data}`));
+    raw.write(frame({ payload: "a" }));
+    raw.socket.end();
+    assert.equal(await raw.next(), "you said a");
+    assert.equal((await closed)[0], 1006);
+  });
+}
+
+test("fragments that are not read count for maxOutboundBuffer", OURS, async (t) => {
+  const server = await serve(t, { maxOutboundBuffer: 100 * KB });
+  const { client, ws, closed } = await server.pair();
+  client.pause();
+  const slow = once(server.wss, "slow_consumer");
+  const chunk = Buffer.alloc(1000 * KB);
+  for (let n = 0; n < 60; n++) ws.send(chunk, { fin: false });
+  assert.equal((await slow)[2], "close");
+  await closed;
+});
+
+test("listeners and callbacks that throw keep nothing from its end", OURS, async (t) => {
+  const child = startChild(
+    t,
+    async ({ args, load, send }) => {
+      const { WebSocketServer, WebSocket } = load(args.target);
+      const errors = [];
+      process.on("uncaughtException", (error) => errors.push(error.message));
+      const wss = new WebSocketServer({ port: 0, host: "127.0.0.1" });
+      await new Promise((resolve) => wss.once("listening", resolve));
+      const pair = async () => {
+        const accepted = new Promise((resolve) => wss.once("connection", resolve));
+        const client = new WebSocket(`ws://127.0.0.1:${wss.address().port}`);
+        await new Promise((resolve) => client.once("open", resolve));
+        return { client, ws: await accepted };
+      };
+      const fail = (message) => () => {
+        throw new Error(message);
+      };
+      const first = await pair();
+      first.ws.on("close", fail("of close"));
+      first.client.close();
+      const second = await pair();
+      second.client.pause();
+      second.ws.send(Buffer.alloc(20e6), fail("of send"));
+      const ended = new Promise((resolve) => second.ws.on("close", resolve));
+      second.ws.terminate();
+      await ended;
+      const third = await pair();
+      const got = [];
+      third.ws.once("message", () => {
+        third.ws.pause();
+        setTimeout(() => third.ws.resume(), 10);
+      });
+      third.ws.on("message", (data) => {
+        got.push(String(data));
+        if (got.length === 2) throw new Error("of message");
+      });
+      for (const text of ["1", "2", "3", "4"]) third.client.send(text);
+      while (got.length < 4) await new Promise((resolve) => setImmediate(resolve));
+      third.client.close();
+      await new Promise((resolve) => wss.close(resolve));
+      send("done", { got, errors: errors.sort(), clients: wss.clients.size });
+    },
+    { target: require.resolve("../ws.js") },
+  );
+  const { got, errors, clients } = await child.message("done");
+  assert.deepEqual([got, errors, clients], [["1", "2", "3", "4"], ["of close", "of message", "of send"], 0]);
+});

@@ -249,6 +249,8 @@ function take(bridge, batch) {
         isSpoilt: (first & IS_SPOILT) !== 0,
         session,
       });
+      // which may call the application
+      stream.owner?._onReleased();
       break;
     }
     case POLL_ANSWER: {

@@ -25,6 +25,8 @@ class Entrance {
     this._onConnection = undefined;
     /** Whether connections wait in the kernel until they have said something. */
     this._defers = false;
+    /** Whether connections do not come here any more. */
+    this._isClosed = false;
     /** Takes back what has been done to the server. */
     this._undo = [];
   }
@@ -32,16 +34,17 @@ class Entrance {
   /** Connections do not come here any more. */
   close() {
     for (const undo of this._undo) undo();
+    this._isClosed = true;
     const listening = this._listening;
-    this._listening = undefined;
+    if (listening === undefined) return;
+    this._defer(false);
     // others may have put something in front of it, which goes on
-    if (listening !== undefined && listening.onconnection === this._guard)
-      listening.onconnection = this._onConnection;
+    if (listening.onconnection === this._guard) listening.onconnection = this._onConnection;
   }
 
   /** Whether connections come here. */
   get isWatched() {
-    return this._listening !== undefined && this.httpServer.listening;
+    return !this._isClosed && this._listening !== undefined && this.httpServer.listening;
   }
 
   /** Has accepted connections come here first. */
@@ -57,9 +60,8 @@ class Entrance {
     this._guard = listening.onconnection = function (...args) {
       const [error, handle] = args;
       entrance._context ??= new AsyncResource("SOCKEYE_ARRIVALS");
-      const isClosed = entrance._listening !== listening;
-      const isOpen = !isClosed && !error && handle?.fd >= 0 && keeper.isOpen();
-      if (!isClosed) entrance._defer(isOpen);
+      const isOpen = !entrance._isClosed && !error && handle?.fd >= 0 && keeper.isOpen();
+      if (!entrance._isClosed) entrance._defer(isOpen);
       if (!isOpen || !keeper.receive(handle, entrance)) {
         onconnection.apply(this, args);
       }

@@ -94,7 +94,6 @@ class Stream {
   /** The engine is done with the stream: `RELEASED`, the last that is said of it. */
   onReleased() {
     this.id = -1;
-    this.owner?._onReleased();
   }
 }
 

@@ -376,14 +376,12 @@ class WebSocketServer extends EventEmitter {
    * @private
    */
   _onLimit(ws, limit, pause, isTold) {
-    if (!isTold) {
-      const name = limit === limits.PACKETS ? "packetsPerSecond" : "bytesPerSecond";
-      this._counts.limits.add(name);
-      this.emit("limit", ws, name);
-    }
-    if (!ws._stream?.isPumped) return;
-    if (pause > 0) ws._stream.holdUp();
-    else if (isTold && !ws._paused) ws._stream.letGo();
+    ws._isLimited = pause > 0;
+    ws._holdUp();
+    if (isTold) return;
+    const name = limit === limits.PACKETS ? "packetsPerSecond" : "bytesPerSecond";
+    this._counts.limits.add(name);
+    this.emit("limit", ws, name);
   }
 
   /** Ends the threads of a closed server when the last client has hung up. @private */

@@ -161,7 +161,7 @@ class WebSocket extends ClientWebSocket {
   /** A Blob has to be read first; what is sent meanwhile comes behind it. @private */
   _sendLater(payload, proceed, callback) {
     const send = (bytes) => {
-      if (this._readyState === OPEN || this._isClosingLate) proceed(bytes);
+      if (!this._isEnded && (this._readyState === OPEN || this._isClosingLate)) proceed(bytes);
       else callback?.(new Error("The socket was closed while the blob was being read"));
     };
     const turn = Promise.all([payload, this._blobs]).then(([bytes]) => send(bytes));
@@ -296,8 +296,13 @@ class WebSocket extends ClientWebSocket {
   /** @private */
   _halt(isHalted) {
     if (!this._isEnded) this._server._bridge.commands.halt(this._handle, isHalted);
+    this._holdUp();
+  }
+
+  /** Has a stream of JavaScript rest while the application, or a limit, wants nothing to be read of it. @private */
+  _holdUp() {
     if (!this._stream?.isPumped) return;
-    if (isHalted) this._stream.holdUp();
+    if (this._paused || this._isLimited) this._stream.holdUp();
     else this._stream.letGo();
   }
 
@@ -415,9 +420,10 @@ class WebSocket extends ClientWebSocket {
     const callbacks = this._callbacks;
     this._callbacks = undefined;
     this._readyState = CLOSING;
-    callbacks?.forEach((callback) =>
-      callback(new Error("The socket was closed before the data was written")),
-    );
+    // one that throws ends neither the others nor this
+    for (const callback of callbacks ?? []) {
+      process.nextTick(callback, new Error("The socket was closed before the data was written"));
+    }
     this.emitClose();
   }
 
@@ -480,6 +486,8 @@ const REST = {
   _isReleased: false,
   _isCalled: false,
   _isTerminated: false,
+  /** Whether it has sent more than it may, and rests for that. */
+  _isLimited: false,
   /** The topics that it has subscribed to. */
   _subscriptions: undefined,
 };
@@ -512,6 +520,11 @@ for (const name of [
 }
 
 function deliverEnd(ws) {
+  // of what is over, nothing can be left unread
+  if (ws._paused && !ws._isTerminated) {
+    ws._isTerminated = true;
+    if (ws._held !== undefined) process.nextTick(deliverHeld, ws);
+  }
   if (ws._waits) ws._hold(ws._finish);
   else ws._finish();
 }
@@ -519,12 +532,19 @@ function deliverEnd(ws) {
 /** Delivers what was kept, until somebody pauses again; in turns of their own if the server is to. */
 function deliverHeld(ws) {
   const held = ws._held;
+  const isAtOnce = ws._server.options.allowSynchronousEvents;
   while (held !== undefined && held.length !== 0 && (!ws._paused || ws._isTerminated)) {
     const [method, args] = held.shift();
     if (held.length === 0) ws._held = undefined;
-    else if (!ws._server.options.allowSynchronousEvents) setImmediate(deliverHeld, ws);
-    method.apply(ws, args);
-    if (!ws._server.options.allowSynchronousEvents) return;
+    let isDone = false;
+    try {
+      method.apply(ws, args);
+      isDone = isAtOnce;
+    } finally {
+      // the next is for another turn, also if a listener has thrown
+      if (!isDone && held.length !== 0) setImmediate(deliverHeld, ws);
+    }
+    if (!isDone) return;
   }
 }
 

@@ -192,7 +192,7 @@ impl Worker {
             };
             match read {
                 Ok(Got { length: 0, .. }) => {
-                    self.on_end_of_stream(id);
+                    self.on_hang_up(id);
                     outcome = Read::Gone;
                     break;
                 }
@@ -252,12 +252,19 @@ impl Worker {
         }
     }
 
+    /// What a reader has kept for another turn, of which there is none: whether or not the client may be read.
+    pub(super) fn on_rest(&mut self, id: StreamId) {
+        if self.websocket(id).is_some_and(|websocket| websocket.reader.is_paused() || websocket.is_halted) {
+            self.feed(id, &mut []);
+        }
+    }
+
     /// Bytes of a WebSocket. Returns whether its reader has left some for another turn.
     fn feed(&mut self, id: StreamId, bytes: &mut [u8]) -> bool {
         panic_point!("bytes");
         let limits = self.options.message_limits();
         let Some(websocket) = self.websocket(id) else { return false };
-        if let Phase::Lingering { .. } | Phase::Concluding = websocket.phase {
+        if let Phase::Lingering { .. } | Phase::Concluding | Phase::HungUp = websocket.phase {
             websocket.reader.reset();
             return false;
         }

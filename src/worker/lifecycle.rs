@@ -8,6 +8,7 @@ use super::deadlines::Holder;
 use super::event::Kind;
 use super::input::HEARTBEAT;
 use super::limits::Limits;
+use super::output::GATHERED;
 use super::recovery::Subject;
 use super::stream::{Pipe, Stream};
 use super::websocket::{Phase, WebSocket};
@@ -284,7 +285,11 @@ impl Worker {
             websocket.note_packets(1);
             websocket.outbox.append(pool, |out| frame::write_any(first, payload, out));
             self.work.queue(payload.len());
-            return self.mark_dirty(stream);
+            self.mark_dirty(stream);
+            if self.waiting_for(stream) > self.options.max_outbound.min(GATHERED) {
+                self.on_much_waiting(id, stream);
+            }
+            return;
         }
         let is_answer = websocket.phase == Phase::Concluding;
         websocket.send_close(payload, pool);
@@ -296,6 +301,9 @@ impl Worker {
             }
             self.orphan(stream);
             self.drop_connection(id, Ending::TransportClose);
+            if self.websocket(stream).is_some_and(|websocket| websocket.has_hung_up) {
+                self.on_end_of_stream(stream);
+            }
         }
     }
 
@@ -306,7 +314,12 @@ impl Worker {
         };
         if let Some(websocket) = self.websocket(stream) {
             websocket.is_halted = is_halted;
+            let is_pumped = matches!(websocket.stream, Stream::Pipe(_));
             self.signals.resume.notify_waiters();
+            if is_pumped && !is_halted {
+                // what was kept of it
+                self.on_bytes(stream, &mut []);
+            }
         }
     }
 
@@ -458,6 +471,28 @@ impl Worker {
         }
     }
 
+    /// The client has finished sending. Without Engine.IO, what the application has to say to what came before goes first.
+    pub(super) fn on_hang_up(&mut self, stream: StreamId) {
+        let is_raw = self.is_raw(stream);
+        if is_raw {
+            // what is left of what has come
+            self.on_rest(stream);
+        }
+        let owner = self.owner_of(stream);
+        match (self.websocket(stream).filter(|_| is_raw), owner) {
+            (Some(websocket), Some(owner)) if websocket.phase == Phase::Open => {
+                websocket.phase = Phase::HungUp;
+                websocket.reader.reset();
+                self.events.check_alive(owner, true);
+            }
+            // it answers with a Close frame
+            (Some(websocket), Some(_)) if websocket.phase == Phase::Concluding => {
+                websocket.has_hung_up = true;
+            }
+            _ => self.on_end_of_stream(stream),
+        }
+    }
+
     /// The client has finished sending, or its connection is broken.
     pub(super) fn on_end_of_stream(&mut self, stream: StreamId) {
         // what waits may still reach a client that only finished sending
@@ -564,7 +599,7 @@ impl Worker {
         panic_point!("timer Linger");
         let is_over = |websocket: &mut WebSocket| match websocket.phase {
             Phase::Closing => true,
-            Phase::Open | Phase::Concluding => false,
+            Phase::Open | Phase::Concluding | Phase::HungUp => false,
             Phase::Lingering { .. } => websocket.owner.is_none(),
         };
         if self.websocket(id).is_some_and(is_over) {
@@ -593,6 +628,10 @@ impl Worker {
         if self.is_paused(id) {
             return self.end_if_overdue(id);
         }
+        if self.is_left_unread(id) {
+            self.with_session(id, |connection, turn| connection.session.postpone_heartbeat(turn));
+            return;
+        }
         #[cfg(unix)]
         if let Some(stream) = self.descriptor_of(id) {
             match self.read_stream(stream) {
@@ -602,6 +641,13 @@ impl Worker {
             return;
         }
         self.events.check_alive(id, false);
+    }
+
+    /// Whether JavaScript reads a client, and the application wants nothing to be read of it.
+    fn is_left_unread(&mut self, id: ConnectionId) -> bool {
+        let stream = self.connection(id).and_then(|connection| connection.session.stream());
+        let websocket = stream.and_then(|stream| self.websocket(stream));
+        websocket.is_some_and(|it| it.is_halted && matches!(it.stream, Stream::Pipe(_)))
     }
 
     /// A client that is not read may have hung up meanwhile. Returns whether that was so.
@@ -659,8 +705,15 @@ impl Worker {
         });
     }
 
-    /// JavaScript has written what it was given for a client; or, when a pong was overdue, handed over all that had come.
+    /// JavaScript has written what it was given for a client; or, when a pong was overdue, handed over all that had come; or has
+    /// handled all that came before a client hung up.
     pub(super) fn on_alive(&mut self, id: ConnectionId) {
+        let stream = self.connection(id).and_then(|connection| connection.session.stream());
+        if let Some(stream) = stream {
+            if self.websocket(stream).is_some_and(|websocket| websocket.phase == Phase::HungUp) {
+                return self.on_end_of_stream(stream);
+            }
+        }
         if self.with_session(id, |connection, turn| connection.session.on_ping_left(turn)) != Some(true) {
             self.end_if_overdue(id);
         }

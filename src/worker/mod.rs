@@ -601,7 +601,7 @@ impl Worker {
             Op::Expire { connection, after } => self.expire(connection, after),
             Op::SlowConsumer { connection, namespace, rule } => self.set_rule(connection, namespace, rule),
             Op::PipeWritten { stream } => self.on_pipe_written(stream),
-            Op::PipeEnd { stream } => self.on_end_of_stream(stream),
+            Op::PipeEnd { stream } => self.on_hang_up(stream),
             #[cfg(unix)]
             Op::Admit { connection, stream, protocol, sid, headers } if self.websockets.is_ours(stream) => {
                 self.admit(stream, connection, protocol, sid, headers);

@@ -312,13 +312,13 @@ impl Worker {
             if flags.volatile() && !self.is_writable(stream) {
                 return self.metrics.volatile_dropped.add(1);
             }
-            self.metrics.packets_sent.add(parcel.packets());
             #[cfg(unix)]
             let is_alone = self.is_last && !self.outgoing.is_gathering();
             let Some(websocket) = self.websockets.get_mut(stream) else { return };
             if !websocket.takes_messages() {
                 return;
             }
+            self.metrics.packets_sent.add(parcel.packets());
             let (pool, work) = (&mut self.outgoing.pool, &mut self.work);
             websocket.note_packets(parcel.packets());
             let before = websocket.outbox.len();
@@ -366,7 +366,7 @@ impl Worker {
 
     /// Much waits for a WebSocket: either it has not been tried to write it yet, or the client does not read.
     #[cold]
-    fn on_much_waiting(&mut self, id: ConnectionId, stream: StreamId) {
+    pub(super) fn on_much_waiting(&mut self, id: ConnectionId, stream: StreamId) {
         let limit = self.options.max_outbound;
         let Some(websocket) = self.websocket(stream) else { return };
         if websocket.outbox.len() > limit || matches!(websocket.queued, Queued::Backlog { .. }) {

@@ -420,6 +420,35 @@ fn without_engine_io_clients_are_pinged_if_that_is_wanted() {
 }
 
 #[test]
+fn without_engine_io_a_client_that_finishes_sending_is_answered_first() {
+    for last in [&b"\x81\x81\0\0\0\x00a"[..], b"\x81\x81\0\0\0\x00a\x88\x80\0\0\0\0"] {
+        Simulation::run(Options::default(), |simulation| async move {
+            let mut client = simulation.connect_raw(0);
+            client.end.write_all(last).unwrap();
+            client.end.shutdown(std::net::Shutdown::Write).unwrap();
+            // the second comes to the end
+            for _ in 0..2 {
+                simulation.turn(|worker| worker.read_turn(StreamId::from_word(0)));
+            }
+            let is_closed = last.len() > 7;
+            let end = if is_closed { Kind::Frame } else { Kind::CheckAlive };
+            assert_eq!(simulation.events(), ([Kind::Text, end].map(|it| it as u32).into(), "a".into()));
+            simulation.send(0, "b");
+            if is_closed {
+                simulation.close_raw(0, b"");
+            } else {
+                simulation.turn(|worker| worker.on_alive(ConnectionId::from_word(0)));
+            }
+            let answer = if is_closed { &b"\x81\x01b\x88\0"[..] } else { b"\x81\x01b" };
+            assert_eq!(client.received(), answer);
+            let mut kinds = simulation.events().0;
+            kinds.sort();
+            assert_eq!(kinds, [Kind::Closed, Kind::Released].map(|it| it as u32));
+        });
+    }
+}
+
+#[test]
 fn without_engine_io_a_client_is_not_read_while_the_application_wants_nothing() {
     Simulation::run(Options::default(), |simulation| async move {
         let mut client = simulation.connect_raw(0);
