@@ -434,12 +434,16 @@ test("what is no such option is refused", OURS, async (t) => {
   assert.throws(() => server.io.of("/x").slowConsumer(undefined), TypeError);
 });
 
-test("what is held back from a client that polls can be seen, and is gone when it has asked", OURS, async (t) => {
-  const server = await serve(t, { slowConsumer: { maxBytes: 10e6 }, transports: ["polling"] });
-  const { polling, socket } = await server.pollingPair();
-  for (let n = 0; n < 5; n++) socket.emit("held", "x".repeat(10_000));
-  await eventually(() => socket.conn.bufferedAmount >= 50_000, "all of it waits");
-  const { packets } = await polling.poll();
-  assert.equal(packets.length, 5);
-  await eventually(() => socket.conn.bufferedAmount === 0, "nothing waits");
-});
+test(
+  "what is held back from a client that polls can be seen, and is gone when it has asked",
+  OURS,
+  async (t) => {
+    const server = await serve(t, { slowConsumer: { maxBytes: 10e6 }, transports: ["polling"] });
+    const { polling, socket } = await server.pollingPair();
+    for (let n = 0; n < 5; n++) socket.emit("held", "x".repeat(10_000));
+    await eventually(() => socket.conn.bufferedAmount >= 50_000, "all of it waits");
+    const { packets } = await polling.poll();
+    assert.equal(packets.length, 5);
+    await eventually(() => socket.conn.bufferedAmount === 0, "nothing waits");
+  },
+);
