@@ -1,13 +1,13 @@
 "use strict";
 
-// The tables of the README and of docs/performance.md, each between two comments of which the first has its name.
+// The tables of the README and of documents, each between two comments of which the first has its name.
 
 const fs = require("node:fs");
 const path = require("node:path");
 const { format, formatRatio, measures } = require("./measures");
 
 const root = path.join(__dirname, "..");
-const DOCUMENTS = ["README.md", "docs/performance.md"].map((name) => path.join(root, name));
+const DOCUMENTS = ["README.md", "docs/performance.md", "docs/ws.md"].map((name) => path.join(root, name));
 
 const STOCK = "socket.io";
 const NOTHING = "–";
@@ -74,10 +74,30 @@ const LOADS = [
   ["5,000 idle connections (KiB each)", "5,000 idle", "memoryPerConnection"],
   ["15,000 idle connections (KiB each)", "15,000 idle", "memoryPerConnection"],
 ];
+const WEBSOCKETS = [
+  ["echo, 100 clients × 4 in flight (/s)", "echo, 100 clients × 4", "operationsPerSecond"],
+  [
+    "broadcast to 1,000 by a loop, 2 in flight (deliveries/s)",
+    "broadcast to 1,000 × 2",
+    "operationsPerSecond",
+  ],
+  [
+    "the same: JavaScript thread's CPU for a delivery (µs)",
+    "broadcast to 1,000 × 2",
+    "mainThreadPerOperation",
+  ],
+  ["the same of 1 KiB (deliveries/s)", "broadcast of 1 KiB to 1,000 × 2", "operationsPerSecond"],
+  ["the same, deflated (deliveries/s)", "deflated broadcast of 1 KiB to 1,000 × 2", "operationsPerSecond"],
+  ["connects per second, 3,000 clients", "connect storm, 3,000 clients", "operationsPerSecond"],
+  ["the same: CPU for one (µs)", "connect storm, 3,000 clients", "cpuPerOperation"],
+  ["5,000 idle connections (KiB each)", "5,000 idle", "memoryPerConnection"],
+];
 const PEERS_ON_ROADS = ["socket.io", "Bun", "socketioxide"];
 const PEERS_UNDER_LOAD = ["Bun", "ws", "socketioxide"];
 
-const TABLES = { roads, "roads of all": roadsOfAll, loads };
+const PEERS_WITHOUT_SOCKET_IO = ["ws", "Bun", "floor"];
+
+const TABLES = { roads, "roads of all": roadsOfAll, loads, websockets };
 
 /**
  * Writes the results into the documents.
@@ -167,6 +187,19 @@ function loads(resultOf) {
     ];
   });
   return tableOf(["scenario", "sockeye.io", "socket.io 4.8.4", "best of Bun, ws, socketioxide"], rows);
+}
+
+/** Without Socket.IO. */
+function websockets(resultOf) {
+  const servers = ["sockeye.io", ...PEERS_WITHOUT_SOCKET_IO];
+  const rows = WEBSOCKETS.map(([label, name, measure]) => {
+    const result = resultOf(`WebSockets: ${name}`);
+    return [label, ...servers.map((server) => figure(result, server, measure))];
+  });
+  return [
+    tableOf(["", "sockeye.io/ws", ...PEERS_WITHOUT_SOCKET_IO], rows),
+    circumstances(resultOf(`WebSockets: ${WEBSOCKETS[0][1]}`)),
+  ].join("\n\n");
 }
 
 function valueOf(result, server, measure) {
