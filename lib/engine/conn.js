@@ -8,6 +8,7 @@ const { callApart } = require("../native/event-queue");
 const { detach } = require("../native/text");
 const { TEXT, forEachFrame } = require("./transports/frame");
 const { corsLines, originIn } = require("./cors");
+const { nameOfRate } = require("./limits");
 const { Listened } = require("./listened");
 const { replaceable } = require("./replaceable");
 const { PACKET_NAMES, Polling, TravellingPolling } = require("./transports/polling");
@@ -233,7 +234,7 @@ class Conn {
    */
   _onTraffic(limit, pause, isTold) {
     const { server } = this;
-    const name = limit === PACKETS ? "packetsPerSecond" : "bytesPerSecond";
+    const name = nameOfRate(limit);
     if (!isTold) server._onLimit(this, name);
     if (server._limits.action === "close") {
       this._why = limited(name, `the client has sent more than limits.${name} allows`);

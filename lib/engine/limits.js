@@ -4,13 +4,13 @@
 // count, see src/worker/traffic.rs; so is who may come, see src/worker/gate.rs and gate.js.
 
 const { BlockList, isIP } = require("node:net");
-const { actions } = require("../native/codes");
+const codes = require("../native/codes");
 const { Members } = require("./members");
 
 const ACTIONS = new Map([
-  ["pause", actions.PAUSE],
-  ["drop", actions.DROP],
-  ["close", actions.CLOSE],
+  ["pause", codes.actions.PAUSE],
+  ["drop", codes.actions.DROP],
+  ["close", codes.actions.CLOSE],
 ]);
 
 /** The members of the option that are numbers, and what they are without it. */
@@ -104,4 +104,9 @@ function isTrusted(list, address) {
   return version !== 0 && list.check(address, `ipv${version}`);
 }
 
-module.exports = { addressBehind, limitsOf };
+/** The member of the option that a client has come to with what it sends, by the number that workers have for it. */
+function nameOfRate(limit) {
+  return limit === codes.limits.PACKETS ? "packetsPerSecond" : "bytesPerSecond";
+}
+
+module.exports = { addressBehind, limitsOf, nameOfRate };

@@ -4,6 +4,10 @@
 
 const os = require("node:os");
 const { inspect } = require("node:util");
+const { ruleOf } = require("./slow-consumer");
+
+/** Bytes from which on a message is compressed, if nothing else is said. */
+const DEFLATE_THRESHOLD = 1024;
 
 /** Threads that an engine may have. */
 const MOST_WORKERS = 31;
@@ -41,11 +45,51 @@ function refuseOption(opts, name, allowed) {
   throw new TypeError(`the "${name}" option must be ${allowed}, not ${inspect(opts[name], { depth: 0 })}`);
 }
 
+/**
+ * What the workers are told of what may wait for clients.
+ * @param {object} opts - `maxOutboundBuffer`, `maxOutboundTotal`, `slowConsumer`
+ * @returns {{ maxOutbound: number, maxOutboundTotal: number, slowPolicy: number|undefined, slowBytes: number, slowAge: number }} see
+ *   `EngineOptions` in src/bridge/engine.rs
+ * @throws {TypeError} if one makes no sense
+ */
+function outboundOptions(opts) {
+  const { slowConsumer } = opts;
+  const maxOutbound = boundOf(opts, "maxOutboundBuffer", "a positive number");
+  const maxOutboundTotal = boundOf(opts, "maxOutboundTotal", "a positive number");
+  const rule = slowConsumer == null ? undefined : ruleOf(slowConsumer, maxOutbound);
+  return {
+    // a rule says what may wait in its place
+    maxOutbound: rule === undefined ? maxOutbound : Infinity,
+    maxOutboundTotal,
+    slowPolicy: rule?.policy,
+    slowBytes: rule?.maxBytes ?? Infinity,
+    slowAge: rule?.maxAge ?? Infinity,
+  };
+}
+
+/**
+ * What the workers are told of how much a client may send.
+ * @param {object} limits - see `limitsOf()`
+ * @returns {{ packetRate: number, byteRate: number, burst: number, rateAction: number }} likewise
+ */
+function rateOptions({ packetsPerSecond, bytesPerSecond, burst, actionCode }) {
+  return { packetRate: packetsPerSecond, byteRate: bytesPerSecond, burst, rateAction: actionCode };
+}
+
 /** What of the option `perMessageDeflate` holds for all connections. */
 function deflateSettings(options) {
   if (!options) return undefined;
+  const { threshold = DEFLATE_THRESHOLD } = options;
   const level = options.zlibDeflateOptions?.level;
-  return { level: level >= 0 ? level : undefined, threshold: options.threshold };
+  return { level: level >= 0 ? level : undefined, threshold };
 }
 
-module.exports = { boundOf, deflateSettings, refuseOption, workersOf };
+module.exports = {
+  DEFLATE_THRESHOLD,
+  boundOf,
+  deflateSettings,
+  outboundOptions,
+  rateOptions,
+  refuseOption,
+  workersOf,
+};

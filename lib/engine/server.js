@@ -18,8 +18,15 @@ const { generateId: makeId } = require("./random-id");
 const { Gate, gateOptions } = require("./gate");
 const { limitsOf } = require("./limits");
 const { isShown } = require("./shown");
-const { boundOf, deflateSettings, refuseOption, workersOf } = require("./options");
-const { ruleOf } = require("./slow-consumer");
+const {
+  DEFLATE_THRESHOLD,
+  boundOf,
+  deflateSettings,
+  outboundOptions,
+  rateOptions,
+  refuseOption,
+  workersOf,
+} = require("./options");
 const { handleUpgrade, onWebSocket } = require("./upgrade");
 const { kEngine } = require("./observers");
 const { acceptSession } = require("./transports/webtransport");
@@ -50,9 +57,6 @@ const COOKIE_DEFAULTS = { name: "io", path: "/", httpOnly: true, sameSite: "lax"
 
 /** Of a listener for requests: who looks at the connections before Node's HTTP server. */
 const kArrivals = Symbol("arrivals");
-
-/** Bytes from which on a message is compressed, if nothing else is said. */
-const DEFLATE_THRESHOLD = 1024;
 
 /** The options that have to be numbers: milliseconds, bytes, and a count. */
 const NUMBERS = [
@@ -107,10 +111,7 @@ class Server extends EventEmitter {
     const { pingInterval, pingTimeout, upgradeTimeout, maxHttpBufferSize } = this.opts;
     const limits = JSON.stringify({ pingInterval, pingTimeout, maxPayload: maxHttpBufferSize });
     const workers = workersOf(this.opts);
-    const maxOutbound = boundOf(this.opts, "maxOutboundBuffer", "a positive number");
-    const maxOutboundTotal = boundOf(this.opts, "maxOutboundTotal", "a positive number");
-    const { slowConsumer } = this.opts;
-    const rule = slowConsumer == null ? undefined : ruleOf(slowConsumer, maxOutbound);
+    const outbound = outboundOptions(this.opts);
     /** What clients may do, at the most. */
     this._limits = limitsOf(this.opts.limits ?? undefined, !!opts.parsePackets);
     const gate = gateOptions(this._limits);
@@ -126,16 +127,8 @@ class Server extends EventEmitter {
       maxPayload: maxHttpBufferSize || Infinity,
       limits: limits.slice(1, -1),
       parsePackets: !!opts.parsePackets,
-      // a rule says what may wait in its place
-      maxOutbound: rule === undefined ? maxOutbound : Infinity,
-      maxOutboundTotal,
-      slowPolicy: rule?.policy,
-      slowBytes: rule?.maxBytes ?? Infinity,
-      slowAge: rule?.maxAge ?? Infinity,
-      packetRate: this._limits.packetsPerSecond,
-      byteRate: this._limits.bytesPerSecond,
-      burst: this._limits.burst,
-      rateAction: this._limits.actionCode,
+      ...outbound,
+      ...rateOptions(this._limits),
       maxSessionAge,
       idleTimeout: maxIdleTime,
       deflate: deflateSettings(this.opts.perMessageDeflate),
@@ -167,7 +160,7 @@ class Server extends EventEmitter {
     /** Those that hold packets back until the ones before have left, because somebody listens to that. */
     this._holding = new Set();
     /** Bytes of these from which on they are a worker's to judge. */
-    this._holdLimit = Math.min(maxOutbound, rule?.maxBytes ?? Infinity, maxOutboundTotal);
+    this._holdLimit = Math.min(outbound.maxOutbound, outbound.slowBytes, outbound.maxOutboundTotal);
   }
 
   /**

@@ -23,8 +23,6 @@ class Stream {
     this.id = -1;
     /** Whether its client sends more than it may: nothing is read of it until its worker says so. */
     this.isHeldUp = false;
-    /** Who wants to hear of its end: has `_onReleased()`. */
-    this.owner = undefined;
   }
 
   /** Whether its bytes go through JavaScript. */
@@ -96,5 +94,8 @@ class Stream {
     this.id = -1;
   }
 }
+
+/** Who wants to hear of its end: has `_onReleased()`. */
+Stream.prototype.owner = undefined;
 
 module.exports = { Stream };

@@ -30,8 +30,6 @@ class TakenSocket extends Stream {
     this._localAddress = undefined;
     this._localPort = 0;
     this._facts = undefined;
-    /** Whether the engine has said its last. */
-    this._isFinished = false;
   }
 
   /**
@@ -122,6 +120,9 @@ class TakenSocket extends Stream {
     return socket;
   }
 }
+
+/** Whether the engine has said its last. */
+TakenSocket.prototype._isFinished = false;
 
 /**
  * The connection over which a request came that a worker has answered: it may have others, and may be gone, but for what

@@ -1,12 +1,15 @@
 "use strict";
 
 const { limitsOf } = require("../engine/limits");
-const { boundOf, deflateSettings, refuseOption, workersOf } = require("../engine/options");
-const { ruleOf } = require("../engine/slow-consumer");
+const {
+  boundOf,
+  deflateSettings,
+  outboundOptions,
+  rateOptions,
+  refuseOption,
+  workersOf,
+} = require("../engine/options");
 const { Bridge } = require("../native/bridge");
-
-/** Bytes from which on a message is compressed, if nothing else is said. */
-const DEFLATE_THRESHOLD = 1024;
 
 /** Milliseconds between two pings, and that a client has to answer one, if heartbeats are on. */
 const HEARTBEAT = { interval: 30_000, timeout: 30_000 };
@@ -53,10 +56,6 @@ function numberOf(options, name) {
  * @throws {TypeError} when one makes no sense
  */
 function bridgeOf(server, options) {
-  const { slowConsumer, perMessageDeflate } = options;
-  const maxOutbound = boundOf(options, "maxOutboundBuffer", "a positive number");
-  const rule = slowConsumer == null ? undefined : ruleOf(slowConsumer, maxOutbound);
-  const limits = limitsOf(only(RATES, options.limits), true);
   const heartbeat = heartbeatOf(options);
   return new Bridge(server, {
     workers: workersOf(options),
@@ -73,18 +72,11 @@ function bridgeOf(server, options) {
     maxPayload: numberOf(options, "maxPayload") || Infinity,
     limits: "",
     parsePackets: false,
-    maxOutbound: rule === undefined ? maxOutbound : Infinity,
-    maxOutboundTotal: boundOf(options, "maxOutboundTotal", "a positive number"),
-    slowPolicy: rule?.policy,
-    slowBytes: rule?.maxBytes ?? Infinity,
-    slowAge: rule?.maxAge ?? Infinity,
-    packetRate: limits.packetsPerSecond,
-    byteRate: limits.bytesPerSecond,
-    burst: limits.burst,
-    rateAction: limits.actionCode,
+    ...outboundOptions(options),
+    ...rateOptions(limitsOf(only(RATES, options.limits), true)),
     maxSessionAge: Infinity,
     idleTimeout: Infinity,
-    deflate: deflateSettings(perMessageDeflate && { threshold: DEFLATE_THRESHOLD, ...perMessageDeflate }),
+    deflate: deflateSettings(options.perMessageDeflate),
   });
 }
 

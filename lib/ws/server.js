@@ -4,7 +4,7 @@ const { EventEmitter } = require("node:events");
 const { STATUS_CODES, createServer } = require("node:http");
 const { subprotocol } = require("ws");
 const { switchingProtocols } = require("../native/binding");
-const { limits } = require("../native/codes");
+const { nameOfRate } = require("../engine/limits");
 const { takeOver } = require("../engine/takeover");
 const { negotiate } = require("../engine/transports/deflate");
 const { abortHandshake, findFault } = require("../engine/websocket-request");
@@ -169,12 +169,9 @@ class WebSocketServer extends EventEmitter {
       abortHandshake(socket, 400);
       return;
     }
-    let protocols = new Set();
+    const protocols = protocolsIn(headers);
     let agreement;
-    try {
-      const header = headers["sec-websocket-protocol"];
-      if (header !== undefined) protocols = subprotocol.parse(header);
-    } catch {
+    if (protocols === undefined) {
       return this._refuse(req, socket, badHeader("Invalid Sec-WebSocket-Protocol header"));
     }
     try {
@@ -286,13 +283,8 @@ class WebSocketServer extends EventEmitter {
   _admit(admission) {
     const { req } = admission;
     if (!this.shouldHandle(req)) return false;
-    const header = req.headers["sec-websocket-protocol"];
-    let protocols = new Set();
-    try {
-      if (header !== undefined) protocols = subprotocol.parse(header);
-    } catch {
-      return false;
-    }
+    const protocols = protocolsIn(req.headers);
+    if (protocols === undefined) return false;
     const ws = new this.options.WebSocket(null, undefined, this.options);
     const lines = [];
     this._choose(ws, protocols, req, lines);
@@ -379,7 +371,7 @@ class WebSocketServer extends EventEmitter {
     ws._isLimited = pause > 0;
     ws._holdUp();
     if (isTold) return;
-    const name = limit === limits.PACKETS ? "packetsPerSecond" : "bytesPerSecond";
+    const name = nameOfRate(limit);
     this._counts.limits.add(name);
     this.emit("limit", ws, name);
   }
@@ -408,6 +400,18 @@ class Upgrade {
 
   isUnseen() {
     return false;
+  }
+}
+
+/**
+ * The subprotocols that a client offers.
+ * @returns {Set<string>|undefined} undefined if they are malformed
+ */
+function protocolsIn({ "sec-websocket-protocol": header }) {
+  try {
+    return header === undefined ? new Set() : subprotocol.parse(header);
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,6 +1,7 @@
 "use strict";
 
 const { WebSocket: ClientWebSocket } = require("ws");
+const { BINARY, CLOSE, FIN, TEXT } = require("../engine/transports/frame");
 const { WAITING } = require("../native/figures");
 const { COMPRESS, NOTIFY } = require("../native/commands");
 const { errorOf } = require("./errors");
@@ -13,12 +14,8 @@ const { setImmediate } = require("timers");
 const { CONNECTING, OPEN, CLOSING, CLOSED } = ClientWebSocket;
 const STATES = ["CONNECTING", "OPEN", "CLOSING", "CLOSED"];
 
-/** RFC 6455 section 5.2: the bit of a frame that is the last of its message, and opcodes. */
-const FINAL = 0x80;
+/** RFC 6455 section 5.2: opcodes that only WebSockets without Engine.IO have a use for. */
 const CONTINUATION = 0;
-const TEXT = 1;
-const BINARY = 2;
-const CLOSE = 8;
 const PING = 9;
 const PONG = 10;
 
@@ -122,10 +119,9 @@ class WebSocket extends ClientWebSocket {
     let fin = true;
     if (options) {
       // what is there as undefined is not what is not there, as with ws
-      ({ compress = "compress" in options ? undefined : true, fin = "fin" in options ? undefined : true } =
-        options);
-      const { binary } = options;
-      if (binary !== undefined || "binary" in options) isText = !binary;
+      if ("binary" in options) isText = !options.binary;
+      if ("compress" in options) ({ compress } = options);
+      if ("fin" in options) ({ fin } = options);
     }
     const payload = payloadOf(data);
     if (payload instanceof Promise || this._blobs !== undefined) {
@@ -145,7 +141,7 @@ class WebSocket extends ClientWebSocket {
     if (!isText && typeof payload === "string") payload = Buffer.from(payload);
     const flags = (compress ? COMPRESS : 0) | (callback ? NOTIFY : 0);
     if (!this._server._bridge.commands.sendOften(this, payload, isText, flags)) {
-      this._sendFrame(FINAL | TEXT, payload, callback);
+      this._sendFrame(FIN | TEXT, payload, callback);
     } else if (callback) {
       (this._callbacks ??= []).push(callback);
     }
@@ -155,7 +151,7 @@ class WebSocket extends ClientWebSocket {
   _sendFragment(payload, isText, isLast, callback) {
     const opcode = this._isFragmented ? CONTINUATION : isText ? TEXT : BINARY;
     this._isFragmented = !isLast;
-    this._sendFrame((isLast ? FINAL : 0) | opcode, payload, callback);
+    this._sendFrame((isLast ? FIN : 0) | opcode, payload, callback);
   }
 
   /** A Blob has to be read first; what is sent meanwhile comes behind it. @private */
@@ -233,7 +229,7 @@ class WebSocket extends ClientWebSocket {
     if (size > LONGEST_CONTROL) {
       throw new RangeError(`The data size must not be greater than ${LONGEST_CONTROL} bytes`);
     }
-    const proceed = (bytes) => this._sendFrame(FINAL | opcode, bytes, callback);
+    const proceed = (bytes) => this._sendFrame(FIN | opcode, bytes, callback);
     if (payload instanceof Promise || this._blobs !== undefined) this._sendLater(payload, proceed, callback);
     else proceed(payload);
   }
@@ -255,13 +251,13 @@ class WebSocket extends ClientWebSocket {
       this._isClosingLate = true;
       const close = () => {
         this._isClosingLate = false;
-        commands.frame(this._handle, FINAL | CLOSE, payload);
+        commands.frame(this._handle, FIN | CLOSE, payload);
       };
       this._blobs.then(close, close);
       return;
     }
     this._closeFrameSent = true;
-    commands.frame(this._handle, FINAL | CLOSE, payload);
+    commands.frame(this._handle, FIN | CLOSE, payload);
   }
 
   /** Ends the connection at once. */

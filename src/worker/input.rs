@@ -264,7 +264,7 @@ impl Worker {
         panic_point!("bytes");
         let limits = self.options.message_limits();
         let Some(websocket) = self.websocket(id) else { return false };
-        if let Phase::Lingering { .. } | Phase::Concluding | Phase::HungUp = websocket.phase {
+        if let Phase::Lingering { .. } | Phase::Concluding { .. } | Phase::HungUp = websocket.phase {
             websocket.reader.reset();
             return false;
         }
@@ -382,7 +382,7 @@ impl Worker {
     fn conclude(&mut self, id: StreamId, owner: ConnectionId) {
         let Some(websocket) = self.websocket(id) else { return };
         if websocket.phase == Phase::Open {
-            websocket.phase = Phase::Concluding;
+            websocket.phase = Phase::Concluding { has_hung_up: false };
             websocket.reader.reset();
         } else {
             websocket.linger();

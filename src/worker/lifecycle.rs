@@ -8,7 +8,6 @@ use super::deadlines::Holder;
 use super::event::Kind;
 use super::input::HEARTBEAT;
 use super::limits::Limits;
-use super::output::GATHERED;
 use super::recovery::Subject;
 use super::stream::{Pipe, Stream};
 use super::websocket::{Phase, WebSocket};
@@ -286,22 +285,22 @@ impl Worker {
             websocket.outbox.append(pool, |out| frame::write_any(first, payload, out));
             self.work.queue(payload.len());
             self.mark_dirty(stream);
-            if self.waiting_for(stream) > self.options.max_outbound.min(GATHERED) {
-                self.on_much_waiting(id, stream);
-            }
-            return;
+            return self.check_waiting(id, stream);
         }
-        let is_answer = websocket.phase == Phase::Concluding;
+        let concluding = match websocket.phase {
+            Phase::Concluding { has_hung_up } => Some(has_hung_up),
+            _ => None,
+        };
         websocket.send_close(payload, pool);
         self.deadlines.arm(Holder::Stream(stream), at);
         self.mark_dirty(stream);
-        if is_answer {
+        if let Some(has_hung_up) = concluding {
             if let Some(websocket) = self.websocket(stream) {
                 websocket.linger();
             }
             self.orphan(stream);
             self.drop_connection(id, Ending::TransportClose);
-            if self.websocket(stream).is_some_and(|websocket| websocket.has_hung_up) {
+            if has_hung_up {
                 self.on_end_of_stream(stream);
             }
         }
@@ -479,16 +478,17 @@ impl Worker {
             self.on_rest(stream);
         }
         let owner = self.owner_of(stream);
-        match (self.websocket(stream).filter(|_| is_raw), owner) {
-            (Some(websocket), Some(owner)) if websocket.phase == Phase::Open => {
+        let (Some(websocket), Some(owner)) = (self.websocket(stream).filter(|_| is_raw), owner) else {
+            return self.on_end_of_stream(stream);
+        };
+        match &mut websocket.phase {
+            Phase::Open => {
                 websocket.phase = Phase::HungUp;
                 websocket.reader.reset();
                 self.events.check_alive(owner, true);
             }
-            // it answers with a Close frame
-            (Some(websocket), Some(_)) if websocket.phase == Phase::Concluding => {
-                websocket.has_hung_up = true;
-            }
+            // the application has been told of its end, and answers with a Close frame
+            Phase::Concluding { has_hung_up } => *has_hung_up = true,
             _ => self.on_end_of_stream(stream),
         }
     }
@@ -599,7 +599,7 @@ impl Worker {
         panic_point!("timer Linger");
         let is_over = |websocket: &mut WebSocket| match websocket.phase {
             Phase::Closing => true,
-            Phase::Open | Phase::Concluding | Phase::HungUp => false,
+            Phase::Open | Phase::Concluding { .. } | Phase::HungUp => false,
             Phase::Lingering { .. } => websocket.owner.is_none(),
         };
         if self.websocket(id).is_some_and(is_over) {

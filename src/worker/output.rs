@@ -246,6 +246,11 @@ impl Worker {
             self.put(stream, protocol, &parcel, flags.compress());
         }
         self.mark_dirty(stream);
+        self.check_waiting(id, stream);
+    }
+
+    /// Something has been queued for the WebSocket of a client: it may be too much.
+    pub(super) fn check_waiting(&mut self, id: ConnectionId, stream: StreamId) {
         if self.waiting_for(stream) > self.options.max_outbound.min(GATHERED) {
             self.on_much_waiting(id, stream);
         }
@@ -366,7 +371,7 @@ impl Worker {
 
     /// Much waits for a WebSocket: either it has not been tried to write it yet, or the client does not read.
     #[cold]
-    pub(super) fn on_much_waiting(&mut self, id: ConnectionId, stream: StreamId) {
+    fn on_much_waiting(&mut self, id: ConnectionId, stream: StreamId) {
         let limit = self.options.max_outbound;
         let Some(websocket) = self.websocket(stream) else { return };
         if websocket.outbox.len() > limit || matches!(websocket.queued, Queued::Backlog { .. }) {

@@ -26,7 +26,8 @@ pub enum Phase {
     /// Messages flow.
     Open,
     /// The client has come to its end, but not the application: what it answers to earlier messages goes first, as with ws.
-    Concluding,
+    /// `has_hung_up`: it has finished sending as well.
+    Concluding { has_hung_up: bool },
     /// The client has hung up without a Close frame. Likewise.
     HungUp,
     /// Our Close frame is on its way, the client's is waited for; messages of Engine.IO are ignored.
@@ -68,8 +69,6 @@ pub struct WebSocket {
     pub queued: Queued,
     /// Whether the application wants nothing to be read of it for now.
     pub is_halted: bool,
-    /// Whether a client that speaks no Engine.IO has finished sending.
-    pub has_hung_up: bool,
     /// Whether JavaScript can see that something waits for its session.
     pub is_told: bool,
     /// Packets that were queued behind others since nothing waited. Those that went first are on their way.
@@ -94,7 +93,6 @@ impl WebSocket {
             reader: FrameReader::default(),
             queued: Queued::No,
             is_halted: false,
-            has_hung_up: false,
             is_told: false,
             behind: 0,
             unreported: 0,
@@ -127,13 +125,13 @@ impl WebSocket {
         match self.phase {
             Phase::Open => true,
             Phase::Closing => self.protocol == Protocol::Raw,
-            Phase::Concluding | Phase::HungUp | Phase::Lingering { .. } => false,
+            Phase::Concluding { .. } | Phase::HungUp | Phase::Lingering { .. } => false,
         }
     }
 
     /// Whether messages of the application may still be sent.
     pub fn takes_messages(&self) -> bool {
-        matches!(self.phase, Phase::Open | Phase::Concluding | Phase::HungUp)
+        matches!(self.phase, Phase::Open | Phase::Concluding { .. } | Phase::HungUp)
     }
 
     /// Whether nothing waits, in whatever way: what is next can as well be written past the outbox.

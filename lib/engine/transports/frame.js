@@ -65,4 +65,4 @@ function headerOf(opcode, length) {
   return header;
 }
 
-module.exports = { TEXT, BINARY, CLOSE, forEachFrame, makeFrame };
+module.exports = { TEXT, BINARY, CLOSE, FIN, forEachFrame, makeFrame };
